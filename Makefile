@@ -1,0 +1,40 @@
+# Two commands for newcomers: `make train` and `make test`. Each builds .venv from nothing and does its job.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# FAISS for the GPU where there is one, for the CPU elsewhere.
+FAISS := $(if $(shell command -v nvidia-smi 2>/dev/null && nvidia-smi -L 2>/dev/null),gpu,cpu)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SETTINGS := pyproject.toml constraints.txt
+
+.PHONY: train test test-all lint clean
+
+train: $(VENV)/users
+	$(BIN)/lukasa train rl repeat_previous_ntm
+
+test: $(VENV)/developers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/developers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: $(VENV)/developers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "lukasa needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/users: $(VENV)/bin/python $(SETTINGS)
+	$(PIP) --editable '.[$(FAISS),envs]'
+	@touch $@
+
+$(VENV)/developers: $(VENV)/bin/python $(SETTINGS)
+	$(PIP) --editable '.[$(FAISS),envs,dev]'
+	@touch $@ $(VENV)/users
+
+clean:
+	rm -rf $(VENV) build *.egg-info
