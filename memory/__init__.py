@@ -1,0 +1,25 @@
+"""Differentiable memory cores behind one contract."""
+
+from memory.core import Core, State
+from memory.recording import Recording, record
+from memory.registry import CORES, UnknownNameError, check_core_options, core_options, make_core
+from memory.states import detach_state, map_state, reset_rows, state_from_dict, state_to_dict
+from memory.unrolling import unroll
+
+__all__ = [
+    "CORES",
+    "Core",
+    "Recording",
+    "State",
+    "UnknownNameError",
+    "check_core_options",
+    "core_options",
+    "detach_state",
+    "make_core",
+    "map_state",
+    "record",
+    "reset_rows",
+    "state_from_dict",
+    "state_to_dict",
+    "unroll",
+]

@@ -1,0 +1,137 @@
+"""Controllers: the recurrent or feed-forward network that steers the heads of a memory core.
+
+Legend: B batch, T time, D input width, H hidden units, L layers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+Kind: TypeAlias = Literal["lstm", "gru", "feedforward"]
+
+
+class LSTMState(NamedTuple):
+    """Hidden and cell vectors of every layer."""
+
+    hidden: Tensor  # [B, L, H]
+    cell: Tensor  # [B, L, H]
+
+
+class GRUState(NamedTuple):
+    """Hidden vectors of every layer."""
+
+    hidden: Tensor  # [B, L, H]
+
+
+class NoState(NamedTuple):
+    """The state of a network that has none."""
+
+
+class LSTMController(nn.Module):
+    """A stack of LSTM layers (Hochreiter & Schmidhuber 1997, with forget gates), run one step at a time."""
+
+    def __init__(self, input_size: int, size: int, layers: int):
+        super().__init__()
+        self.layers = nn.LSTM(input_size, size, layers, batch_first=True)
+        self.output_size = size
+
+    def initial_state(self, batch_size: int) -> LSTMState:
+        """Zeros."""
+        zeros = self.layers.all_weights[0][0].new_zeros(batch_size, self.layers.num_layers, self.layers.hidden_size)
+        return LSTMState(zeros, zeros.clone())
+
+    def forward(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """One step: [B, D] to [B, H]."""
+        hiddens, cells = [], []
+        hidden = inputs
+        carried = zip(state.hidden.unbind(1), state.cell.unbind(1), strict=True)
+        for weights, before in zip(self.layers.all_weights, carried, strict=True):
+            hidden, cell = torch.lstm_cell(hidden, before, *weights)
+            hiddens.append(hidden)
+            cells.append(cell)
+        return hidden, LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))
+
+    def sequence(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """All steps in one library call: [B, T, D] to [B, T, H]."""
+        carried = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
+        outputs, (hidden, cell) = self.layers(inputs, carried)
+        return outputs, LSTMState(hidden.transpose(0, 1), cell.transpose(0, 1))
+
+
+class GRUController(nn.Module):
+    """A stack of GRU layers (Cho et al. 2014, reset after the matrix product), run one step at a time."""
+
+    def __init__(self, input_size: int, size: int, layers: int):
+        super().__init__()
+        self.layers = nn.GRU(input_size, size, layers, batch_first=True)
+        self.output_size = size
+
+    def initial_state(self, batch_size: int) -> GRUState:
+        """Zeros."""
+        return GRUState(
+            self.layers.all_weights[0][0].new_zeros(batch_size, self.layers.num_layers, self.layers.hidden_size)
+        )
+
+    def forward(self, inputs: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
+        """One step: [B, D] to [B, H]."""
+        hiddens = []
+        hidden = inputs
+        for weights, before in zip(self.layers.all_weights, state.hidden.unbind(1), strict=True):
+            hidden = torch.gru_cell(hidden, before, *weights)
+            hiddens.append(hidden)
+        return hidden, GRUState(torch.stack(hiddens, 1))
+
+    def sequence(self, inputs: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
+        """All steps in one library call: [B, T, D] to [B, T, H]."""
+        outputs, hidden = self.layers(inputs, state.hidden.transpose(0, 1).contiguous())
+        return outputs, GRUState(hidden.transpose(0, 1))
+
+
+class FeedForwardController(nn.Module):
+    """A stack of linear layers with tanh: no state of its own, all memory is outside."""
+
+    def __init__(self, input_size: int, size: int, layers: int):
+        super().__init__()
+        widths = [input_size, *[size] * layers]
+        self.layers = nn.Sequential()
+        for before, after in itertools.pairwise(widths):
+            self.layers.extend([nn.Linear(before, after), nn.Tanh()])
+        self.output_size = size
+
+    def initial_state(self, batch_size: int) -> NoState:
+        """Nothing."""
+        del batch_size
+        return NoState()
+
+    def forward(self, inputs: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+        """One step: [B, D] to [B, H]."""
+        return self.layers(inputs), state
+
+    def sequence(self, inputs: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+        """All steps at once: [B, T, D] to [B, T, H]."""
+        return self.layers(inputs), state
+
+
+CONTROLLERS = {"lstm": LSTMController, "gru": GRUController, "feedforward": FeedForwardController}
+Controller: TypeAlias = LSTMController | GRUController | FeedForwardController
+
+
+def make_controller(kind: Kind, input_size: int, size: int, layers: int) -> Controller:
+    """A controller by name.
+
+    Args:
+        kind: "lstm", "gru" or "feedforward".
+        input_size: D.
+        size: H, units of every layer.
+        layers: L, at least 1.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    if kind not in CONTROLLERS:
+        raise ValueError(f"unknown controller {kind!r}: choose one of {', '.join(CONTROLLERS)}")
+    return CONTROLLERS[kind](input_size, size, layers)

@@ -1,0 +1,68 @@
+"""The contract that every memory core keeps.
+
+Legend: B batch, T time, D input width, K output width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+State = Any
+"""A NamedTuple of tensors, each with the batch as its first dimension; nested where a part is itself stateful."""
+
+
+class Core(nn.Module):
+    """One step of a recurrent network with a memory: ``output, state = core(inputs, state)``.
+
+    Nothing recurrent lives on the module: the state comes in and goes out.
+
+    Attributes:
+        input_size: D, the width of one input.
+        output_size: K, the width of one output.
+        recorder: the list that ``memory.record`` fills, None while nobody looks.
+    """
+
+    input_size: int
+    output_size: int
+    recorder: list[dict[str, Tensor]] | None = None
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first input, on the core's device and dtype; rows are identical.
+
+        Args:
+            batch_size: B, number of rows.
+        """
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step.
+
+        Args:
+            inputs: [B, D].
+            state: as returned by ``initial_state`` or by the step before.
+
+        Returns:
+            The output [B, K] and the next state.
+        """
+        raise NotImplementedError
+
+
+@runtime_checkable
+class WholeSequence(Protocol):
+    """A core that can run a sequence without resets in one call, faster than step by step and equal to it."""
+
+    def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Inputs [B, T, D] and a state to outputs [B, T, K] and the last state."""
+        ...
+
+
+def check_step(core: Core, inputs: Tensor) -> None:
+    """Refuse an input of the wrong shape or dtype.
+
+    Raises:
+        ValueError: inputs is not [B, D] of the core's dtype.
+    """
+    if inputs.dim() != 2 or inputs.shape[1] != core.input_size:
+        raise ValueError(f"inputs {list(inputs.shape)} do not fit this core: one step takes [batch, {core.input_size}]")

@@ -1,0 +1,147 @@
+"""The Neural Turing Machine (Graves, Wayne & Danihelka 2014, arXiv 1410.5401).
+
+Legend: B batch, D input width, K output width, R read heads, P write heads, N slots, W word size, S shifts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memory import addressing
+from memory.controllers import Kind, make_controller
+from memory.core import Core, check_step
+from memory.kernels.content import content_weights
+
+
+class NTMState(NamedTuple):
+    """Everything an NTM carries from one step to the next."""
+
+    memory: Tensor  # [B, N, W]
+    read_weights: Tensor  # [B, R, N], sums to 1
+    write_weights: Tensor  # [B, P, N], sums to 1
+    reads: Tensor  # [B, R, W], what the heads read at the step before
+    controller: Any
+
+
+class Heads(NamedTuple):
+    """What the controller tells the heads; the read heads come first."""
+
+    keys: Tensor  # [B, R + P, W]
+    strengths: Tensor  # [B, R + P], positive
+    gates: Tensor  # [B, R + P], in [0, 1]
+    shifts: Tensor  # [B, R + P, S], sums to 1
+    sharpness: Tensor  # [B, R + P], at least 1
+    erase: Tensor  # [B, P, W], in [0, 1]
+    add: Tensor  # [B, P, W]
+
+
+class NTM(Core):
+    """Neural Turing Machine: the write heads write, then the read heads read the memory M_t of the same step.
+
+    Args:
+        input_size: D.
+        output_size: K.
+        slots: N.
+        word_size: W.
+        read_heads: R.
+        write_heads: P.
+        shifts: S, odd: how many neighbouring positions a head can move to.
+        controller: kind of controller.
+        controller_size: units of each of its layers.
+        controller_layers: number of its layers.
+        initial_reads: read vectors before the first step: "learned", or "constant" (zero).
+        initial_weights: head weightings before the first step: "learned", or "first" (all on slot 0).
+        initial_memory: the constant that fills the memory before the first step.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        slots: int = 128,
+        word_size: int = 20,
+        read_heads: int = 1,
+        write_heads: int = 1,
+        shifts: int = 3,
+        controller: Kind = "lstm",
+        controller_size: int = 100,
+        controller_layers: int = 1,
+        initial_reads: Literal["learned", "constant"] = "learned",
+        initial_weights: Literal["learned", "first"] = "learned",
+        initial_memory: float = 1e-6,
+    ):
+        super().__init__()
+        if shifts % 2 == 0 or shifts > slots:
+            raise ValueError(
+                f"option 'shifts' of core 'ntm' is {shifts}: expected an odd number, at most {slots} (slots)"
+            )
+        self.input_size, self.output_size = input_size, output_size
+        self.slots, self.word_size, self.initial_memory = slots, word_size, initial_memory
+        self.read_heads, self.write_heads = read_heads, write_heads
+        heads = read_heads + write_heads
+        self.controller: Any = make_controller(
+            controller, input_size + read_heads * word_size, controller_size, controller_layers
+        )
+        # Fields that share a squashing function lie side by side, so that each function is called once.
+        words = write_heads * word_size
+        self.widths = [heads * word_size, 2 * heads, heads + words, heads * shifts, words]
+        self.interface = nn.Linear(controller_size, sum(self.widths))
+        self.output = nn.Linear(controller_size + read_heads * word_size, output_size)
+        self.initial_reads = nn.Parameter(torch.zeros(read_heads, word_size), requires_grad=initial_reads == "learned")
+        self.initial_logits = nn.Parameter(torch.randn(heads, slots)) if initial_weights == "learned" else None
+
+    def initial_state(self, batch_size: int) -> NTMState:
+        """Constant memory, the initial weightings and read vectors, a controller at rest."""
+        memory = self.initial_reads.new_full((batch_size, self.slots, self.word_size), self.initial_memory)
+        if self.initial_logits is None:
+            weights = memory.new_zeros(self.read_heads + self.write_heads, self.slots)
+            weights[:, 0] = 1
+        else:
+            weights = torch.softmax(self.initial_logits, -1)
+        read_weights, write_weights = weights.expand(batch_size, -1, -1).split([self.read_heads, self.write_heads], 1)
+        reads = self.initial_reads.expand(batch_size, -1, -1)
+        return NTMState(memory, read_weights, write_weights, reads, self.controller.initial_state(batch_size))
+
+    def forward(self, inputs: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
+        """One step: inputs [B, D] to outputs [B, K]."""
+        check_step(self, inputs)
+        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
+        heads = self.parse(self.interface(hidden))
+        readers, writers = slice(0, self.read_heads), slice(self.read_heads, None)
+        write_weights = self.address(state.memory, state.write_weights, heads, writers)
+        memory = addressing.erase_and_add(state.memory, write_weights, heads.erase, heads.add)
+        read_weights = self.address(memory, state.read_weights, heads, readers)
+        reads = addressing.read(memory, read_weights)
+        if self.recorder is not None:
+            self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory})
+        output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
+        return output, NTMState(memory, read_weights, write_weights, reads, controller)
+
+    def parse(self, interface: Tensor) -> Heads:
+        """Split and squash what the controller emits, [B, sum of widths]."""
+        heads = self.read_heads + self.write_heads
+        keys, positive, gates, shifts, add = interface.split(self.widths, 1)
+        strengths, sharpness = F.softplus(positive).split(heads, 1)
+        gates, erase = torch.sigmoid(gates).split([heads, self.write_heads * self.word_size], 1)
+        return Heads(
+            keys=keys.unflatten(1, (heads, -1)),
+            strengths=strengths,
+            gates=gates,
+            shifts=torch.softmax(shifts.unflatten(1, (heads, -1)), -1),
+            sharpness=1 + sharpness,
+            erase=erase.unflatten(1, (-1, self.word_size)),
+            add=add.unflatten(1, (-1, self.word_size)),
+        )
+
+    @staticmethod
+    def address(memory: Tensor, prev_weights: Tensor, heads: Heads, which: slice) -> Tensor:
+        """Content, interpolation, shift and sharpening in turn (Graves et al. 2014, Figure 2) for some of the heads."""
+        content = content_weights(memory, heads.keys[:, which], heads.strengths[:, which])
+        blended = addressing.interpolate(prev_weights, content, heads.gates[:, which])
+        shifted = addressing.shift(blended, heads.shifts[:, which])
+        return addressing.sharpen(shifted, heads.sharpness[:, which])
