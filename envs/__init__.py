@@ -1,0 +1,26 @@
+"""Gymnasium environments that test memory; importing this package registers them."""
+
+from envs.catalogue import ENVIRONMENTS, Environment, episode_score, register_environments, score_unit
+from envs.making import MissingExtraError, UnknownEnvironmentError, make, make_vec
+from envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
+from envs.symbolic_grid import SymbolicGrid
+from envs.tmaze import TMaze, TMazeVector
+
+__all__ = [
+    "ENVIRONMENTS",
+    "Environment",
+    "MissingExtraError",
+    "RepeatPrevious",
+    "RepeatPreviousVector",
+    "SymbolicGrid",
+    "TMaze",
+    "TMazeVector",
+    "UnknownEnvironmentError",
+    "episode_score",
+    "make",
+    "make_vec",
+    "register_environments",
+    "score_unit",
+]
+
+register_environments()

@@ -1,0 +1,128 @@
+"""The environments this project knows by name: what each tests, how it is scored, and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium as gym
+
+ScoreUnit = Literal["return", "success rate"]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment by name.
+
+    Attributes:
+        id: the name Gymnasium knows.
+        description: what is to be remembered, in one line.
+        best: mean score of a policy that remembers everything.
+        chance: mean score of a policy that remembers nothing and guesses.
+        score_unit: what the score is: an episode's return, or the share of episodes that succeed.
+        extra: the extra of this project that installs it; empty for our own.
+        settings: the environment's settings under this name.
+        entry_point: where our own environments are built; empty for those of others.
+        vector_entry_point: the program that steps many copies; empty for those of others.
+    """
+
+    id: str
+    description: str
+    best: float
+    chance: float
+    score_unit: ScoreUnit
+    extra: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    entry_point: str = ""
+    vector_entry_point: str = ""
+
+
+def _repeat_previous(k: int) -> Environment:
+    ago = "1 step ago" if k == 1 else f"{k} steps ago"
+    return Environment(
+        id=f"RepeatPrevious-k{k}-v0",
+        description=f"name the symbol shown {ago}, one of four",
+        best=1.0,
+        chance=-0.5,
+        score_unit="return",
+        settings={"k": k, "symbols": 4, "length": 48 + k},
+        entry_point="envs.repeat_previous:RepeatPrevious",
+        vector_entry_point="envs.repeat_previous:RepeatPreviousVector",
+    )
+
+
+def _tmaze(corridor: int) -> Environment:
+    return Environment(
+        id=f"TMaze-L{corridor}-v0",
+        description=f"turn to the side shown at the start, at the end of a corridor of {corridor} cells",
+        best=1.0,
+        chance=0.5,
+        score_unit="success rate",
+        settings={"corridor": corridor},
+        entry_point="envs.tmaze:TMaze",
+        vector_entry_point="envs.tmaze:TMazeVector",
+    )
+
+
+_FOREIGN = (
+    Environment(
+        id="popgym-RepeatPreviousEasy-v0",
+        description="name the suit dealt 3 cards ago, from one deck",
+        best=1.0,
+        chance=-0.5,
+        score_unit="return",
+        extra="envs",
+    ),
+    Environment(
+        id="MiniGrid-MemoryS7-v0",
+        description="walk to the object that matches the one in the first room",
+        best=1.0,
+        chance=0.5,
+        score_unit="success rate",
+        extra="envs",
+    ),
+)
+
+ENVIRONMENTS: dict[str, Environment] = {
+    environment.id: environment
+    for environment in (
+        *(_repeat_previous(k) for k in (1, 4, 8, 32)),
+        *(_tmaze(corridor) for corridor in (10, 50, 100, 500)),
+        *_FOREIGN,
+    )
+}
+"""Every listed environment by id; any other id that Gymnasium knows can be made too, and is scored by its return."""
+
+
+def register_environments() -> None:
+    """Make our own environments known to Gymnasium; a second call changes nothing."""
+    for environment in ENVIRONMENTS.values():
+        if environment.entry_point and environment.id not in gym.registry:
+            gym.register(
+                environment.id,
+                entry_point=environment.entry_point,
+                vector_entry_point=environment.vector_entry_point,
+                kwargs=dict(environment.settings),
+            )
+
+
+def score_unit(env_id: str) -> ScoreUnit:
+    """The unit of ``episode_score``: the listed one, or "return" for an environment that is not listed."""
+    return ENVIRONMENTS[env_id].score_unit if env_id in ENVIRONMENTS else "return"
+
+
+def episode_score(env_id: str, episode_return: float, final_info: dict[str, Any]) -> float:
+    """The score of one whole episode, in the unit of ``score_unit(env_id)``.
+
+    Args:
+        env_id: the environment's id.
+        episode_return: the undiscounted sum of the episode's rewards.
+        final_info: the info dict of the episode's last step.
+
+    Returns:
+        The return, or 1.0 for a success and 0.0 for a failure.
+    """
+    if score_unit(env_id) == "return":
+        return episode_return
+    # MiniGrid's info is empty, but its only reward is a positive one for success.
+    return float(final_info.get("success", episode_return > 0))

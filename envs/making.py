@@ -1,0 +1,135 @@
+"""Environments by name, ready for training: extras imported, observations encoded, mistakes explained."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+from envs.catalogue import ENVIRONMENTS
+from envs.settings import check_whole_number
+from envs.symbolic_grid import SymbolicGrid
+
+PACKAGES = {"popgym-": "popgym", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}
+"""Packages of the extra "envs" that register environments when imported, by how their ids begin."""
+
+GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
+"""What ``gymnasium.make`` itself takes beside the environment's own settings."""
+
+
+class UnknownEnvironmentError(ValueError):
+    """An environment id that nobody registered; the message gives the nearest one that is known."""
+
+
+class MissingExtraError(ImportError):
+    """An environment whose package is not installed; the message says how to install it."""
+
+
+def make(env_id: str, **settings: Any) -> gym.Env[Any, Any]:
+    """Make one environment: ours, one of an extra, or any other that Gymnasium knows.
+
+    Those of MiniGrid come as flat vectors (``SymbolicGrid``), for ``make_vec`` likewise.
+
+    Args:
+        env_id: for example "TMaze-L50-v0"; "module:Name-v0" imports the module first.
+        **settings: the environment's own settings, and those of ``gymnasium.make``.
+
+    Raises:
+        UnknownEnvironmentError: there is no such environment.
+        MissingExtraError: it needs a package that is not installed.
+        ValueError: it has no such setting, or the value is out of range.
+
+    Example:
+        >>> make("TMaze-L50-v0", corridor=70).unwrapped.corridor
+        70
+    """
+    spec = _find_spec(env_id)
+    _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)
+    env = _build(env_id, settings, lambda: gym.make(spec, **settings))
+    for wrapper in _wrappers(env_id):
+        env = wrapper(env)
+    return env
+
+
+def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Make many copies of an environment, stepped by one program where there is one and in turn where not.
+
+    Either way a copy whose episode has ended starts over at the next step (Gymnasium's next-step autoreset).
+
+    Args:
+        env_id: as in ``make``.
+        num_envs: number of copies.
+        **settings: the environment's own settings.
+
+    Raises:
+        UnknownEnvironmentError: there is no such environment.
+        MissingExtraError: it needs a package that is not installed.
+        ValueError: it has no such setting, or the value is out of range.
+
+    Example:
+        >>> make_vec("RepeatPrevious-k4-v0", 8).observation_space
+        MultiDiscrete([4 4 4 4 4 4 4 4])
+    """
+    check_whole_number(env_id, "num_envs", num_envs, 1)
+    spec = _find_spec(env_id)
+    if spec.vector_entry_point is None:
+        _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)
+    else:
+        _check_setting_names(env_id, spec.vector_entry_point, settings)
+    wrappers = _wrappers(env_id)
+    return _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, wrappers=wrappers, **settings))
+
+
+def _find_spec(env_id: str) -> EnvSpec:
+    module, _, name = env_id.rpartition(":")
+    package = next((PACKAGES[prefix] for prefix in PACKAGES if name.startswith(prefix)), "")
+    if package and importlib.util.find_spec(package) is None:
+        raise MissingExtraError(
+            f"environment {env_id!r} needs the package {package}, which is not installed: "
+            "install it with pip install 'lukasa[envs]'"
+        )
+    if module and importlib.util.find_spec(module) is None:
+        raise UnknownEnvironmentError(f"unknown environment {env_id!r}: there is no module {module!r} to import")
+    for registers in filter(None, (package, module)):
+        importlib.import_module(registers)
+    if name not in gym.registry:
+        near = difflib.get_close_matches(name, [*gym.registry, *ENVIRONMENTS], 1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(ENVIRONMENTS)}"
+        raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {hint}")
+    return gym.registry[name]
+
+
+def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> None:
+    if not settings:
+        return
+    create = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    parameters = inspect.signature(create).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [name for name in parameters if name != "num_envs"]
+    for setting in settings:
+        if setting not in (*known, *more):
+            near = difflib.get_close_matches(setting, [*known, *more], 1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none of its own'}"
+            raise ValueError(f"environment {env_id!r} has no setting {setting!r}: {hint}")
+
+
+def _build(env_id: str, settings: dict[str, Any], build: Callable[[], Any]) -> Any:
+    try:
+        return build()
+    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as missing:
+        raise MissingExtraError(f"environment {env_id!r} needs a package that is not installed: {missing}") from missing
+    except TypeError as refused:
+        if not settings:
+            raise
+        raise ValueError(f"environment {env_id!r} does not take the settings {settings}: {refused}") from refused
+
+
+def _wrappers(env_id: str) -> list[Callable[[gym.Env], gym.Wrapper]]:
+    return [SymbolicGrid] if env_id.rpartition(":")[2].startswith("MiniGrid-") else []
