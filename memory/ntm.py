@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from memory import addressing
 from memory.controllers import Kind, make_controller
 from memory.core import Core, check_step
-from memory.kernels.content import content_weights
+from memory.kernels.ntm_address import address
 
 
 class NTMState(NamedTuple):
@@ -112,10 +112,11 @@ class NTM(Core):
         check_step(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         heads = self.parse(self.interface(hidden))
-        readers, writers = slice(0, self.read_heads), slice(self.read_heads, None)
-        write_weights = self.address(state.memory, state.write_weights, heads, writers)
+        kinds = [self.read_heads, self.write_heads]
+        readers, writers = zip(*(part.split(kinds, 1) for part in heads[:5]), strict=True)
+        write_weights = address(state.memory, state.write_weights, *writers)
         memory = addressing.erase_and_add(state.memory, write_weights, heads.erase, heads.add)
-        read_weights = self.address(memory, state.read_weights, heads, readers)
+        read_weights = address(memory, state.read_weights, *readers)
         reads = addressing.read(memory, read_weights)
         if self.recorder is not None:
             self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory})
@@ -137,11 +138,3 @@ class NTM(Core):
             erase=erase.unflatten(1, (-1, self.word_size)),
             add=add.unflatten(1, (-1, self.word_size)),
         )
-
-    @staticmethod
-    def address(memory: Tensor, prev_weights: Tensor, heads: Heads, which: slice) -> Tensor:
-        """Content, interpolation, shift and sharpening in turn (Graves et al. 2014, Figure 2) for some of the heads."""
-        content = content_weights(memory, heads.keys[:, which], heads.strengths[:, which])
-        blended = addressing.interpolate(prev_weights, content, heads.gates[:, which])
-        shifted = addressing.shift(blended, heads.shifts[:, which])
-        return addressing.sharpen(shifted, heads.sharpness[:, which])

@@ -1,0 +1,171 @@
+"""Forward and backward time of the dense cores beside plain references and a public package, in one process.
+
+    python -m benchmarks.cores [--threads 2] [--compile] [--out results/FILE.json]
+
+The public DNC is the package ``dnc`` (pip install --no-deps dnc==1.1.0), measured where it is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from torch import Tensor
+
+import memory
+from benchmarks.plain import PlainDNC, PlainNTM
+
+INPUTS, HIDDEN, BATCH = 9, 100, 16
+WORD = {"ntm": 20, "dnc": 32}
+LENGTH = {"ntm": 40, "dnc": 20}
+# The fastest public row at each size, ms a step on two threads, as published beside the settings in docs/speed.md.
+PUBLISHED = {
+    ("ntm", 128): 7.06,
+    ("ntm", 1024): 15.3,
+    ("ntm", 8192): 88.4,
+    ("dnc", 64): 4.40,
+    ("dnc", 256): 12.3,
+    ("dnc", 1024): 302.0,
+}
+PUBLIC_PACKAGE = {64: 4.52, 256: 12.3, 1024: 302.0}
+"""What the package ``dnc`` took in the same table: it fixes how fast that machine was beside this one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure."""
+
+    threads: int = 2
+    repeats: int = 9
+    compile: bool = False
+    """Compile each core's step first (needs a C++ compiler); adds half a minute a setting."""
+    only: tuple[str, ...] = ("ntm", "dnc")
+    out: Path | None = None
+    """Write the rows here as JSON."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting; times in ms a step, forward and backward."""
+
+    core: str
+    slots: int
+    ours: float
+    ours_low: float
+    ours_high: float
+    plain: float
+    ratio_to_plain: float
+    package: float | None
+    ratio_to_package: float | None
+    published: float
+    ratio_to_published: float
+    """The published time, scaled by how this machine runs the yardstick, over ours; see ``scaled``."""
+
+
+def public_dnc(slots: int) -> Callable[[Tensor], Tensor] | None:
+    """The package's DNC, None where it is not installed."""
+    try:
+        from dnc import DNC  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return None
+    core = DNC(INPUTS, HIDDEN, num_hidden_layers=1, nr_cells=slots, cell_size=WORD["dnc"], read_heads=4)
+    return lambda inputs: core(inputs, (None, None, None), reset_experience=True)[0]
+
+
+def ours(name: str, slots: int, compiled: bool) -> Callable[[Tensor], Tensor]:
+    options = {"read_heads": 4} if name == "dnc" else {}
+    core = memory.make_core(
+        name,
+        input_size=INPUTS,
+        output_size=INPUTS,
+        slots=slots,
+        word_size=WORD[name],
+        controller_size=HIDDEN,
+        **options,
+    )
+    if compiled:
+        core.compile(dynamic=False)
+    return lambda inputs: memory.unroll(core, inputs)[0]
+
+
+def plain(name: str, slots: int) -> Callable[[Tensor], Tensor]:
+    if name == "ntm":
+        return PlainNTM(INPUTS, INPUTS, slots, WORD[name], HIDDEN)
+    return PlainDNC(INPUTS, INPUTS, slots, WORD[name], 4, HIDDEN)
+
+
+def once(run: Callable[[Tensor], Tensor], inputs: Tensor) -> float:
+    """Milliseconds a step, forward and backward."""
+    start = time.perf_counter()
+    run(inputs).square().mean().backward()
+    return (time.perf_counter() - start) / inputs.shape[1] * 1e3
+
+
+def measure(name: str, slots: int, settings: Settings) -> Row:
+    """Run the candidates in turn, so that a change of the machine's speed meets all of them."""
+    inputs = torch.randn(BATCH, LENGTH[name], INPUTS)
+    candidates = {"ours": ours(name, slots, settings.compile), "plain": plain(name, slots)}
+    package = public_dnc(slots) if name == "dnc" else None
+    if package is not None:
+        candidates["package"] = package
+    times: dict[str, list[float]] = {label: [] for label in candidates}
+    for repeat in range(settings.repeats + 2):
+        for label, run in candidates.items():
+            taken = once(run, inputs)
+            if repeat >= 2:  # two warm-ups: the allocator settles
+                times[label].append(taken)
+    median = {label: statistics.median(taken) for label, taken in times.items()}
+
+    def ratio(label: str) -> float:
+        return statistics.median(other / own for other, own in zip(times[label], times["ours"], strict=True))
+
+    published = PUBLISHED[name, slots]
+    scaled = published / PUBLIC_PACKAGE[slots] * ratio("package") if package else published / median["ours"]
+    return Row(
+        core=name,
+        slots=slots,
+        ours=median["ours"],
+        ours_low=min(times["ours"]),
+        ours_high=max(times["ours"]),
+        plain=median["plain"],
+        ratio_to_plain=ratio("plain"),
+        package=median.get("package"),
+        ratio_to_package=ratio("package") if package else None,
+        published=published,
+        ratio_to_published=scaled,
+    )
+
+
+def main(settings: Settings) -> None:
+    """Print a table; write JSON where asked."""
+    torch.set_num_threads(settings.threads)
+    print(
+        f"torch {torch.__version__}, {settings.threads} threads, batch {BATCH}, float32, "
+        f"{'compiled' if settings.compile else 'eager'}, {platform.processor() or platform.machine()}"
+    )
+    print("core  slots   ours ms/step (low-high)    plain  ratio   package  ratio   published  ratio")
+    rows = []
+    for name, slots in PUBLISHED:
+        if name not in settings.only:
+            continue
+        row = measure(name, slots, settings)
+        rows.append(row)
+        package = f"{row.package:8.2f}  {row.ratio_to_package:5.2f}" if row.package else "       -      -"
+        print(
+            f"{name}  {slots:6d}  {row.ours:8.2f} ({row.ours_low:.2f}-{row.ours_high:.2f})  {row.plain:8.2f}  "
+            f"{row.ratio_to_plain:5.2f}  {package}  {row.published:9.2f}  {row.ratio_to_published:5.2f}",
+            flush=True,
+        )
+    if settings.out is not None:
+        settings.out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))
