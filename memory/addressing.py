@@ -104,10 +104,10 @@ def sharpen(weights: Tensor, sharpness: Tensor) -> Tensor:
     Returns:
         [B, H, N]; sums to 1; zeros where the weighting is all zero.
     """
-    tiny = torch.finfo(weights.dtype).tiny  # keeps an all-zero weighting from 0/0
-    largest = weights.detach().amax(-1, keepdim=True).clamp_min(tiny)
-    powers = (weights / largest).pow(sharpness.unsqueeze(-1))
-    return powers / powers.sum(-1, keepdim=True).clamp_min(tiny)
+    largest = weights.detach().amax(-1, keepdim=True)
+    empty = largest == 0  # divided by 1, to keep an all-zero weighting from 0/0
+    powers = (weights / largest.masked_fill(empty, 1)).pow(sharpness.unsqueeze(-1))
+    return powers / powers.sum(-1, keepdim=True).masked_fill(empty, 1)
 
 
 def erase_and_add(memory: Tensor, write_weights: Tensor, erase: Tensor, add: Tensor) -> Tensor:

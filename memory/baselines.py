@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from memory.controllers import Kind, make_controller
-from memory.core import Core, State, check_step
+from memory.core import Core, State, check_inputs
 
 
 class _Plain(Core):
@@ -26,7 +26,7 @@ class _Plain(Core):
         return self.controller.initial_state(batch_size)
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        check_step(self, inputs)
+        check_inputs(self, inputs)
         hidden, state = self.controller(inputs, state)
         if self.recorder is not None:
             self.recorder.append({"hidden": hidden})

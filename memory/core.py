@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 State = Any
@@ -58,11 +59,20 @@ class WholeSequence(Protocol):
         ...
 
 
-def check_step(core: Core, inputs: Tensor) -> None:
-    """Refuse an input of the wrong shape or dtype.
+def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch",)) -> None:
+    """Refuse inputs of the wrong shape or dtype.
+
+    Args:
+        core: who is to read them.
+        inputs: [..., D].
+        expected: the names of the dimensions before D.
 
     Raises:
-        ValueError: inputs is not [B, D] of the core's dtype.
+        ValueError: they are not of that shape and the core's dtype.
     """
-    if inputs.dim() != 2 or inputs.shape[1] != core.input_size:
-        raise ValueError(f"inputs {list(inputs.shape)} do not fit this core: one step takes [batch, {core.input_size}]")
+    if inputs.dim() != len(expected) + 1 or inputs.shape[-1] != core.input_size:
+        names = ", ".join(expected)
+        raise ValueError(f"inputs {list(inputs.shape)} do not fit this core: expected [{names}, {core.input_size}]")
+    dtype = next(core.parameters()).dtype
+    if inputs.dtype != dtype and not torch.is_autocast_enabled(inputs.device.type):
+        raise ValueError(f"inputs are {inputs.dtype} and the core is {dtype}: convert one to the other with .to()")

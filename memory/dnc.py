@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from memory import addressing
 from memory.controllers import Kind, make_controller
-from memory.core import Core, check_step
+from memory.core import Core, check_inputs
 from memory.kernels.dnc_access import Interface, access
 
+BOOKKEEPING = ("memory", "usage", "allocation", "links", "precedence")
 GATES = ("free_gates", "allocation_gate", "write_gate", "read_modes")
-"""The parts of the interface that ``memory.record`` shows."""
+"""What ``memory.record`` shows beside the weightings: of the memory, and of the interface."""
 
 
 class DNCState(NamedTuple):
@@ -91,14 +92,15 @@ class DNC(Core):
 
     def forward(self, inputs: Tensor, state: DNCState) -> tuple[Tensor, DNCState]:
         """One step: inputs [B, D] to outputs [B, K]."""
-        check_step(self, inputs)
+        check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         interface = self.parse(self.interface(hidden))
 
         prev_write_weights = state.write_weights.detach() if self.stop_usage_gradient else state.write_weights
         after = access(*state[:5], prev_write_weights, interface)
         if self.recorder is not None:
-            named = {"read": after.read_weights, "write": after.write_weights.unsqueeze(1), **after._asdict()}
+            named = {"read": after.read_weights, "write": after.write_weights.unsqueeze(1)}
+            named |= {name: getattr(after, name) for name in BOOKKEEPING}
             named |= {name: getattr(interface, name) for name in GATES}
             self.recorder.append(named)
         output = self.output(torch.cat([hidden, after.reads.flatten(1)], 1))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from memory import addressing
 from memory.controllers import Kind, make_controller
-from memory.core import Core, check_step
+from memory.core import Core, check_inputs
 from memory.kernels.ntm_address import address
 
 
@@ -109,7 +109,7 @@ class NTM(Core):
 
     def forward(self, inputs: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
         """One step: inputs [B, D] to outputs [B, K]."""
-        check_step(self, inputs)
+        check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         heads = self.parse(self.interface(hidden))
         kinds = [self.read_heads, self.write_heads]

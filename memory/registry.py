@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import typing
 from typing import Any
 
@@ -68,6 +69,7 @@ def make_core(name: str, *, input_size: int, output_size: int, **options: Any) -
         ValueError: an option's value cannot be used.
 
     Example:
+        >>> import torch
         >>> core = make_core("dnc", input_size=9, output_size=8, slots=64, word_size=16, read_heads=4)
         >>> output, state = core(torch.zeros(2, 9), core.initial_state(2))
         >>> output.shape
@@ -91,5 +93,5 @@ def _check_value(core: str, option: str, value: Any, kind: Any) -> None:
     elif kind is int:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{where} is {value!r}: expected a whole number of at least 1")
-    elif kind is float and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise ValueError(f"{where} is {value!r}: expected a number")
+    elif kind is float and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
+        raise ValueError(f"{where} is {value!r}: expected a finite number")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from memory.core import Core, State, WholeSequence
-from memory.states import reset_rows
+from memory.core import Core, State, WholeSequence, check_inputs
+from memory.states import reset_rows, state_to_dict
 
 
 def unroll(
@@ -27,10 +27,9 @@ def unroll(
         Outputs [B, T, K] and the state after the last input.
 
     Raises:
-        ValueError: inputs or starts have another shape.
+        ValueError: inputs, starts or the state have another shape.
     """
-    if inputs.dim() != 3 or inputs.shape[2] != core.input_size:
-        raise ValueError(f"inputs {list(inputs.shape)} do not fit: expected [batch, time, {core.input_size}]")
+    check_inputs(core, inputs, ("batch", "time"))
     batch_size, length = inputs.shape[:2]
     if starts is not None and (starts.shape != (batch_size, length) or starts.dtype != torch.bool):
         raise ValueError(
@@ -39,6 +38,9 @@ def unroll(
         )
     if state is None:
         state = core.initial_state(batch_size)
+    for name, tensor in state_to_dict(state).items():
+        if tensor.shape[0] != batch_size:
+            raise ValueError(f"state has {tensor.shape[0]} rows ({name}) and inputs {batch_size}: they must be as many")
     if length == 0:
         return inputs.new_zeros(batch_size, 0, core.output_size), state
     resets = [False] * length if starts is None else starts.any(0).tolist()

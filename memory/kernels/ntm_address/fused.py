@@ -50,12 +50,13 @@ class _Address(torch.autograd.Function):
         rotations = _rotations(blended, shifts.shape[2])
         shifted = _weigh(rotations, shifts)
 
-        tiny = torch.finfo(shifted.dtype).tiny  # keeps an all-zero weighting from 0/0
-        largest = shifted.amax(-1, keepdim=True).clamp_min_(tiny)
+        largest = shifted.amax(-1, keepdim=True)
+        empty = largest == 0  # divided by 1, to keep an all-zero weighting from 0/0
+        largest.masked_fill_(empty, 1)
         relative = shifted.div_(largest)
         slope = relative.pow((sharpness - 1).unsqueeze(2))  # x^(γ−1), which the gradient needs as well
         powers = slope * relative
-        total = powers.sum(-1, keepdim=True).clamp_min_(tiny)
+        total = powers.sum(-1, keepdim=True).masked_fill_(empty, 1)
         weights = powers.div_(total)
         own = (prev_weights, gates, blended, shifts, sharpness, largest, relative, slope, total, weights)
         ctx.save_for_backward(*own, *content_saved)

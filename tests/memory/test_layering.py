@@ -1,0 +1,113 @@
+"""Which folder may import which, what has to import without Ray, Gymnasium and FAISS, and examples that run."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import memory
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {"memory", "tasks", "envs", "agents", "launch"}
+# What each package may import of ours; each may import itself.
+MAY_IMPORT = {
+    "memory": set(),
+    "tasks": set(),
+    "envs": set(),
+    "agents": {"memory", "tasks", "envs"},
+    "launch": {"memory", "tasks", "envs", "agents"},
+}
+RAY_USERS = ("agents/rllib/", "launch/")
+NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
+# Packages that `memory` and `tasks` have to do without at import time: all but torch and numpy.
+BLOCKED = ["ray", "gymnasium", "faiss", "popgym", "minigrid", "matplotlib", "rich", "tyro", "tensorboardX"]
+
+
+def sources() -> dict[str, Path]:
+    """Every module of ours by its path from the root."""
+    paths = [path for package in sorted(PACKAGES) for path in (ROOT / package).rglob("*.py")]
+    return {path.relative_to(ROOT).as_posix(): path for path in sorted(paths)}
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Full names of the modules imported anywhere in a file, also inside functions and type checks."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
+
+
+def imports_of(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
+
+
+def relative_climbs(relative: str, path: Path) -> bool:
+    """Whether a relative import leaves the package that the file is in."""
+    depth = len(Path(relative).parts) - 1
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return any(isinstance(node, ast.ImportFrom) and node.level > depth for node in nodes)
+
+
+def modules_of(package: str) -> list[str]:
+    found = [relative for relative in sources() if relative.startswith(f"{package}/")]
+    return [relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for relative in found]
+
+
+def test_import_finder_sees_every_form_of_import():
+    inside = "def f():\n    from gymnasium import spaces\n    importlib.import_module('faiss')\n"
+    code = f"import ray.rllib\n{inside}from . import x"
+    assert set(imported(ast.parse(code))) == {"ray.rllib", "gymnasium", "faiss"}
+
+
+@pytest.mark.parametrize("relative", sources())
+def test_imports_point_one_way(relative: str):
+    package = relative.split("/")[0]
+    ours = imports_of(sources()[relative]) & PACKAGES
+    assert ours <= {package, *MAY_IMPORT[package]}
+    assert not relative_climbs(relative, sources()[relative])
+
+
+@pytest.mark.parametrize("relative", [relative for relative in sources() if not relative.startswith(RAY_USERS)])
+def test_ray_is_used_only_by_its_own_folders(relative: str):
+    assert "ray" not in imports_of(sources()[relative])
+
+
+@pytest.mark.parametrize("relative", [relative for relative in sources() if relative.startswith(("memory/", "tasks/"))])
+def test_memory_and_tasks_never_use_gymnasium(relative: str):
+    assert "gymnasium" not in imports_of(sources()[relative])
+
+
+@pytest.mark.parametrize("package", ["memory", "tasks"])
+def test_package_imports_with_only_torch_and_numpy(package: str):
+    modules = modules_of(package)
+    if not modules:
+        pytest.skip(f"{package}/ holds no modules yet")
+    program = (
+        "import importlib, sys\n"
+        f"sys.modules.update(dict.fromkeys({BLOCKED!r}))\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    for folder in (*sorted(PACKAGES), "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix == ".py" or path.is_dir():
+                assert path.stem not in NAMES_THAT_SAY_NOTHING, path.relative_to(ROOT)
+
+
+@pytest.mark.parametrize("name", ["memory", *(info.name for info in pkgutil.walk_packages(memory.__path__, "memory."))])
+def test_examples_in_docstrings_run(name: str):
+    failed, _ = doctest.testmod(importlib.import_module(name))
+    assert failed == 0
