@@ -1,0 +1,166 @@
+"""Connector pieces that keep memory states off the wire.
+
+RLlib's own flow stores and ships the state of every environment step, of which the learner reads one in
+``max_seq_len``. Here the state lives on the runner, and an episode fragment carries packed states ("keyframes") only
+for the steps at which the learner's chunks begin. docs/rllib.md has the picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+
+from agents.rllib.module import EPISODE_START, PREVIOUS_ACTION, PREVIOUS_REWARD, MemoryRLModule, action_width
+from agents.rllib.settings import MemorySettings
+from agents.rllib.state_log import StateLog
+
+_LIVE = "memory_live_state"
+
+
+class StashStateOut(ConnectorV2):
+    """Module to environment, first piece: take the next state out of the batch and hold it, batched and on its device.
+
+    The runner hands the same ``shared_data`` to both of its pipelines for as long as its episodes live.
+    """
+
+    def __call__(self, *, batch: dict[str, Any], shared_data: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Move the state from the batch to ``shared_data``."""
+        assert shared_data is not None
+        shared_data[_LIVE] = batch.pop(Columns.STATE_OUT)
+        return batch
+
+
+class FeedStateIn(ConnectorV2):
+    """Environment to module, last piece: feed the held state back, and keep the keyframes of every episode."""
+
+    def __call__(
+        self,
+        *,
+        rl_module: Any,
+        batch: dict[str, Any],
+        episodes: list[Any],
+        shared_data: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Add ``STATE_IN``; row i belongs to ``episodes[i]``.
+
+        Raises:
+            RuntimeError: episodes are under way but the module was not asked for their last action.
+        """
+        assert shared_data is not None
+        live = shared_data.pop(_LIVE, None)
+        starts = torch.tensor([episode.t == 0 for episode in episodes])
+        if live is None:
+            if not starts.all():
+                raise RuntimeError("the memory state of running episodes is lost: memory agents cannot act at random")
+            initial = {name: torch.as_tensor(part) for name, part in rl_module.get_initial_state().items()}
+            live = {name: tensor.expand(len(episodes), *tensor.shape) for name, tensor in initial.items()}
+        state = {name: tensor for name, tensor in live.items() if name != EPISODE_START}
+        chunk = rl_module.model_config["max_seq_len"]
+        for row, episode in enumerate(episodes):
+            log = StateLog.of(episode)
+            log.follow(episode.t, state, row)
+            if (episode.t - episode.t_started) % chunk == 0:
+                log.keep()
+        device = next(rl_module.parameters()).device
+        batch[Columns.STATE_IN] = {name: tensor.to(device) for name, tensor in {**state, EPISODE_START: starts}.items()}
+        return batch
+
+
+class RebuildStateIn(ConnectorV2):
+    """Learner: the state at the start of each chunk of ``max_seq_len`` steps, from the fragments' keyframes.
+
+    It stands before RLlib's own piece for states, which does nothing where ``STATE_IN`` is already there, and after
+    the piece that cuts the other columns into chunks, which for the same reason must not see it.
+    """
+
+    def __call__(self, *, rl_module: Any, batch: dict[str, Any], episodes: list[Any], **kwargs: Any) -> Any:
+        """Add ``STATE_IN``, one state a chunk.
+
+        Raises:
+            RuntimeError: a fragment lacks the keyframe of one of its chunks.
+        """
+        module = single_module(rl_module)
+        initial = module.get_initial_state()
+        chunk = module.model_config["max_seq_len"]
+        for episode in self.single_agent_episode_iterator(episodes, agents_that_stepped_only=False):
+            steps = range(episode.t_started, episode.t_started + len(episode), chunk)
+            log = StateLog.of(episode)
+            states = [{**log.at(t), EPISODE_START: np.array(False)} if t else initial for t in steps]
+            self.add_n_batch_items(batch, Columns.STATE_IN, states, len(states), episode)
+        return batch
+
+
+class AddPreviousStep(ConnectorV2):
+    """Runner and learner: the action and reward of the step before, where the module asks for them.
+
+    They are read from the episode, so nothing more travels. A fragment that continues an episode has the step before
+    its first in RLlib's lookback buffer.
+    """
+
+    def __init__(
+        self,
+        input_observation_space: gym.Space | None = None,
+        input_action_space: gym.Space | None = None,
+        *,
+        as_learner_connector: bool = False,
+    ):
+        super().__init__(input_observation_space, input_action_space, as_learner_connector=as_learner_connector)
+        self.as_learner_connector = as_learner_connector
+
+    def __call__(self, *, rl_module: Any, batch: dict[str, Any], episodes: list[Any], **kwargs: Any) -> Any:
+        """Add the columns that the module's settings ask for.
+
+        Raises:
+            RuntimeError: a fragment continues an episode but does not know the step before.
+        """
+        module = single_module(rl_module)
+        settings = MemorySettings.from_model_config(module.model_config)
+        wanted = {PREVIOUS_ACTION: settings.previous_action, PREVIOUS_REWARD: settings.previous_reward}
+        for column in (name for name, asked in wanted.items() if asked):
+            for episode in self.single_agent_episode_iterator(episodes, agents_that_stepped_only=False):
+                length = len(episode) if self.as_learner_connector else len(episode) + 1
+                previous = _previous_actions if column == PREVIOUS_ACTION else _previous_rewards
+                if self.as_learner_connector:
+                    self.add_n_batch_items(batch, column, previous(episode, 0, length), length, episode)
+                else:
+                    self.add_batch_item(batch, column, previous(episode, length - 1, length)[0], episode)
+        return batch
+
+
+def _previous_actions(episode: SingleAgentEpisode, first: int, last: int) -> np.ndarray:
+    """What was done before the steps ``first`` to ``last`` of a fragment, one-hot where discrete: [steps, width]."""
+    assert episode.action_space is not None
+    window = slice(first - 1, last - 1)
+    _check_lookback(episode)
+    taken = episode.get_actions(window, neg_index_as_lookback=True, fill=0.0, one_hot_discrete=True)
+    return np.asarray(taken, np.float32).reshape(last - first, action_width(episode.action_space))
+
+
+def _previous_rewards(episode: SingleAgentEpisode, first: int, last: int) -> np.ndarray:
+    """What was earned before the steps ``first`` to ``last`` of a fragment: [steps, 1]."""
+    _check_lookback(episode)
+    earned = episode.get_rewards(slice(first - 1, last - 1), neg_index_as_lookback=True, fill=0.0)
+    return np.asarray(earned, np.float32).reshape(last - first, 1)
+
+
+def _check_lookback(episode: SingleAgentEpisode) -> None:
+    if episode.t_started > 0 and episode.rewards.lookback == 0:
+        raise RuntimeError(
+            "an episode fragment came without the step before its first one, which previous_action and "
+            "previous_reward need: set .env_runners(episode_lookback_horizon=1) or more"
+        )
+
+
+def single_module(rl_module: Any) -> MemoryRLModule:
+    """The one memory module, out of a learner's MultiRLModule and of a wrapper for several learners."""
+    module: Any = rl_module[DEFAULT_MODULE_ID] if isinstance(rl_module, MultiRLModule) else rl_module
+    return module.unwrapped()

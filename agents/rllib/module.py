@@ -1,0 +1,209 @@
+"""One RLModule for every memory core.
+
+Legend: B batch (rows), T time, K output width of the core.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tree
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.distribution.torch.torch_distribution import (
+    TorchCategorical,
+    TorchDiagGaussian,
+    TorchMultiCategorical,
+)
+from ray.rllib.core.learner.utils import make_target_network
+from ray.rllib.core.rl_module.apis import (
+    TARGET_NETWORK_ACTION_DIST_INPUTS,
+    InferenceOnlyAPI,
+    TargetNetworkAPI,
+    ValueFunctionAPI,
+)
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+from torch import Tensor, nn
+
+import memory
+from agents.rllib.encoders import Encoder
+from agents.rllib.settings import MemorySettings
+
+EPISODE_START = "episode_start"
+"""Key of a state dict, bool [B]: the row begins an episode, whatever its other tensors hold."""
+PREVIOUS_ACTION = "previous_action"
+PREVIOUS_REWARD = "previous_reward"
+"""Columns of a batch, float [B, T, width], which ``connectors.AddPreviousStep`` fills."""
+
+VALUE_ROWS = 256
+"""Rows valued at once outside the loss: bounds what advantage estimation needs for a whole train batch."""
+
+
+class MemoryNetwork(nn.Module):
+    """Encoder and core: the columns of a batch to features [B, T, K] and the state after the last step."""
+
+    def __init__(self, observation_space: gym.Space, action_space: gym.Space, settings: MemorySettings):
+        super().__init__()
+        self.settings = settings
+        self.encoder = Encoder(observation_space, settings.embedding_size)
+        extra = action_width(action_space) * settings.previous_action + settings.previous_reward
+        self.core = settings.build_core(self.encoder.output_size + extra)
+
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Run the rows of a batch from their states, ``Columns.STATE_IN``."""
+        inputs = self.encode(batch)
+        length = inputs.shape[1]
+        # rows shorter than max_seq_len are padded on the right: steps that are padding in every row need no core
+        used = int(batch[Columns.SEQ_LENS].max()) if Columns.SEQ_LENS in batch else length
+        outputs, state = memory.unroll(self.core, inputs[:, :used], self.state(batch[Columns.STATE_IN]))
+        features = F.pad(torch.tanh(outputs), (0, 0, 0, length - used))
+        after = memory.state_to_dict(state)
+        return features, {**after, EPISODE_START: inputs.new_zeros(len(inputs), dtype=torch.bool)}
+
+    def encode(self, batch: dict[str, Any]) -> Tensor:
+        """What the core sees, [B, T, input_size]."""
+        parts = [self.encoder(batch[Columns.OBS])]
+        if self.settings.previous_action:
+            parts.append(batch[PREVIOUS_ACTION])
+        if self.settings.previous_reward:
+            parts.append(batch[PREVIOUS_REWARD])
+        return torch.cat(parts, -1)
+
+    def state(self, tensors: dict[str, Tensor]) -> memory.State:
+        """The core's state before the first step.
+
+        Rows that begin an episode take the initial state from the core's weights of now, so that a learned initial
+        state gets its gradient; the other rows take what was kept for them.
+        """
+        starts = tensors[EPISODE_START]
+        kept = {name: tensor for name, tensor in tensors.items() if name != EPISODE_START}
+        if not kept or starts.all():
+            return self.core.initial_state(len(starts))
+        state = memory.state_from_dict(self.core, kept)
+        # several learners wait for the gradient of every weight, so those of a learned initial state take part even
+        # where no row of a minibatch begins an episode; it is zero then
+        if torch.is_grad_enabled() or starts.any():
+            state = memory.reset_rows(state, self.core.initial_state(len(starts)), starts)
+        return state
+
+
+class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, InferenceOnlyAPI):
+    """Encoder, core, policy head and value head, for PPO, APPO and IMPALA.
+
+    ``model_config`` holds the fields of ``MemorySettings`` and ``max_seq_len``.
+    """
+
+    net: MemoryNetwork
+    policy_head: nn.Module
+    value_head: nn.Module
+
+    def setup(self) -> None:
+        """Build the parts.
+
+        Raises:
+            ValueError: the observation or action space is not supported.
+        """
+        settings = MemorySettings.from_model_config(self.model_config)
+        self.action_dist_cls = action_distribution(self.action_space)
+        self.net = MemoryNetwork(self.observation_space, self.action_space, settings)
+        self.policy_head = nn.Linear(settings.output_size, self.action_dist_cls.required_input_dim(self.action_space))
+        self.value_head = nn.Sequential(
+            nn.Linear(settings.output_size, settings.output_size), nn.Tanh(), nn.Linear(settings.output_size, 1)
+        )
+        # a first policy close to uniform explores; a large one would commit before anything is learned
+        nn.init.orthogonal_(self.policy_head.weight, 0.01)
+        nn.init.zeros_(self.policy_head.bias)
+
+    @property
+    def core(self) -> memory.Core:
+        """The memory core."""
+        return self.net.core
+
+    def get_initial_state(self) -> dict[str, np.ndarray]:
+        """The state of one row at an episode's start, without a batch axis."""
+        tensors = memory.state_to_dict(self.core.initial_state(1))
+        state = {name: tensor[0].detach().cpu().numpy() for name, tensor in tensors.items()}
+        return {**state, EPISODE_START: np.array(True)}
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        features, state = self.net(batch)
+        return {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.STATE_OUT: state}
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        features, _ = self.net(batch)
+        return {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.EMBEDDINGS: features}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """Value estimates [B, T].
+
+        Args:
+            batch: the columns of a train batch.
+            embeddings: what ``_forward_train`` returned for this batch. Without them the batch is unrolled again and
+                no gradient reaches the core: RLlib's advantage estimation asks for the values of a whole train batch,
+                with gradients enabled that nobody uses.
+        """
+        if embeddings is None:
+            embeddings = self._features_without_gradient(batch)
+        return self.value_head(embeddings).squeeze(-1)
+
+    @torch.no_grad()
+    def _features_without_gradient(self, batch: dict[str, Any]) -> Tensor:
+        names = (Columns.OBS, Columns.STATE_IN, Columns.SEQ_LENS, PREVIOUS_ACTION, PREVIOUS_REWARD)
+        columns = {name: batch[name] for name in names if name in batch}
+        rows = len(columns[Columns.STATE_IN][EPISODE_START])
+        pieces = [
+            self.net(tree.map_structure(lambda tensor, first=first: tensor[first : first + VALUE_ROWS], columns))[0]
+            for first in range(0, rows, VALUE_ROWS)
+        ]
+        return torch.cat(pieces)
+
+    def make_target_networks(self) -> None:
+        """Copy what computes the policy; only APPO asks for it."""
+        self.target_net = make_target_network(self.net)
+        self.target_policy_head = make_target_network(self.policy_head)
+
+    def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Each part and its target."""
+        return [(self.net, self.target_net), (self.policy_head, self.target_policy_head)]
+
+    def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The policy of the target network, whose weights take no gradient."""
+        features, _ = self.target_net(batch)
+        return {TARGET_NETWORK_ACTION_DIST_INPUTS: self.target_policy_head(features)}
+
+    def get_non_inference_attributes(self) -> list[str]:
+        """What a runner does without."""
+        return ["value_head", "target_net", "target_policy_head"]
+
+
+def action_distribution(space: gym.Space) -> Any:
+    """The class of RLlib's distribution for an action space.
+
+    Raises:
+        ValueError: the space is not supported.
+    """
+    # RLlib draws discrete actions from zero upwards, whatever the space starts at
+    if isinstance(space, gym.spaces.Discrete) and space.start == 0:
+        return TorchCategorical
+    if isinstance(space, gym.spaces.MultiDiscrete) and space.nvec.ndim == 1 and not space.start.any():
+        multi: Any = TorchMultiCategorical  # RLlib's type hints take the class for an instance
+        return multi.get_partial_dist_cls(space=space, input_lens=[int(n) for n in space.nvec])
+    if isinstance(space, gym.spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
+        return TorchDiagGaussian
+    raise ValueError(
+        f"action space {space} is not supported: use Discrete or MultiDiscrete (one axis), both starting at zero, "
+        "or a Box of floats with one axis; a wrapper can convert it"
+    )
+
+
+def action_width(space: gym.Space) -> int:
+    """How wide an action is once every discrete part is one-hot."""
+    if isinstance(space, gym.spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return int(space.nvec.sum())
+    return math.prod(space.shape or ())

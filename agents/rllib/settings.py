@@ -1,0 +1,88 @@
+"""What a memory agent is made of, as plain data that travels in RLlib's ``model_config``."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import memory
+
+
+@dataclass(frozen=True)
+class MemorySettings:
+    """The parts of a ``MemoryRLModule``.
+
+    Attributes:
+        core: a key of ``memory.CORES``, or the import path of a core of your own, ``"package.module:Class"``.
+        core_options: the core's own options.
+        embedding_size: width of what the encoder makes of one observation.
+        output_size: width of what the core hands to the policy and value heads.
+        previous_action: whether the core also sees the action before this observation (zeros at an episode's start).
+        previous_reward: whether the core also sees the reward that came with this observation (zero at the start).
+    """
+
+    core: str = "gru"
+    core_options: dict[str, Any] = field(default_factory=dict)
+    embedding_size: int = 64
+    output_size: int = 64
+    previous_action: bool = False
+    previous_reward: bool = False
+
+    def __post_init__(self):
+        """Refuse what cannot be built.
+
+        Raises:
+            UnknownNameError: the core or one of its options is unknown.
+            ValueError: a value cannot be used.
+        """
+        if ":" in self.core:
+            _import_core(self.core)
+        else:
+            memory.check_core_options(self.core, self.core_options)
+        for name in ("embedding_size", "output_size"):
+            size = getattr(self, name)
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} is {size!r}: expected a whole number of at least 1")
+
+    @classmethod
+    def from_model_config(cls, model_config: dict[str, Any]) -> MemorySettings:
+        """Pick the settings out of a ``model_config`` that holds other keys as well."""
+        return cls(**{name.name: model_config[name.name] for name in fields(cls) if name.name in model_config})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as a plain dict."""
+        return asdict(self)
+
+    def build_core(self, input_size: int) -> memory.Core:
+        """The core, for inputs of the given width."""
+        if ":" in self.core:
+            return _import_core(self.core)(input_size, self.output_size, **self.core_options)
+        return memory.make_core(self.core, input_size=input_size, output_size=self.output_size, **self.core_options)
+
+
+def core_path(core: str | type[memory.Core]) -> str:
+    """The name or import path under which every process finds a core.
+
+    Raises:
+        ValueError: the class can only be found in this process.
+    """
+    if isinstance(core, str):
+        return core
+    if core.__module__ == "__main__" or "<locals>" in core.__qualname__:
+        raise ValueError(
+            f"core {core.__qualname__} lives in {core.__module__}, where remote runners cannot import it: "
+            "move the class to the top level of a module of its own"
+        )
+    return f"{core.__module__}:{core.__qualname__}"
+
+
+def _import_core(path: str) -> type[memory.Core]:
+    module_name, _, class_name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"core {path!r} cannot be imported ({error}): expected 'package.module:Class'") from error
+    if not (isinstance(found, type) and issubclass(found, memory.Core)):
+        raise ValueError(f"core {path!r} is not a memory.Core: expected the import path of a subclass of memory.Core")
+    return found

@@ -1,0 +1,1 @@
+"""Supervised tasks and few-shot episodes, on torch and numpy alone."""
