@@ -1,0 +1,1 @@
+"""The command line, recipes and run directories."""

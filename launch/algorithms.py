@@ -1,0 +1,204 @@
+"""From an experiment to an RLlib algorithm, and its whole state to plain values and back.
+
+Ray is started by us on the loopback interface of this machine, never found by ``address="auto"``.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import random
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+import ray
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+import envs
+from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
+from launch.outcomes import EpisodeOutcomes
+from launch.recipes import RLExperiment
+
+OBJECT_STORE_BYTES = 200_000_000
+
+
+def make_config(experiment: RLExperiment, seed: int | None = None) -> AlgorithmConfig:
+    """The RLlib config of an experiment.
+
+    Args:
+        experiment: what to train.
+        seed: seeds the actions and environments; that of the experiment when None.
+    """
+    kind = {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig}[experiment.algorithm]
+    config: Any = kind()
+    config.environment(register_environment(experiment.env), env_config=experiment.env_settings)
+    config.env_runners(
+        num_env_runners=experiment.runners,
+        num_envs_per_env_runner=experiment.envs_per_runner,
+        gym_env_vectorize_mode="vector_entry_point",
+    )
+    config.learners(num_learners=0)
+    config.training(**_learning_options(experiment))
+    config.memory(
+        core=experiment.core,
+        embedding_size=experiment.embedding,
+        output_size=experiment.output,
+        previous_action=experiment.previous_action,
+        previous_reward=experiment.previous_reward,
+        max_seq_len=experiment.max_seq_len,
+        **experiment.memory,
+    )
+    config.callbacks(EpisodeOutcomes)
+    # One batch an iteration keeps ctrl-C quick; asynchronous algorithms, whose batches are many, get a second.
+    config.reporting(min_time_s_per_iteration=0 if experiment.algorithm == "ppo" else 1)
+    config.debugging(seed=experiment.seed if seed is None else seed, log_level="ERROR")
+    return config
+
+
+def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
+    """What RLlib's ``training()`` takes, by RLlib's names."""
+    options = {
+        "lr": experiment.lr,
+        "gamma": experiment.gamma,
+        "train_batch_size_per_learner": experiment.batch_size,
+        "grad_clip": experiment.grad_clip,
+        "entropy_coeff": experiment.entropy,
+        "vf_loss_coeff": experiment.value_weight,
+    }
+    if experiment.algorithm == "ppo":
+        options |= {
+            "minibatch_size": experiment.minibatch_size,
+            "num_epochs": experiment.epochs,
+            "lambda_": experiment.gae_lambda,
+            "vf_clip_param": experiment.value_clip,
+        }
+    if experiment.algorithm != "impala":
+        options["clip_param"] = experiment.clip
+    return options
+
+
+def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLModule:
+    """An untrained agent, without an algorithm around it.
+
+    Raises:
+        ValueError: the agent cannot have the environment's observation or action space.
+    """
+    env = envs.make(experiment.env, **experiment.env_settings)
+    try:
+        spaces = {"default_policy": (env.observation_space, env.action_space)}
+        return cast(MemoryRLModule, config.get_rl_module_spec(spaces=spaces).build())
+    finally:
+        env.close()
+
+
+@contextmanager
+def running_ray(runners: int, threads: int) -> Iterator[None]:
+    """Ray on this machine alone, for as long as the block lasts; a Ray that already runs here is left as it is.
+
+    Args:
+        runners: processes that sample; each takes one logical CPU, as does the learner.
+        threads: threads of this process, which learns.
+    """
+    torch.set_num_threads(threads)
+    if ray.is_initialized():
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"  # inherited by Ray's workers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with _native_stderr_off():
+        ray.init(
+            address="local",
+            num_cpus=runners + 1,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES * (1 + runners),
+            _node_ip_address="127.0.0.1",
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _native_stderr_off() -> Iterator[None]:
+    """Drop what native code writes to stderr: Ray announces there that it took its log level from our variable."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep deprecation notes and start-up chatter of libraries off the user's screen; errors still show."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.rllib", "gymnasium")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def capture_state(algorithm: Algorithm, recent: Iterable[tuple[float, ...]]) -> dict[str, Any]:
+    """Everything that training needs to continue: weights, optimizer, counters, KL coefficients, random states.
+
+    Episodes in progress are not part of it: they start anew.
+
+    Args:
+        algorithm: between two iterations.
+        recent: outcomes of the last episodes, for the mean score.
+    """
+    return {
+        "recent": list(recent),
+        "algorithm": algorithm.get_state(),
+        "kl": _foreach_learner(algorithm, _kl_coefficients)[0],
+        "random": {
+            "torch": torch.get_rng_state(),
+            "numpy": np.random.get_state(),
+            "python": random.getstate(),
+        },
+    }
+
+
+def restore_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
+    """Put back what ``capture_state`` gave."""
+    algorithm.set_state(state["algorithm"])
+    _foreach_learner(algorithm, functools.partial(_set_kl_coefficients, values=state["kl"]))
+    torch.set_rng_state(torch.as_tensor(state["random"]["torch"]))
+    np.random.set_state(state["random"]["numpy"])
+    random.setstate(state["random"]["python"])
+
+
+def _foreach_learner(algorithm: Algorithm, function: Callable[..., Any]) -> list[Any]:
+    assert algorithm.learner_group is not None
+    return [answer.get() for answer in algorithm.learner_group.foreach_learner(function)]
+
+
+def _kl_coefficients(learner: Any) -> dict[str, float]:
+    # RLlib leaves these out of the learner's state; without them a resumed run starts from the initial penalty.
+    return {name: float(value) for name, value in getattr(learner, "curr_kl_coeffs_per_module", {}).items()}
+
+
+def _set_kl_coefficients(learner: Any, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        learner.curr_kl_coeffs_per_module[name].data.fill_(value)

@@ -1,0 +1,106 @@
+"""The command ``lukasa``: finds the command asked for and tells mistakes in one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from launch.errors import UserError, nearest
+
+COMMANDS = {
+    "train rl": ("launch.train_rl", "train a memory agent on a Gymnasium environment, with Ray RLlib"),
+    "eval": ("launch.evaluate", "run episodes of a trained agent and report its return"),
+    "plot": ("launch.plot", "draw the learning curve and the memory's weights over an episode"),
+    "list": ("launch.listing", "what there is: cores, environments, recipes"),
+}
+"""Every command: the module whose ``main(argv)`` runs it, imported only then, and one line of help."""
+
+_TOLD_TO_USERS = (
+    ("memory", "UnknownNameError"),
+    ("envs", "UnknownEnvironmentError"),
+    ("envs", "MissingExtraError"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after ``lukasa``; those of this process when None.
+
+    Returns:
+        The exit code: 0 success, 2 misuse, 130 and 143 stopped by SIGINT and SIGTERM.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage(), file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"lukasa {version('lukasa')}")
+        return 0
+    try:
+        module, rest = find_command(words)
+        return importlib.import_module(module).main(rest)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `lukasa list | head`; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not isinstance(error, told_to_users()):
+            raise
+        print(f"lukasa: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The module that runs a command line, and the words left for it.
+
+    Raises:
+        UserError: there is no such command.
+    """
+    for name, (module, _) in COMMANDS.items():
+        length = len(name.split())
+        if " ".join(words[:length]) == name:
+            return module, list(words[length:])
+    second = [name.split()[1] for name in COMMANDS if name.startswith(words[0] + " ")]
+    if second:
+        if len(words) == 1 or words[1].startswith("-"):
+            raise UserError(f"{words[0]} needs to know what: {' or '.join(f'{words[0]} {one}' for one in second)}")
+        raise UserError(f"unknown command '{words[0]} {words[1]}': {nearest(words[1], second)}")
+    raise UserError(f"unknown command {words[0]!r}: {nearest(words[0], dict.fromkeys(n.split()[0] for n in COMMANDS))}")
+
+
+def usage() -> str:
+    """The help of ``lukasa`` itself."""
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  lukasa {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    return f"Agents with external memory.\n\n{lines}\n\nlukasa COMMAND --help tells the options of a command."
+
+
+def program() -> str:
+    """How this command was started, so that a command we print can be copied: it need not be on the PATH."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m launch"
+    found = shutil.which("lukasa")
+    if started.name != "lukasa" or (found and Path(found).resolve() == started.resolve()):
+        return "lukasa"
+    return shlex.quote(str(started))
+
+
+def told_to_users() -> tuple[type[Exception], ...]:
+    """The errors whose message is written for users.
+
+    Only packages that are loaded are asked: what is not loaded cannot have raised, and loading takes seconds.
+    """
+    loaded = [(sys.modules[module], name) for module, name in _TOLD_TO_USERS if module in sys.modules]
+    return (UserError, *(getattr(module, name) for module, name in loaded))

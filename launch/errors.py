@@ -1,0 +1,22 @@
+"""Mistakes of a user, told in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What was wrong, what was expected, what to do; the command line prints it and exits with code 2."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all of them.
+
+    Example:
+        >>> nearest("trian", ["train", "eval"])
+        "did you mean 'train'?"
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"

@@ -1,0 +1,130 @@
+"""``lukasa list``: what there is."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from launch.errors import UserError, nearest
+from launch.options import Switch, documented, parse, split_words
+from launch.recipes import RL_RECIPES
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """List cores, environments and recipes.
+
+    Attributes:
+        json: print one JSON object.
+    """
+
+    json: Switch = False
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print one list, or all of them."""
+    words, rest = split_words(argv)
+    options = parse(ListOptions, rest, prog=f"lukasa list [{'|'.join(LISTS)}]")
+    if len(words) > 1:
+        raise UserError(f"lukasa list takes one name, got {' '.join(words)!r}: choose one of {', '.join(LISTS)}")
+    if words and words[0] not in LISTS:
+        raise UserError(f"there is no list of {words[0]!r}: {nearest(words[0], LISTS)}")
+    found = {name: rows() for name, rows in LISTS.items() if not words or name == words[0]}
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    for name, rows in found.items():
+        _print_table(name, rows)
+    return 0
+
+
+def cores() -> Rows:
+    """Every memory core: its name, what it is, its options."""
+    import memory
+
+    rows = []
+    for name, core in memory.CORES.items():
+        texts = documented(core)
+        options = [
+            {
+                "name": one.name,
+                "type": _type_name(one.annotation),
+                "default": one.default,
+                "help": texts.get(one.name, ""),
+            }
+            for one in memory.core_options(name).values()
+        ]
+        summary = (inspect.getdoc(core) or "").partition("\n")[0]
+        rows.append({"name": name, "summary": summary, "options": options})
+    return rows
+
+
+def environments() -> Rows:
+    """Every environment this project knows: id, what is to be remembered, scores, the extra that brings it."""
+    import envs
+
+    return [
+        {
+            "id": one.id,
+            "summary": one.description,
+            "score": one.score_unit,
+            "chance": one.chance,
+            "best": one.best,
+            "extra": one.extra,
+        }
+        for one in envs.ENVIRONMENTS.values()
+    ]
+
+
+def recipes() -> Rows:
+    """Every recipe: what it trains, for how many steps."""
+    rows = []
+    for name, recipe in RL_RECIPES.items():
+        experiment = recipe()
+        rows.append(
+            {
+                "name": name,
+                "summary": (inspect.getdoc(recipe) or "").partition("\n")[0],
+                "command": f"lukasa train rl {name}",
+                "env": experiment.env,
+                "core": experiment.core,
+                "steps": experiment.steps,
+            }
+        )
+    return rows
+
+
+LISTS = {"cores": cores, "envs": environments, "recipes": recipes}
+
+
+def _type_name(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return "|".join(map(str, typing.get_args(kind)))
+    return getattr(kind, "__name__", str(kind))
+
+
+def _print_table(title: str, rows: Rows) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for row in rows:
+        name, summary, *details = (_cell(name, value) for name, value in row.items() if name != "command")
+        table.add_row(name, f"{summary}\n[dim]{', '.join(filter(None, details))}[/dim]")
+    Console().print(table, "")
+
+
+def _cell(name: str, value: Any) -> str:
+    if name in ("name", "id", "summary"):
+        return value
+    if isinstance(value, list):
+        return ", ".join(f"{option['name']}={option['default']}" for option in value)
+    return f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" if value != "" else ""

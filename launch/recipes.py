@@ -1,0 +1,234 @@
+"""Recipes: functions that return an experiment, named for what they train.
+
+Every field of an experiment is an option of the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from launch.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class RLExperiment:
+    """A memory agent, an environment and how it learns.
+
+    Attributes:
+        env: the Gymnasium environment: its id.
+        env_settings: the environment's own settings, as NAME VALUE pairs.
+        core: the memory core: its name.
+        memory: options of the core; its defaults for those that are not given.
+        algorithm: how it learns: PPO, or APPO or IMPALA with runners that sample while it learns.
+        steps: environment steps to train for.
+        stop_at: stop earlier, when the mean return of the last 100 episodes reaches this.
+        seed: seed of the weights, the actions and the environments.
+        runners: processes that sample; 0 samples in the process that learns.
+        envs_per_runner: copies of the environment in each.
+        batch_size: environment steps of one iteration.
+        minibatch_size: environment steps of one gradient step (PPO).
+        epochs: passes over a batch (PPO).
+        max_seq_len: steps of backpropagation through time; by default fragments are cut into chunks of about 64.
+        lr: learning rate of Adam.
+        gamma: discount of one step.
+        gae_lambda: lambda of generalised advantage estimation (PPO).
+        entropy: weight of the entropy bonus.
+        clip: clip range of the policy ratio (PPO, APPO).
+        value_weight: weight of the value loss.
+        value_clip: largest squared error of the value loss that still learns (PPO).
+        grad_clip: largest global norm of the gradient.
+        embedding: width of the encoded observation, the input of the core.
+        output: width of what the core hands to the policy and the value.
+        previous_action: show the core the action before.
+        previous_reward: show the core the reward before.
+        threads: threads of the process that learns; more pay for large networks on cores that nobody else uses.
+        checkpoint_every: seconds between two checkpoints.
+    """
+
+    env: str = "popgym-RepeatPreviousEasy-v0"
+    env_settings: dict[str, int | float | str] = field(default_factory=dict)
+    core: str = "ntm"
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    algorithm: Literal["ppo", "appo", "impala"] = "ppo"
+    steps: int = 200_000
+    stop_at: float | None = None
+    seed: int = 0
+    runners: int = 0
+    envs_per_runner: int = 16
+    batch_size: int = 2048
+    minibatch_size: int = 256
+    epochs: int = 8
+    max_seq_len: int | None = None
+    lr: float = 1e-3
+    gamma: float = 0.9
+    gae_lambda: float = 0.9
+    entropy: float = 0.0
+    clip: float = 0.2
+    value_weight: float = 1.0
+    value_clip: float = 10.0
+    grad_clip: float | None = 0.5
+    embedding: int = 64
+    output: int = 64
+    previous_action: bool = False
+    previous_reward: bool = False
+    threads: int = 1
+    checkpoint_every: float = 60.0
+
+
+MAY_CHANGE = ("steps", "stop_at", "threads", "checkpoint_every")
+"""The fields of an experiment that a resumed run may be given anew."""
+
+_LEAST: dict[str, float] = {
+    "steps": 1,
+    "seed": 0,
+    "runners": 0,
+    "envs_per_runner": 1,
+    "batch_size": 1,
+    "minibatch_size": 1,
+    "epochs": 1,
+    "max_seq_len": 1,
+    "gamma": 0,
+    "gae_lambda": 0,
+    "entropy": 0,
+    "embedding": 1,
+    "output": 1,
+    "threads": 1,
+    "checkpoint_every": 0,
+}
+
+
+def check_numbers(experiment: RLExperiment) -> None:
+    """Refuse numbers that no run can have.
+
+    Raises:
+        UserError: one is too small or too large.
+    """
+    for name, least in _LEAST.items():
+        value = getattr(experiment, name)
+        if value is not None and not value >= least:
+            raise UserError(f"option {option_name(name)} is {value}: expected at least {least}")
+    for name in ("lr", "clip", "grad_clip"):
+        value = getattr(experiment, name)
+        if value is not None and not value > 0:
+            raise UserError(f"option {option_name(name)} is {value}: expected more than 0")
+    for name in ("gamma", "gae_lambda"):
+        if getattr(experiment, name) > 1:
+            raise UserError(f"option {option_name(name)} is {getattr(experiment, name)}: expected at most 1")
+    if experiment.algorithm == "ppo" and experiment.minibatch_size > experiment.batch_size:
+        raise UserError(
+            f"option --minibatch-size is {experiment.minibatch_size}: expected at most "
+            f"the batch size, {experiment.batch_size}"
+        )
+
+
+def option_name(field_name: str) -> str:
+    """How a field is spelt on the command line.
+
+    Example:
+        >>> option_name("stop_at")
+        '--stop-at'
+    """
+    return "--" + field_name.replace("_", "-")
+
+
+def experiment_from_json(values: Mapping[str, Any]) -> RLExperiment:
+    """The experiment that a ``config.json`` holds.
+
+    Raises:
+        UserError: a field is unknown.
+    """
+    known = [one.name for one in dataclasses.fields(RLExperiment)]
+    for name in values:
+        if name not in known:
+            raise UserError(f"config.json has an unknown field {name!r}: {nearest(name, known)}")
+    return RLExperiment(**values)
+
+
+def repeat_previous_ntm() -> RLExperiment:
+    """An NTM recalls the card of some steps ago: what `make train` runs."""
+    memory = {"slots": 16, "word_size": 16, "controller_size": 64}
+    return RLExperiment(core="ntm", memory=memory, max_seq_len=26, stop_at=0.9)
+
+
+def repeat_previous_dnc() -> RLExperiment:
+    """A DNC recalls the card of some steps ago."""
+    memory = {"slots": 16, "word_size": 16, "read_heads": 1, "controller_size": 64}
+    return replace(repeat_previous_ntm(), core="dnc", memory=memory)
+
+
+def repeat_previous_gru() -> RLExperiment:
+    """A GRU recalls the card of some steps ago."""
+    return replace(repeat_previous_ntm(), core="gru", memory={"size": 64})
+
+
+def repeat_previous_lstm() -> RLExperiment:
+    """An LSTM recalls the card of some steps ago."""
+    return replace(repeat_previous_ntm(), core="lstm", memory={"size": 64})
+
+
+def repeat_previous_feedforward() -> RLExperiment:
+    """Recalling the card of some steps ago without memory: stays near chance."""
+    return replace(repeat_previous_ntm(), core="feedforward", memory={"size": 64})
+
+
+def tmaze_ntm() -> RLExperiment:
+    """An NTM remembers the sign at the start of a corridor until the junction."""
+    return replace(
+        repeat_previous_ntm(),
+        env="TMaze-L50-v0",
+        steps=500_000,
+        gamma=0.99,
+        gae_lambda=0.95,
+        max_seq_len=52,
+        entropy=0.01,
+        stop_at=None,
+    )
+
+
+def minigrid_memory_ntm() -> RLExperiment:
+    """An NTM remembers the object at the start of MiniGrid's memory room."""
+    return replace(
+        repeat_previous_ntm(),
+        env="MiniGrid-MemoryS7-v0",
+        steps=1_000_000,
+        gamma=0.99,
+        gae_lambda=0.95,
+        max_seq_len=64,
+        entropy=0.01,
+        stop_at=None,
+    )
+
+
+def minigrid_memory_feedforward() -> RLExperiment:
+    """MiniGrid's memory room without memory: stays near one half."""
+    return replace(minigrid_memory_ntm(), core="feedforward", memory={"size": 64})
+
+
+RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
+    recipe.__name__: recipe
+    for recipe in (
+        repeat_previous_ntm,
+        repeat_previous_dnc,
+        repeat_previous_gru,
+        repeat_previous_lstm,
+        repeat_previous_feedforward,
+        tmaze_ntm,
+        minigrid_memory_ntm,
+        minigrid_memory_feedforward,
+    )
+}
+"""The recipes of `lukasa train rl`, by name."""
+
+
+def make_experiment(recipe: str) -> RLExperiment:
+    """The experiment of a recipe.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
+    if recipe not in RL_RECIPES:
+        raise UserError(f"unknown recipe {recipe!r}: {nearest(recipe, RL_RECIPES)}")
+    return RL_RECIPES[recipe]()

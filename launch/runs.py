@@ -1,0 +1,253 @@
+"""The run directory: what was asked, what was measured, where the checkpoints are.
+
+::
+
+    RUN/config.json      the experiment, versions, commit, time
+    RUN/metrics.jsonl    one JSON object a line
+    RUN/events/          the same numbers for TensorBoard
+    RUN/checkpoints/     the last few and the best
+    RUN/plots/           what ``lukasa plot`` drew
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from launch.errors import UserError
+
+FORMAT = 1
+PACKAGES = ("lukasa", "torch", "ray", "gymnasium", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The places inside a run directory."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """What was asked."""
+        return self.path / "config.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """What was measured."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def events(self) -> Path:
+        """The folder of TensorBoard."""
+        return self.path / "events"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def plots(self) -> Path:
+        """The folder of pictures."""
+        return self.path / "plots"
+
+
+def create_run(path: Path, config: Mapping[str, Any]) -> Run:
+    """Make a run directory and write its config.
+
+    Raises:
+        UserError: the directory exists and is not empty, or cannot be made.
+    """
+    run = Run(path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"--out {path} is a file: choose a folder that does not exist yet")
+    if path.is_dir() and any(path.iterdir()):
+        if run.config_file.exists():
+            raise UserError(f"run {path} exists: add --resume to continue it, or choose another --out")
+        raise UserError(f"--out {path} is not empty and holds no run: choose a folder that does not exist yet")
+    try:
+        run.checkpoints.mkdir(parents=True)
+        write_atomically(run.config_file, json.dumps(config, indent=2, allow_nan=False) + "\n")
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be written: {error.strerror}") from None
+    return run
+
+
+def open_run(path: Path) -> tuple[Run, dict[str, Any]]:
+    """A run that exists, and its config.
+
+    Raises:
+        UserError: there is none, or its config is broken.
+    """
+    run = Run(path)
+    if not path.is_dir():
+        raise UserError(f"there is no run at {path}: give the folder that `lukasa train` wrote (its --out)")
+    if not run.config_file.is_file():
+        raise UserError(f"{path} is not a run: it has no config.json")
+    try:
+        config = json.loads(run.config_file.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{run.config_file} is corrupt: line {error.lineno}: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{run.config_file} is corrupt: it is not text") from None
+    if not isinstance(config, dict) or not isinstance(config.get("experiment"), dict):
+        raise UserError(f"{run.config_file} is corrupt: it has no experiment")
+    if config.get("format") != FORMAT:
+        raise UserError(
+            f"run {path} has format {config.get('format')}, this version of lukasa reads {FORMAT}: "
+            f"use lukasa {config.get('versions', {}).get('lukasa', 'of another version')}"
+        )
+    return run, config
+
+
+def describe_run(kind: str, recipe: str | None, experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``config.json``: what was asked, and with what it ran."""
+    return {
+        "format": FORMAT,
+        "kind": kind,
+        "recipe": recipe,
+        "experiment": dict(experiment),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Hold a run for this process alone; the system lets go of it however the process ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    with open(run.path / ".lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            raise UserError(
+                f"run {run.path} is in use by {owner}: wait until it ends, or choose another --out"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        yield
+
+
+def read_metrics(run: Run) -> list[dict[str, Any]]:
+    """All lines of ``metrics.jsonl``; a last line that a kill cut short is left out.
+
+    Raises:
+        UserError: another line is broken.
+    """
+    if not run.metrics_file.exists():
+        return []
+    text = run.metrics_file.read_text(errors="replace")
+    lines = text.split("\n")
+    rows = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            row = json.loads(line)
+            rows.append(row | {"env_steps": int(row["env_steps"])})
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{run.metrics_file} is corrupt: line {number} is not a JSON object with env_steps"
+            ) from None
+    return rows
+
+
+def rewind_metrics(run: Run, step: int) -> list[dict[str, Any]]:
+    """Keep the metrics up to a checkpoint; later lines move to ``metrics.replaced.jsonl``.
+
+    Args:
+        run: a run that this process holds.
+        step: environment steps of the checkpoint that training continues from.
+
+    Returns:
+        The rows that stay.
+    """
+    rows = read_metrics(run)
+    stay = [row for row in rows if row["env_steps"] <= step]
+    later = rows[len(stay) :]
+    if later:
+        with open(run.path / "metrics.replaced.jsonl", "a") as file:
+            file.writelines(_line(row) for row in later)
+    if run.metrics_file.exists():
+        write_atomically(run.metrics_file, "".join(map(_line, stay)))
+    return stay
+
+
+class MetricsWriter:
+    """Appends rows to ``metrics.jsonl`` and to TensorBoard's events.
+
+    Args:
+        run: a run that this process holds.
+        step: environment steps where writing starts; events after it count as purged.
+    """
+
+    def __init__(self, run: Run, step: int = 0):
+        from tensorboardX import SummaryWriter
+
+        self._file = open(run.metrics_file, "a")  # noqa: SIM115
+        self._events = SummaryWriter(str(run.events), purge_step=step or None)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Write one row; it needs ``env_steps``, and numbers that are not finite become null."""
+        self._file.write(_line(row))
+        self._file.flush()
+        for name, value in row.items():
+            if isinstance(value, int | float) and name != "env_steps":
+                self._events.add_scalar(name, value, row["env_steps"])
+
+    def close(self) -> None:
+        """Flush and close both."""
+        self._file.close()
+        self._events.close()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.writing")
+    with open(beside, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    finite = {
+        name: None if value != value or value in (float("inf"), -float("inf")) else value for name, value in row.items()
+    }
+    return json.dumps(finite, allow_nan=False) + "\n"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the source tree this runs from, None for an installed package."""
+    source = Path(__file__).resolve().parents[1]
+    if not (source / ".git").exists():
+        return None
+    command = ["git", "-C", str(source), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

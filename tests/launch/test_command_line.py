@@ -1,0 +1,207 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import launch.cli
+from launch.cli import main
+from launch.options import documented, peek, split_words
+from launch.recipes import RL_RECIPES
+from launch.train_rl import read_command_line
+
+
+def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """Run a command line that must be refused; returns its one sentence."""
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("lukasa: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "nearest"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["train", "rll"], "did you mean 'rl'?"),
+        (["list", "envz"], "did you mean 'envs'?"),
+        (["list", "--jsn"], "did you mean '--json'?"),
+        (["train", "rl", "repeat_previous_nmt"], "did you mean 'repeat_previous_ntm'?"),
+        (["train", "rl", "--stesp", "3"], "did you mean '--steps'?"),
+        (["train", "rl", "--memory.slot", "3"], "did you mean '--memory.slots'?"),
+        (["train", "rl", "--core", "gruu"], "'gru'"),
+        (["train", "rl", "--env", "TMaze-L51-v0"], "did you mean 'TMaze-L50-v0'?"),
+        (["eval", "RUN", "--episods", "3"], "did you mean '--episodes'?"),
+    ],
+)
+def test_unknown_name_tells_the_nearest_known_one(capsys, argv, nearest):
+    assert nearest in fails(capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["train"], "train needs to know what: train rl"),
+        (["train", "rl", "--steps", "many"], "option --steps is 'many': expected a whole number"),
+        (["train", "rl", "--lr", "slow"], "option --lr is 'slow': expected a number"),
+        (["train", "rl", "--steps", "0"], "option --steps is 0: expected at least 1"),
+        (["train", "rl", "--gamma", "1.5"], "option --gamma is 1.5: expected at most 1"),
+        (["train", "rl", "--lr", "0"], "option --lr is 0.0: expected more than 0"),
+        (["train", "rl", "--batch-size", "64"], "option --minibatch-size is 256: expected at most the batch size, 64"),
+        (["train", "rl", "--memory.shifts", "2"], "expected an odd number"),
+        (["train", "rl", "--memory.controller", "rnn"], "'lstm', 'gru', 'feedforward'"),
+        (["train", "rl", "--resume"], "--resume needs to know which run: add --out DIR"),
+        (["train", "rl", "--checkpoint", "last"], "it needs --resume"),
+        (["train", "rl", "tmaze_ntm", "more"], "takes one recipe, got 'tmaze_ntm more'"),
+        (["eval"], "takes one run directory"),
+        (["eval", "RUN", "--episodes", "0"], "option --episodes is 0: expected at least 1"),
+        (["plot"], "needs at least one run directory"),
+    ],
+)
+def test_bad_value_is_one_sentence_with_what_was_expected(capsys, argv, sentence):
+    assert sentence in fails(capsys, *argv)
+
+
+def test_option_of_another_core_is_unknown(capsys):
+    assert "unknown option '--memory.slots'" in fails(capsys, "train", "rl", "--core", "gru", "--memory.slots", "3")
+
+
+def test_missing_extra_is_named(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
+    assert "lukasa[envs]" in fails(capsys, "train", "rl", "--env", "popgym-RepeatPreviousEasy-v0")
+
+
+def test_unsupported_space_is_told_before_anything_is_written(capsys, tmp_path, monkeypatch):
+    import gymnasium as gym
+
+    class Words(gym.Env):
+        observation_space = gym.spaces.Text(3)
+        action_space = gym.spaces.Discrete(2)
+
+    monkeypatch.setitem(gym.registry, "Words-v0", gym.envs.registration.EnvSpec("Words-v0", entry_point=Words))
+    assert "Text" in fails(capsys, "train", "rl", "--env", "Words-v0", "--out", str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_core_options_are_typed_by_the_core_that_is_asked_for():
+    request = read_command_line(
+        ["--core", "dnc", "--memory.slots", "7", "--memory.stop-usage-gradient", "--steps", "5"]
+    )
+    assert request.experiment.core == "dnc"
+    assert request.experiment.memory["slots"] == 7
+    assert request.experiment.memory["stop_usage_gradient"] is True
+    assert request.experiment.memory["word_size"] == 64  # the core's own default
+    assert request.experiment.steps == 5
+
+
+def test_options_change_a_recipe_and_keep_the_rest_of_it():
+    request = read_command_line(["repeat_previous_ntm", "--seed", "3", "--memory.slots", "5"])
+    recipe = RL_RECIPES["repeat_previous_ntm"]()
+    assert (request.experiment.seed, request.experiment.memory["slots"]) == (3, 5)
+    assert request.experiment.memory["word_size"] == recipe.memory["word_size"]
+    assert (request.experiment.stop_at, request.experiment.env) == (recipe.stop_at, recipe.env)
+
+
+def test_another_core_than_the_recipes_starts_from_its_own_defaults():
+    assert read_command_line(["repeat_previous_ntm", "--core", "gru"]).experiment.memory == {"size": 128, "layers": 1}
+
+
+@pytest.mark.parametrize("recipe", RL_RECIPES)
+def test_every_recipe_is_a_valid_experiment(recipe):
+    import envs
+    import memory
+
+    experiment = read_command_line([recipe]).experiment
+    memory.make_core(experiment.core, input_size=2, output_size=2, **experiment.memory)
+    envs.make(experiment.env).close()
+
+
+def test_help_lists_commands_and_needs_neither_torch_nor_ray():
+    code = (
+        "import sys, launch.cli; launch.cli.main(['--help']); sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert all(name in result.stdout for name in launch.cli.COMMANDS)
+
+
+def test_list_needs_no_ray_and_prints_json():
+    code = "import sys, launch.cli; launch.cli.main(['list', '--json']); sys.exit('ray' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    found = json.loads(result.stdout)
+    assert {"ntm", "dnc"} <= {core["name"] for core in found["cores"]}
+    assert {"name": "slots", "type": "int", "default": 128}.items() <= found["cores"][0]["options"][0].items()
+    assert "TMaze-L50-v0" in {env["id"] for env in found["envs"]}
+    assert {recipe["name"] for recipe in found["recipes"]} == set(RL_RECIPES)
+
+
+def test_list_prints_one_list(capsys):
+    assert main(["list", "cores"]) == 0
+    out = capsys.readouterr().out
+    assert "Neural Turing Machine" in out
+    assert "recipes" not in out
+
+
+def test_list_into_a_closed_pipe_ends_quietly():
+    command = f"{sys.executable} -m launch list --json | head -n 1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_module_runs_as_the_command_on_any_terminal(encoding):
+    command = [sys.executable, "-m", "launch", "train", "rl", "--steps", "many"]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 2
+    assert result.stderr == "lukasa: option --steps is 'many': expected a whole number\n"
+
+
+def test_command_help_tells_options_with_their_defaults(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "rl", "repeat_previous_gru", "--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "--memory.size" in out
+    assert "copies of the environment" in out
+
+
+def test_words_end_where_options_begin():
+    assert split_words(["a", "b", "--c", "d"]) == (["a", "b"], ["--c", "d"])
+
+
+def test_peek_takes_the_last_of_both_spellings():
+    assert peek(["--core", "ntm", "--core=dnc"], "--core") == "dnc"
+    assert peek(["--corex", "ntm"], "--core") is None
+
+
+def test_documented_joins_lines_of_one_entry():
+    class Documented:
+        """Summary.
+
+        Attributes:
+            first: one
+                and more.
+            second: two.
+        """
+
+    assert documented(Documented) == {"first": "one and more.", "second": "two."}
+
+
+def test_environment_settings_reach_the_environment(capsys):
+    words = ["--env", "TMaze-L50-v0", "--env-settings", "corridor", "7", "--seed", "1"]
+    experiment = read_command_line(words).experiment
+    assert experiment.env_settings == {"corridor": 7}
+    assert main(["train", "rl", "--env", "TMaze-L50-v0", "--env-settings", "coridor", "7"]) == 2
+    assert "did you mean 'corridor'" in capsys.readouterr().err
+    assert main(["train", "rl", "--env", "TMaze-L50-v0", "--env-settings", "corridor", "-7"]) == 2
+    assert "corridor" in capsys.readouterr().err
+
+
+def test_another_environment_starts_from_its_own_settings():
+    words = ["minigrid_memory_ntm", "--env", "TMaze-L50-v0"]
+    assert read_command_line(words).experiment.env_settings == {}

@@ -1,0 +1,94 @@
+import matplotlib.image
+import numpy as np
+import pytest
+
+from launch.errors import UserError
+from launch.plot import PlotOptions, flat_features, plot_learning
+from launch.plots import Curve, draw_episode, draw_learning
+from launch.recipes import make_experiment
+from launch.runs import MetricsWriter, Run
+
+RANDOM = np.random.default_rng(0)
+
+
+def is_picture(path):
+    image = matplotlib.image.imread(path)
+    return image.shape[0] > 300 and image.shape[1] > 600 and image.std() > 0.05
+
+
+def weights(steps, heads, slots):
+    logits = RANDOM.normal(size=(steps, heads, slots)) * 4
+    return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("spread", [(), [0.1, 0.1, 0.1]])
+def test_learning_curves_are_drawn_with_chance_and_best(tmp_path, spread):
+    curves = [Curve("ntm", [1000, 2000, 3000], [-0.5, 0.1, 0.8], spread)]
+    draw_learning(curves, tmp_path / "a.png", title="t", unit="return", chance=-0.5, best=1.0)
+    draw_learning(
+        [*curves, Curve("gru", [1000], [0.2])], tmp_path / "b.png", title="t", unit="x", chance=None, best=None
+    )
+    assert is_picture(tmp_path / "a.png")
+    assert is_picture(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize(
+    ("observations", "actions"),
+    [
+        (RANDOM.integers(0, 4, 20), RANDOM.integers(0, 4, 20)),
+        (RANDOM.normal(size=(20, 30)), RANDOM.normal(size=(20, 2)).astype(np.float32)),
+        (RANDOM.integers(0, 255, (20, 5, 5, 3), dtype=np.uint8), RANDOM.integers(0, 3, 20)),
+    ],
+)
+def test_episode_is_drawn_for_every_kind_of_space(tmp_path, observations, actions):
+    seen = {"read": weights(20, 2, 16), "write": weights(20, 1, 16)}
+    draw_episode(observations, actions, seen, tmp_path / "plots" / "e.png", title="t")
+    assert is_picture(tmp_path / "plots" / "e.png")
+
+
+def test_core_without_slots_is_drawn_by_its_units(tmp_path):
+    draw_episode(np.arange(9), np.arange(9), {"hidden": RANDOM.normal(size=(9, 12))}, tmp_path / "e.png", title="t")
+    assert is_picture(tmp_path / "e.png")
+
+
+def test_nested_observations_become_one_row_of_features():
+    nested = {"card": np.arange(3), "rest": (np.ones((3, 2)), np.zeros((3, 1, 2)))}
+    assert flat_features(nested).shape == (3, 5)
+    np.testing.assert_array_equal(flat_features(np.arange(3)), np.arange(3))
+
+
+def run_with_metrics(path):
+    path.mkdir()
+    writer = MetricsWriter(Run(path))
+    writer.write({"env_steps": 1, "return_mean": None, "return_std": None})
+    writer.write({"env_steps": 2, "return_mean": 0.5, "return_std": 0.1})
+    writer.close()
+    return Run(path)
+
+
+def test_runs_of_several_environments_are_refused(tmp_path):
+    one, other = make_experiment("repeat_previous_gru"), make_experiment("tmaze_ntm")
+    run = run_with_metrics(tmp_path / "run")
+    with pytest.raises(UserError, match="are of 2 environments"):
+        plot_learning([(run, one), (run, other)], tmp_path / "a.png")
+
+
+def test_curves_of_several_runs_share_one_picture(tmp_path):
+    run = run_with_metrics(tmp_path / "run")
+    experiments = [make_experiment(f"repeat_previous_{core}") for core in ("ntm", "gru")]
+    path = plot_learning([(run, experiment) for experiment in experiments], tmp_path / "a.png")
+    assert is_picture(path)
+
+
+def test_picture_must_be_a_png_and_metrics_must_be_there(tmp_path):
+    run = run_with_metrics(tmp_path / "run")
+    experiment = make_experiment("repeat_previous_gru")
+    with pytest.raises(UserError, match="not a picture"):
+        plot_learning([(run, experiment)], tmp_path / "a.jpeg")
+    run.metrics_file.unlink()
+    with pytest.raises(UserError, match="has no return_mean yet"):
+        plot_learning([(run, experiment)], tmp_path / "a.png")
+
+
+def test_options_have_defaults():
+    assert PlotOptions().out is None

@@ -1,0 +1,156 @@
+import dataclasses
+import json
+
+import pytest
+
+from launch.cli import main
+from launch.errors import UserError
+from launch.recipes import RLExperiment, experiment_from_json, make_experiment
+from launch.runs import MetricsWriter, create_run, describe_run, locked, open_run, read_metrics, rewind_metrics
+
+EXPERIMENT = dataclasses.asdict(make_experiment("repeat_previous_ntm"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return create_run(tmp_path / "run", describe_run("rl", "repeat_previous_ntm", EXPERIMENT))
+
+
+def test_config_survives_the_round_trip(run):
+    _, config = open_run(run.path)
+    assert experiment_from_json(config["experiment"]) == make_experiment("repeat_previous_ntm")
+    assert config["experiment"]["seed"] == 0
+    assert {"python", "lukasa", "torch", "ray", "gymnasium", "numpy"} == set(config["versions"])
+
+
+def test_existing_run_is_refused_and_untouched(run, capsys):
+    before = run.config_file.read_text()
+    assert main(["train", "rl", "--env", "RepeatPrevious-k1-v0", "--core", "gru", "--out", str(run.path)]) == 2
+    assert "exists: add --resume to continue it" in capsys.readouterr().err
+    assert run.config_file.read_text() == before
+
+
+def test_foreign_folder_is_refused(tmp_path):
+    (tmp_path / "letters").write_text("dear")
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        create_run(tmp_path, describe_run("rl", None, EXPERIMENT))
+    with pytest.raises(UserError, match="is a file"):
+        create_run(tmp_path / "letters", describe_run("rl", None, EXPERIMENT))
+
+
+def refuse(run, capsys, *argv):
+    assert main(["train", "rl", "--out", str(run.path), "--resume", *argv]) == 2
+    return capsys.readouterr().err
+
+
+def test_broken_config_is_told_with_its_line(run, capsys):
+    run.config_file.write_text('{\n "format": 1,\n oops\n}')
+    assert "config.json is corrupt: line 3" in refuse(run, capsys)
+    assert main(["eval", str(run.path)]) == 2
+    assert "config.json is corrupt: line 3" in capsys.readouterr().err
+
+
+def test_missing_config_is_told(run, capsys):
+    run.config_file.unlink()
+    assert "is not a run: it has no config.json" in refuse(run, capsys)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"experiment": 3}'])
+def test_config_without_experiment_is_corrupt(run, capsys, content):
+    run.config_file.write_text(content)
+    assert "has no experiment" in refuse(run, capsys)
+
+
+def test_run_of_another_format_names_both(run, capsys):
+    config = json.loads(run.config_file.read_text())
+    run.config_file.write_text(json.dumps(config | {"format": 9}))
+    assert "has format 9, this version of lukasa reads 1" in refuse(run, capsys)
+
+
+def test_run_of_another_learner_is_refused(run, capsys):
+    config = json.loads(run.config_file.read_text())
+    run.config_file.write_text(json.dumps(config | {"kind": "task"}))
+    assert "was written by `lukasa train task`" in refuse(run, capsys)
+
+
+def test_unknown_field_of_a_config_is_told(run, capsys):
+    config = json.loads(run.config_file.read_text())
+    config["experiment"]["stepz"] = 3
+    run.config_file.write_text(json.dumps(config))
+    assert "unknown field 'stepz': did you mean 'steps'?" in refuse(run, capsys)
+
+
+def test_no_run_to_resume_is_told(tmp_path, capsys):
+    assert main(["train", "rl", "--out", str(tmp_path / "none"), "--resume"]) == 2
+    assert "there is no run at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--core", "dnc"], "was written with --core ntm, not dnc"),
+        (["--env", "TMaze-L10-v0"], "was written with --env popgym-RepeatPreviousEasy-v0, not TMaze-L10-v0"),
+        (["--memory.slots", "9"], "was written with --memory"),
+        (["repeat_previous_gru"], "was written with --core ntm, not gru"),
+    ],
+)
+def test_resuming_as_something_else_is_refused(run, capsys, argv, sentence):
+    config = json.loads(run.config_file.read_text())
+    assert main(["train", "rl", *argv, "--out", str(run.path), "--resume"]) == 2
+    assert sentence in capsys.readouterr().err
+    assert json.loads(run.config_file.read_text()) == config
+
+
+def test_second_process_is_kept_out(run):
+    with locked(run), pytest.raises(UserError, match="is in use by process"), locked(run):
+        pass
+    with locked(run):
+        pass
+
+
+def rows(*steps):
+    return [{"env_steps": step, "return_mean": step / 10} for step in steps]
+
+
+def write(run, *steps):
+    writer = MetricsWriter(run)
+    for row in rows(*steps):
+        writer.write(row)
+    writer.close()
+
+
+def test_metrics_are_one_object_a_line_and_also_events(run):
+    write(run, 1, 2)
+    assert [json.loads(line) for line in run.metrics_file.read_text().splitlines()] == rows(1, 2)
+    assert any(run.events.iterdir())
+
+
+def test_numbers_that_are_not_finite_become_null(run):
+    writer = MetricsWriter(run)
+    writer.write({"env_steps": 1, "loss": float("nan"), "kl": float("inf")})
+    writer.close()
+    assert read_metrics(run) == [{"env_steps": 1, "loss": None, "kl": None}]
+
+
+def test_line_cut_short_by_a_kill_is_left_out(run):
+    write(run, 1, 2)
+    with open(run.metrics_file, "a") as file:
+        file.write('{"env_steps": 3, "retu')
+    assert read_metrics(run) == rows(1, 2)
+
+
+def test_broken_line_is_told_with_its_number(run):
+    run.metrics_file.write_text('{"env_steps": 1}\nnonsense\n{"env_steps": 3}\n')
+    with pytest.raises(UserError, match="line 2 is not a JSON object"):
+        read_metrics(run)
+
+
+def test_metrics_after_the_checkpoint_move_aside(run):
+    write(run, 1, 2, 3)
+    assert rewind_metrics(run, 2) == rows(1, 2)
+    assert read_metrics(run) == rows(1, 2)
+    assert json.loads((run.path / "metrics.replaced.jsonl").read_text()) == rows(3)[0]
+
+
+def test_default_experiment_is_valid_json():
+    assert experiment_from_json(json.loads(json.dumps(dataclasses.asdict(RLExperiment())))) == RLExperiment()
