@@ -147,10 +147,24 @@ def experiment_from_json(values: Mapping[str, Any]) -> RLExperiment:
     return RLExperiment(**values)
 
 
+SMALL_NTM = {"slots": 16, "word_size": 16, "controller_size": 64}
+
+
 def repeat_previous_ntm() -> RLExperiment:
     """An NTM recalls the card of some steps ago: what `make train` runs."""
-    memory = {"slots": 16, "word_size": 16, "controller_size": 64}
-    return RLExperiment(core="ntm", memory=memory, max_seq_len=26, stop_at=0.9)
+    # A fragment is one episode of 51 steps and a chunk half of it, so that no row is mostly padding.
+    return RLExperiment(
+        core="ntm",
+        memory=SMALL_NTM,
+        envs_per_runner=32,
+        batch_size=32 * 51,
+        minibatch_size=816,
+        lr=3e-3,
+        clip=0.3,
+        grad_clip=None,
+        max_seq_len=26,
+        stop_at=0.9,
+    )
 
 
 def repeat_previous_dnc() -> RLExperiment:
@@ -175,36 +189,48 @@ def repeat_previous_feedforward() -> RLExperiment:
 
 
 def tmaze_ntm() -> RLExperiment:
-    """An NTM remembers the sign at the start of a corridor until the junction."""
-    return replace(
-        repeat_previous_ntm(),
+    """An NTM remembers the cue at the start of a corridor until the junction."""
+    return RLExperiment(
         env="TMaze-L50-v0",
-        steps=500_000,
+        core="ntm",
+        memory=SMALL_NTM,
+        steps=400_000,
+        stop_at=0.98,
+        batch_size=16 * 208,  # fragments of 208 steps: few episodes are cut between cue and junction
+        minibatch_size=512,
         gamma=0.99,
         gae_lambda=0.95,
-        max_seq_len=52,
+        max_seq_len=104,
         entropy=0.01,
-        stop_at=None,
     )
 
 
 def minigrid_memory_ntm() -> RLExperiment:
     """An NTM remembers the object at the start of MiniGrid's memory room."""
-    return replace(
-        repeat_previous_ntm(),
+    return RLExperiment(
         env="MiniGrid-MemoryS7-v0",
+        core="ntm",
+        memory=SMALL_NTM,
         steps=1_000_000,
+        stop_at=0.95,
+        envs_per_runner=32,
+        batch_size=4096,
+        minibatch_size=1024,
         gamma=0.99,
         gae_lambda=0.95,
         max_seq_len=64,
         entropy=0.01,
-        stop_at=None,
     )
+
+
+def minigrid_memory_gru() -> RLExperiment:
+    """A GRU remembers the object at the start of MiniGrid's memory room."""
+    return replace(minigrid_memory_ntm(), core="gru", memory={"size": 128})
 
 
 def minigrid_memory_feedforward() -> RLExperiment:
     """MiniGrid's memory room without memory: stays near one half."""
-    return replace(minigrid_memory_ntm(), core="feedforward", memory={"size": 64})
+    return replace(minigrid_memory_ntm(), core="feedforward", memory={"size": 128})
 
 
 RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
@@ -217,6 +243,7 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
         repeat_previous_feedforward,
         tmaze_ntm,
         minigrid_memory_ntm,
+        minigrid_memory_gru,
         minigrid_memory_feedforward,
     )
 }
