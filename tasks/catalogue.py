@@ -1,0 +1,201 @@
+"""The tasks by name: samplers, splits, and what is to be known about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.addition import BinaryAddition
+from tasks.associative_recall import AssociativeRecall
+from tasks.babi import Babi, MadeBabi
+from tasks.batch import Sampler
+from tasks.copying import Copy, Reverse
+from tasks.graph_tasks import Inference, ShortestPath, Traversal
+from tasks.key_value import KeyValue
+from tasks.known_graphs import FamilyInference, LondonShortestPath, LondonTraversal
+from tasks.mqar import MQAR
+from tasks.ngrams import NGrams
+from tasks.nth_farthest import NthFarthest
+from tasks.priority_sort import PrioritySort
+from tasks.repeat_copy import RepeatCopy
+from tasks.spec import Spec
+from tasks.stack_languages import COUNTS, StackLanguage
+
+SPLITS = ("train", "validation", "test", "longer")
+"""Splits a task may have; "longer" holds sequences beyond those trained on."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a task.
+
+    Attributes:
+        size: how many sequences; 0 for as many as are asked for.
+        seed: of the generator that draws them.
+        options: settings of the sampler.
+    """
+
+    size: int
+    seed: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task by name.
+
+    Attributes:
+        name: the key of ``TASKS``.
+        description: what is to be remembered, in one line.
+        sampler: the class that draws sequences.
+        splits: by name.
+        options: settings of the sampler that make this task.
+        data: the data set it reads, a key of ``tasks.data.DATA_SETS``; empty where it needs none.
+    """
+
+    name: str
+    description: str
+    sampler: type[Sampler]
+    splits: dict[str, Split]
+    options: dict[str, Any] = field(default_factory=dict)
+    data: str = ""
+
+    @property
+    def spec(self) -> Spec:
+        """What sequences of the training split show, ask and cost; reads no data."""
+        return self.sampler(**{**self.options, **self.splits["train"].options}).spec
+
+    @property
+    def chance(self) -> float:
+        """Score of one who knows the format and guesses the content."""
+        return self.spec.chance
+
+    @property
+    def best(self) -> float:
+        """Score of one who remembers everything."""
+        return self.spec.best
+
+    @property
+    def unit(self) -> str:
+        """Unit of the score."""
+        return self.spec.unit
+
+    @property
+    def paper(self) -> str:
+        """Where task and unit come from."""
+        return self.spec.paper
+
+
+def _task(
+    name: str, description: str, sampler: type, longer: dict[str, Any] | None, data: str = "", **options: Any
+) -> Task:
+    splits = {"train": Split(0, 1), "validation": Split(1000, 2), "test": Split(1000, 3)}
+    if longer is not None:
+        splits["longer"] = Split(200, 4, longer)
+    return Task(name, description, sampler, splits, options, data)
+
+
+def _babi(name: str, description: str, sampler: type, longer: dict[str, Any] | None, data: str = "") -> Task:
+    splits = {part: Split(0, seed, {"part": part}) for seed, part in enumerate(SPLITS[:3], 1)}
+    if longer is not None:
+        splits["longer"] = Split(0, 4, longer)
+    return Task(name, description, sampler, splits, {}, data)
+
+
+_LANGUAGES = {
+    "anbn": "n times a, then as often b",
+    "anbncn": "n times a, then as often b and c",
+    "anbncndn": "n times a, then as often b, c and d",
+    "anb2n": "n times a, then twice as often b",
+    "anbmcnm": "n times a, m times b, then c as often as both",
+    "reversal": "a word of n symbols, then the same backwards",
+}
+assert _LANGUAGES.keys() == COUNTS.keys()
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        _task("copy", "write down a sequence of words", Copy, {"min_length": 21, "max_length": 120}),
+        _task("reverse", "write down a sequence of words backwards", Reverse, {"min_length": 21, "max_length": 120}),
+        _task(
+            "repeat_copy",
+            "write down a sequence of words a given number of times",
+            RepeatCopy,
+            {"min_length": 11, "max_length": 20, "min_repeats": 11, "max_repeats": 20},
+        ),
+        _task(
+            "repeat_copy_dnc",
+            "the same in the layout and sizes of the released DNC",
+            RepeatCopy,
+            {"min_length": 3, "max_length": 4, "min_repeats": 3, "max_repeats": 4},
+            layout="dnc",
+            bits=4,
+            max_length=2,
+            max_repeats=2,
+        ),
+        _task(
+            "associative_recall",
+            "name the item that came after the one shown again",
+            AssociativeRecall,
+            {"min_items": 7, "max_items": 20},
+        ),
+        _task("ngrams", "predict bits from a table that must be inferred", NGrams, {"length": 400}),
+        _task("priority_sort", "put words in order", PrioritySort, {"min_items": 40, "max_items": 40}),
+        *(
+            _task(f"stack_{name}", text, StackLanguage, {"min_n": 21, "max_n": 60}, language=name)
+            for name, text in _LANGUAGES.items()
+        ),
+        _task(
+            "binary_addition", "add two binary numbers, as text", BinaryAddition, {"min_digits": 11, "max_digits": 20}
+        ),
+        _task("key_value", "recall the value of every key", KeyValue, {"min_pairs": 17, "max_pairs": 32}),
+        _task("mqar", "recall values of keys among random tokens", MQAR, {"pairs": 16, "length": 256}),
+        _task("nth_farthest", "which vector is the n-th farthest from another", NthFarthest, {"pause": 16}),
+        _task(
+            "traversal",
+            "follow a route through a random graph",
+            Traversal,
+            {"min_nodes": 10, "max_nodes": 20, "min_path": 5, "max_path": 7},
+        ),
+        _task(
+            "shortest_path",
+            "find the shortest path in a random graph",
+            ShortestPath,
+            {"min_nodes": 15, "max_nodes": 20, "min_path": 5, "max_path": 6},
+        ),
+        _task(
+            "inference",
+            "say where a relation leads in a random graph",
+            Inference,
+            {"min_nodes": 11, "max_nodes": 20},
+        ),
+        _task(
+            "london_traversal",
+            "follow a route through the London Underground",
+            LondonTraversal,
+            {"min_path": 8, "max_path": 12},
+            data="london_tube",
+        ),
+        _task(
+            "london_shortest_path",
+            "find the shortest path through the London Underground",
+            LondonShortestPath,
+            {"min_path": 5, "max_path": 7},
+            data="london_tube",
+        ),
+        _task(
+            "family_inference",
+            "say where a relation leads in a family tree",
+            FamilyInference,
+            {"min_path": 5, "max_path": 5},
+        ),
+        _babi("babi", "answer questions about stories, all 20 tasks", Babi, None, "babi"),
+        _babi(
+            "babi_made",
+            "the same for six tasks, with stories of our own",
+            MadeBabi,
+            {"part": "test", "tasks": (1, 2, 3, 6), "scale": 4},
+        ),
+    )
+}
+"""Every task by the name that ``make_task`` and the command line know."""

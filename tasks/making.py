@@ -1,0 +1,120 @@
+"""Samplers by name, with options checked before anything is drawn, and the sequences of each split."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import Generator
+
+from tasks.batch import Batch, FiniteSampler, Sampler
+from tasks.catalogue import TASKS, Task
+from tasks.curriculum import Curriculum
+
+
+class UnknownTaskError(ValueError):
+    """A task, or a split of one, that there is not; the message gives the nearest one."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]):
+        super().__init__(f"unknown {what} {name!r}: {_nearest(name, known)}")
+
+
+def task_options(name: str) -> dict[str, inspect.Parameter]:
+    """The options of a task: name to parameter, with this task's default and the resolved type annotation.
+
+    Raises:
+        UnknownTaskError: there is no such task.
+    """
+    task = _find(name)
+    hints = typing.get_type_hints(task.sampler.__init__)
+    parameters = [p for p in inspect.signature(task.sampler).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return {
+        p.name: p.replace(annotation=hints[p.name], default=task.options.get(p.name, p.default)) for p in parameters
+    }
+
+
+def make_task(name: str, *, split: str = "train", **options: Any) -> Sampler:
+    """The sampler of a task.
+
+    Args:
+        name: a key of ``TASKS``.
+        split: one of the task's splits, whose settings it has.
+        **options: settings that are to be different.
+
+    Raises:
+        UnknownTaskError: there is no such task or split.
+        TypeError: the task has no such option; the message gives the nearest one.
+        ValueError: an option's value cannot be used.
+
+    Example:
+        >>> sampler = make_task("copy", bits=4)
+        >>> batch = sampler.sample(2, Generator().manual_seed(0))
+        >>> batch.inputs.shape[-1], sampler.spec.output_size
+        (5, 4)
+    """
+    task = _find(name)
+    if split not in task.splits:
+        raise UnknownTaskError(f"split of task {name!r}:", split, task.splits)
+    known = task_options(name)
+    for option in options:
+        if option not in known:
+            raise TypeError(f"task {name!r} has no option {option!r}: {_nearest(option, known)}")
+    return task.sampler(**{**task.options, **task.splits[split].options, **options})
+
+
+def split_batches(name: str, split: str, batch_size: int, **options: Any) -> Iterator[Batch]:
+    """The sequences of a split, the same ones every time; a training split has no end.
+
+    Args:
+        name: a key of ``TASKS``.
+        split: one of the task's splits.
+        batch_size: sequences in a batch; the last one may have fewer.
+        **options: settings that are to be different from those of the split.
+
+    Raises:
+        UnknownTaskError, TypeError, ValueError: as ``make_task``.
+        tasks.data.DataError: the task's data cannot be had.
+    """
+    sampler = make_task(name, split=split, **options)
+    drawn = _find(name).splits[split]
+    if split != "train" and isinstance(sampler, FiniteSampler):
+        yield from sampler.every(batch_size)
+        return
+    generator = Generator().manual_seed(drawn.seed)
+    left = drawn.size
+    while left > 0 or drawn.size == 0:
+        yield sampler.sample(min(batch_size, left) if drawn.size else batch_size, generator)
+        left -= batch_size
+
+
+def check_curriculum(name: str, curriculum: Curriculum, **options: Any) -> None:
+    """Refuse a curriculum with settings that a task cannot take.
+
+    Args:
+        name: a key of ``TASKS``.
+        curriculum: whose settings are tried.
+        **options: settings of the task that the curriculum leaves as they are.
+
+    Raises:
+        ValueError: the message says which settings, and why.
+    """
+    for settings in curriculum.extremes():
+        try:
+            make_task(name, **{**options, **settings})
+        except (TypeError, ValueError) as refused:
+            raise ValueError(f"curriculum: task {name!r} cannot take {settings}: {refused}") from refused
+
+
+def _find(name: str) -> Task:
+    if name not in TASKS:
+        raise UnknownTaskError("task", name, TASKS)
+    return TASKS[name]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
