@@ -30,8 +30,8 @@ class Checkpoint:
 
     Attributes:
         path: its folder.
-        step: environment steps trained when it was taken.
-        score: the mean return then, None when no episode had ended.
+        step: environment steps or sequences trained when it was taken.
+        score: the mean score then, the higher the better; None when it was not known.
     """
 
     path: Path
@@ -51,9 +51,9 @@ def save_checkpoint(
 
     Args:
         folder: the folder of all checkpoints of a run.
-        step: environment steps so far; a checkpoint of the same step is replaced.
+        step: environment steps or sequences so far; a checkpoint of the same step is replaced.
         state: tensors, arrays and plain values, nested.
-        score: the mean return, by which the best one is chosen.
+        score: the higher the better; the best one is chosen by it.
         keep: how many of the last ones stay.
     """
     path = folder / f"{PREFIX}{step:012d}"

@@ -14,9 +14,10 @@ from launch.errors import UserError, nearest
 
 COMMANDS = {
     "train rl": ("launch.train_rl", "train a memory agent on a Gymnasium environment, with Ray RLlib"),
-    "eval": ("launch.evaluate", "run episodes of a trained agent and report its return"),
-    "plot": ("launch.plot", "draw the learning curve and the memory's weights over an episode"),
-    "list": ("launch.listing", "what there is: cores, environments, recipes"),
+    "train task": ("launch.train_task", "train a core on a supervised task, such as copy or bAbI"),
+    "eval": ("launch.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
+    "plot": ("launch.plot", "draw the learning curve, and what the memory does over an episode or a sequence"),
+    "list": ("launch.listing", "what there is: cores, tasks, environments, recipes"),
 }
 """Every command: the module whose ``main(argv)`` runs it, imported only then, and one line of help."""
 
@@ -24,6 +25,8 @@ _TOLD_TO_USERS = (
     ("memory", "UnknownNameError"),
     ("envs", "UnknownEnvironmentError"),
     ("envs", "MissingExtraError"),
+    ("tasks", "UnknownTaskError"),
+    ("tasks", "DataError"),
 )
 
 

@@ -10,6 +10,10 @@ class UserError(Exception):
     """What was wrong, what was expected, what to do; the command line prints it and exits with code 2."""
 
 
+class TrainingError(Exception):
+    """Training cannot go on: what happened, where, and what is left; the command line prints it and exits with 1."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known one, or all of them.
 

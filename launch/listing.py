@@ -14,14 +14,15 @@ from rich.table import Table
 
 from launch.errors import UserError, nearest
 from launch.options import Switch, documented, parse, split_words
-from launch.recipes import RL_RECIPES
+from launch.recipes import RL
+from launch.task_recipes import TASK
 
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List cores, environments and recipes.
+    """List cores, tasks, environments and recipes.
 
     Attributes:
         json: print one JSON object.
@@ -85,25 +86,46 @@ def environments() -> Rows:
     ]
 
 
+def supervised_tasks() -> Rows:
+    """Every supervised task: name, what is to be remembered, scores, the paper and the data it reads."""
+    import tasks
+
+    return [
+        {
+            "name": one.name,
+            "summary": one.description,
+            "score": one.unit,
+            "chance": one.chance,
+            "best": one.best,
+            "paper": one.paper,
+            "data": one.data,
+            "splits": list(one.splits),
+        }
+        for one in tasks.TASKS.values()
+    ]
+
+
 def recipes() -> Rows:
     """Every recipe: what it trains, for how many steps."""
     rows = []
-    for name, recipe in RL_RECIPES.items():
-        experiment = recipe()
-        rows.append(
-            {
-                "name": name,
-                "summary": (inspect.getdoc(recipe) or "").partition("\n")[0],
-                "command": f"lukasa train rl {name}",
-                "env": experiment.env,
-                "core": experiment.core,
-                "steps": experiment.steps,
-            }
-        )
+    for kind in (RL, TASK):
+        for name, recipe in kind.recipes.items():
+            experiment: Any = recipe()
+            subject = "env" if kind is RL else "task"
+            rows.append(
+                {
+                    "name": name,
+                    "summary": (inspect.getdoc(recipe) or "").partition("\n")[0],
+                    "command": f"lukasa train {kind.name} {name}",
+                    subject: getattr(experiment, subject),
+                    "core": experiment.core,
+                    "steps": experiment.steps,
+                }
+            )
     return rows
 
 
-LISTS = {"cores": cores, "envs": environments, "recipes": recipes}
+LISTS = {"cores": cores, "tasks": supervised_tasks, "envs": environments, "recipes": recipes}
 
 
 def _type_name(kind: Any) -> str:
@@ -125,6 +147,10 @@ def _print_table(title: str, rows: Rows) -> None:
 def _cell(name: str, value: Any) -> str:
     if name in ("name", "id", "summary"):
         return value
-    if isinstance(value, list):
+    if name == "options":
         return ", ".join(f"{option['name']}={option['default']}" for option in value)
+    if name == "splits":
+        return ""
+    if isinstance(value, float):
+        return f"{name} {value:g}"
     return f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" if value != "" else ""

@@ -81,14 +81,18 @@ def core_options_class(core: str) -> type:
     """
     import memory
 
-    parameters, texts = memory.core_options(core), documented(memory.CORES[core])
-    fields = [
-        (name, _with_help(one.annotation, texts.get(name, "")), dataclasses.field(default=one.default))
-        for name, one in parameters.items()
-    ]
-    made = dataclasses.make_dataclass(f"{core.upper()}Options", fields, frozen=True)
-    made.__doc__ = f"Options of the core {core}."
-    return made
+    return _class_of_parameters(f"core {core}", memory.core_options(core), documented(memory.CORES[core]))
+
+
+def task_options_class(task: str) -> type:
+    """A dataclass of the options of a task's sampler, with the task's defaults.
+
+    Raises:
+        tasks.UnknownTaskError: there is no such task.
+    """
+    import tasks
+
+    return _class_of_parameters(f"task {task}", tasks.task_options(task), documented(tasks.TASKS[task].sampler))
 
 
 def peek(argv: Sequence[str], option: str) -> str | None:
@@ -128,6 +132,16 @@ def documented(cls: type) -> dict[str, str]:
     for name, words in re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", section[1], re.MULTILINE):
         found[name] = " ".join(words.split())
     return found
+
+
+def _class_of_parameters(owner: str, parameters: Mapping[str, inspect.Parameter], texts: Mapping[str, str]) -> type:
+    fields = [
+        (name, _with_help(one.annotation, texts.get(name, "")), dataclasses.field(default=one.default))
+        for name, one in parameters.items()
+    ]
+    made = dataclasses.make_dataclass(f"{owner.title().replace(' ', '')}Options", fields, frozen=True)
+    made.__doc__ = f"Options of the {owner}."
+    return made
 
 
 def _with_help(kind: Any, text: str) -> Any:

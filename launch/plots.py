@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from launch.learning import Subject
+
 mpl.use("Agg")  # files only: works without a display
 
 DOTS_PER_INCH = 150
@@ -26,93 +28,102 @@ class Curve:
 
     Attributes:
         label: what the legend says.
-        steps: environment steps.
+        steps: environment steps or sequences.
         scores: mean score there.
         spread: standard deviation over episodes, empty where it is not known.
+        levels: a curriculum's lesson or level there, empty where there is none.
     """
 
     label: str
     steps: Sequence[float]
     scores: Sequence[float]
     spread: Sequence[float] = ()
+    levels: Sequence[float] = ()
 
 
-def draw_learning(
-    curves: Sequence[Curve], path: Path, *, title: str, unit: str, chance: float | None, best: float | None
-) -> None:
-    """Score against environment steps, one line a run, with the levels of chance and of a perfect memory.
+def draw_learning(curves: Sequence[Curve], path: Path, subject: Subject) -> None:
+    """Score against steps, one line a run, with the levels of chance, of a perfect memory and of the paper.
 
     Args:
-        curves: at least one.
+        curves: at least one; a single one comes with its spread and its curriculum's level.
         path: the PNG to write.
-        title: what was learned.
-        unit: what the score is.
-        chance: the score of a guess, None when it is not known.
-        best: the best score there is, None when it is not known.
+        subject: what was learned.
     """
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for curve in curves:
-        (line,) = axes.plot(curve.steps, curve.scores, label=curve.label, linewidth=1.8)
-        if len(curves) == 1 and len(curve.spread):
-            low, high = np.subtract(curve.scores, curve.spread), np.add(curve.scores, curve.spread)
-            label = "± 1 standard deviation of episodes"
-            axes.fill_between(curve.steps, low, high, color=line.get_color(), alpha=0.15, linewidth=0, label=label)
-    for level, name in ((best, "best"), (chance, "chance")):
+        axes.plot(curve.steps, curve.scores, label=curve.label, linewidth=1.8)
+    if len(curves) == 1:
+        _draw_spread(axes, curves[0])
+        _draw_levels(axes, curves[0])
+    known = {"best": subject.best, "chance": subject.chance, "paper": subject.published}
+    for (name, level), line in zip(known.items(), ("--", ":", "-."), strict=True):
         if level is not None:
-            axes.axhline(level, color="0.35", linewidth=1, linestyle="--" if name == "best" else ":")
-            axes.annotate(
-                f" {name} {level:g}",
-                (1, level),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                color="0.35",
-                fontsize=9,
-            )
-    axes.set(title=title, xlabel="environment steps", ylabel=f"mean {unit}")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.0f}k" if value else "0"))
+            axes.axhline(level, color="0.35", linewidth=1, linestyle=line)
+            side, align = (0.01, "bottom") if name == "paper" else (1, "center")
+            place = {"xycoords": ("axes fraction", "data"), "va": align, "color": "0.35", "fontsize": 9}
+            axes.annotate(f" {name} {level:g}", (side, level), **place)
+    axes.set(title=subject.name, xlabel=subject.counted, ylabel=f"mean {subject.unit}")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.3g}k" if value else "0"))
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def draw_episode(
-    observations: np.ndarray, actions: np.ndarray, weights: Mapping[str, np.ndarray], path: Path, *, title: str
-) -> None:
-    """Observation and action above the memory's weights, over the time of one episode.
+def _draw_spread(axes: Axes, curve: Curve) -> None:
+    if len(curve.spread):
+        low, high = np.subtract(curve.scores, curve.spread), np.add(curve.scores, curve.spread)
+        label = "± 1 standard deviation of episodes"
+        axes.fill_between(curve.steps, low, high, color="C0", alpha=0.15, linewidth=0, label=label)
+
+
+def _draw_levels(axes: Axes, curve: Curve) -> None:
+    if len(set(curve.levels)) > 1:
+        beside = axes.twinx()
+        beside.step(curve.steps, curve.levels, color="0.6", linewidth=1.2, where="post")
+        beside.set_ylabel("level of the curriculum", color="0.5")
+        beside.spines["top"].set_visible(False)
+
+
+def draw_episode(shown: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], path: Path, *, title: str) -> None:
+    """What went in and came out above the memory's weights, over the time of one episode or sequence.
 
     Args:
-        observations: [T, ...], whole numbers for a discrete space.
-        actions: [T, ...].
+        shown: named rows [T, ...], whole numbers where they are categories.
         weights: named weights [T, heads, slots], or [T, units] of a core that has no slots.
         path: the PNG to write.
         title: which episode this is.
     """
-    steps = len(actions)
-    images = [(label, image) for name, values in weights.items() for label, image in _images(name, values)]
-    heights = [_row_height(observations), _row_height(actions), *[2.0] * len(images)]
+    steps = len(next(iter(shown.values())))
+    images = [(label, image, values) for name, values in weights.items() for label, image in _images(name, values)]
+    heights = [*map(_row_height, shown.values()), *[2.0] * len(images)]
     size = (min(16.0, max(7.0, 0.16 * steps + 2)), sum(heights) * 0.9 + 1.2)
     figure, grid = plt.subplots(
         len(heights), 1, figsize=size, height_ratios=heights, sharex=True, layout="constrained", squeeze=False
     )
     rows = list(grid[:, 0])
-    _draw_row(rows[0], observations, "observation")
-    _draw_row(rows[1], actions, "action")
-    slots = [values.ndim == 3 for values in weights.values() for _ in _images("", values)]
-    largest = max((float(image.max()) for _, image in images), default=1.0)
-    for axes, (label, image), is_weight in zip(rows[2:], images, slots, strict=True):
-        limits: dict[str, Any] = {"vmin": 0, "vmax": largest, "cmap": "viridis"} if is_weight else {"cmap": "coolwarm"}
-        drawn = axes.imshow(image.T, aspect="auto", interpolation="nearest", origin="lower", **limits)
-        axes.set_ylabel(label + ("\nslot" if is_weight else "\nunit"))
+    for axes, (label, values) in zip(rows, shown.items(), strict=False):
+        _draw_row(axes, values, label)
+    for axes, (label, image, values) in zip(rows[len(shown) :], images, strict=True):
+        has_slots = values.ndim == 3
+        limits: dict[str, Any] = {"vmin": 0, "vmax": float(values.max()), "cmap": "viridis"}
+        drawn = axes.imshow(
+            image.T,
+            aspect="auto",
+            interpolation="nearest",
+            origin="lower",
+            **limits if has_slots else {"cmap": "coolwarm"},
+        )
+        axes.set_ylabel(label + ("\nslot" if has_slots else "\nunit"))
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        figure.colorbar(drawn, ax=axes, pad=0.01, label="weight" if is_weight else "value")
+        figure.colorbar(drawn, ax=axes, pad=0.01)
     for axes in rows[:-1]:
         axes.tick_params(bottom=False)
     rows[-1].set_xlabel("step")
     rows[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True))
     rows[0].set_title(title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _images(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -143,7 +154,8 @@ def _draw_row(axes: Axes, values: np.ndarray, label: str) -> None:
             axes.text(step, 0, f"{value}", ha="center", va="center", fontsize=6.5)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG and forget it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DOTS_PER_INCH)
     plt.close(figure)

@@ -1,16 +1,17 @@
-"""Recipes: functions that return an experiment, named for what they train.
+"""Recipes of `lukasa train rl`: functions that return an experiment, named for what they train.
 
 Every field of an experiment is an option of the command line.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from launch.errors import UserError, nearest
+from launch.errors import UserError
+from launch.kinds import Group, Kind
+from launch.options import core_options_class
 
 
 @dataclass(frozen=True)
@@ -77,74 +78,10 @@ class RLExperiment:
     threads: int = 1
     checkpoint_every: float = 60.0
 
-
-MAY_CHANGE = ("steps", "stop_at", "threads", "checkpoint_every")
-"""The fields of an experiment that a resumed run may be given anew."""
-
-_LEAST: dict[str, float] = {
-    "steps": 1,
-    "seed": 0,
-    "runners": 0,
-    "envs_per_runner": 1,
-    "batch_size": 1,
-    "minibatch_size": 1,
-    "epochs": 1,
-    "max_seq_len": 1,
-    "gamma": 0,
-    "gae_lambda": 0,
-    "entropy": 0,
-    "embedding": 1,
-    "output": 1,
-    "threads": 1,
-    "checkpoint_every": 0,
-}
-
-
-def check_numbers(experiment: RLExperiment) -> None:
-    """Refuse numbers that no run can have.
-
-    Raises:
-        UserError: one is too small or too large.
-    """
-    for name, least in _LEAST.items():
-        value = getattr(experiment, name)
-        if value is not None and not value >= least:
-            raise UserError(f"option {option_name(name)} is {value}: expected at least {least}")
-    for name in ("lr", "clip", "grad_clip"):
-        value = getattr(experiment, name)
-        if value is not None and not value > 0:
-            raise UserError(f"option {option_name(name)} is {value}: expected more than 0")
-    for name in ("gamma", "gae_lambda"):
-        if getattr(experiment, name) > 1:
-            raise UserError(f"option {option_name(name)} is {getattr(experiment, name)}: expected at most 1")
-    if experiment.algorithm == "ppo" and experiment.minibatch_size > experiment.batch_size:
-        raise UserError(
-            f"option --minibatch-size is {experiment.minibatch_size}: expected at most "
-            f"the batch size, {experiment.batch_size}"
-        )
-
-
-def option_name(field_name: str) -> str:
-    """How a field is spelt on the command line.
-
-    Example:
-        >>> option_name("stop_at")
-        '--stop-at'
-    """
-    return "--" + field_name.replace("_", "-")
-
-
-def experiment_from_json(values: Mapping[str, Any]) -> RLExperiment:
-    """The experiment that a ``config.json`` holds.
-
-    Raises:
-        UserError: a field is unknown.
-    """
-    known = [one.name for one in dataclasses.fields(RLExperiment)]
-    for name in values:
-        if name not in known:
-            raise UserError(f"config.json has an unknown field {name!r}: {nearest(name, known)}")
-    return RLExperiment(**values)
+    @property
+    def name(self) -> str:
+        """What a run of it is called when nobody says."""
+        return f"{self.env}-{self.core}"
 
 
 SMALL_NTM = {"slots": 16, "word_size": 16, "controller_size": 64}
@@ -250,12 +187,44 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
 """The recipes of `lukasa train rl`, by name."""
 
 
-def make_experiment(recipe: str) -> RLExperiment:
-    """The experiment of a recipe.
+RL = Kind(
+    name="rl",
+    experiment=RLExperiment,
+    recipes=RL_RECIPES,
+    groups={"memory": Group("core", core_options_class), "env_settings": Group("env")},
+    may_change=("steps", "stop_at", "threads", "checkpoint_every"),
+    least={
+        "steps": 1,
+        "seed": 0,
+        "runners": 0,
+        "envs_per_runner": 1,
+        "batch_size": 1,
+        "minibatch_size": 1,
+        "epochs": 1,
+        "max_seq_len": 1,
+        "gamma": 0,
+        "gae_lambda": 0,
+        "entropy": 0,
+        "embedding": 1,
+        "output": 1,
+        "threads": 1,
+        "checkpoint_every": 0,
+    },
+    above_zero=("lr", "clip", "grad_clip"),
+    at_most_one=("gamma", "gae_lambda"),
+)
+"""Reinforcement learning, as the command line sees it."""
+
+
+def check_numbers(experiment: RLExperiment) -> None:
+    """Refuse numbers that no run can have.
 
     Raises:
-        UserError: there is no such recipe.
+        UserError: one is too small or too large.
     """
-    if recipe not in RL_RECIPES:
-        raise UserError(f"unknown recipe {recipe!r}: {nearest(recipe, RL_RECIPES)}")
-    return RL_RECIPES[recipe]()
+    RL.check_numbers(experiment)
+    if experiment.algorithm == "ppo" and experiment.minibatch_size > experiment.batch_size:
+        raise UserError(
+            f"option --minibatch-size is {experiment.minibatch_size}: expected at most "
+            f"the batch size, {experiment.batch_size}"
+        )

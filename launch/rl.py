@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-import signal
-import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 import envs
 from launch.algorithms import capture_state, make_config, quiet_libraries, restore_state, running_ray
-from launch.checkpoints import Checkpoint, save_checkpoint, set_later_aside
+from launch.checkpoints import save_checkpoint, set_later_aside
 from launch.outcomes import OUTCOMES
-from launch.progress import make_reporter, show_score
+from launch.progress import make_reporter
 from launch.recipes import RLExperiment
 from launch.runs import MetricsWriter, Run, rewind_metrics
+from launch.stopping import Stop, stop_on_signals
+from launch.training import Outcome, Resume
 
 Rows = list[dict[str, Any]]
 Recent = deque[tuple[float, float, float]]
@@ -39,37 +35,7 @@ LOSSES = {
 """Names of RLlib and ours."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How training ended.
-
-    Attributes:
-        env_steps: environment steps trained, of all sittings.
-        seconds: seconds trained, of all sittings.
-        score: mean score of the last 100 episodes: the return, or the success rate.
-        unit: what the score is.
-        signal: the signal that stopped it, None when it ended by itself.
-    """
-
-    env_steps: int
-    seconds: float
-    score: float | None
-    unit: str
-    signal: int | None
-
-    def summary(self) -> str:
-        """One line for people."""
-        return f"mean {self.unit} {show_score(self.score)} after {self.env_steps:,} steps in {self.seconds:,.0f} s"
-
-
-@dataclass
-class Stop:
-    """Whether the user asked to stop."""
-
-    signal: int | None = field(default=None)
-
-
-def train(run: Run, experiment: RLExperiment, resume: tuple[Checkpoint, dict[str, Any]] | None) -> Outcome:
+def train(run: Run, experiment: RLExperiment, resume: Resume | None) -> Outcome:
     """Train until the steps are done, the score is reached or the user stops; saves before it returns.
 
     Args:
@@ -117,7 +83,7 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Stop, 
     if saved_step != step:
         save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent), score)
     writer.close()
-    return Outcome(step, seconds, score, unit, stop.signal)
+    return Outcome(step, "environment steps", seconds, score, unit, stop.signal)
 
 
 def metrics_row(
@@ -148,28 +114,6 @@ def metrics_row(
     if unit == "success rate":
         row["success_rate"] = _mean(scores)
     return row | {ours: _number(learner, theirs) for theirs, ours in LOSSES.items() if theirs in learner}
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turn the first SIGINT or SIGTERM into a wish to stop; a second SIGINT stops at once.
-
-    Entered after Ray has started, which installs a handler of its own.
-    """
-    stop = Stop()
-
-    def wish(number: int, frame: FrameType | None) -> None:
-        if stop.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.signal = number
-        print("stopping: saves after this iteration (ctrl-C again: stops at once, without saving)", file=sys.stderr)
-
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def score_name(unit: str) -> str:

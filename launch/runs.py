@@ -29,12 +29,21 @@ from launch.errors import UserError
 FORMAT = 1
 PACKAGES = ("lukasa", "torch", "ray", "gymnasium", "numpy")
 
+STEP_KEYS = {"rl": "env_steps", "task": "sequences"}
+"""What a run of each kind counts: the key in every line of its metrics."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """The places inside a run directory."""
+    """The places inside a run directory.
+
+    Attributes:
+        path: the directory.
+        step_key: what its metrics and checkpoints count.
+    """
 
     path: Path
+    step_key: str = STEP_KEYS["rl"]
 
     @property
     def config_file(self) -> Path:
@@ -68,7 +77,7 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
     Raises:
         UserError: the directory exists and is not empty, or cannot be made.
     """
-    run = Run(path)
+    run = Run(path, STEP_KEYS[config["kind"]])
     if path.exists() and not path.is_dir():
         raise UserError(f"--out {path} is a file: choose a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
@@ -107,7 +116,9 @@ def open_run(path: Path) -> tuple[Run, dict[str, Any]]:
             f"run {path} has format {config.get('format')}, this version of lukasa reads {FORMAT}: "
             f"use lukasa {config.get('versions', {}).get('lukasa', 'of another version')}"
         )
-    return run, config
+    if config.get("kind") not in STEP_KEYS:
+        raise UserError(f"run {path} is of kind {config.get('kind')!r}: expected {' or '.join(map(repr, STEP_KEYS))}")
+    return Run(path, STEP_KEYS[config["kind"]]), config
 
 
 def describe_run(kind: str, recipe: str | None, experiment: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,10 +170,10 @@ def read_metrics(run: Run) -> list[dict[str, Any]]:
     for number, line in enumerate(lines[:-1], 1):
         try:
             row = json.loads(line)
-            rows.append(row | {"env_steps": int(row["env_steps"])})
+            rows.append(row | {run.step_key: int(row[run.step_key])})
         except (ValueError, KeyError, TypeError):
             raise UserError(
-                f"{run.metrics_file} is corrupt: line {number} is not a JSON object with env_steps"
+                f"{run.metrics_file} is corrupt: line {number} is not a JSON object with {run.step_key}"
             ) from None
     return rows
 
@@ -172,13 +183,13 @@ def rewind_metrics(run: Run, step: int) -> list[dict[str, Any]]:
 
     Args:
         run: a run that this process holds.
-        step: environment steps of the checkpoint that training continues from.
+        step: steps of the checkpoint that training continues from.
 
     Returns:
         The rows that stay.
     """
     rows = read_metrics(run)
-    stay = [row for row in rows if row["env_steps"] <= step]
+    stay = [row for row in rows if row[run.step_key] <= step]
     later = rows[len(stay) :]
     if later:
         with open(run.path / "metrics.replaced.jsonl", "a") as file:
@@ -193,22 +204,23 @@ class MetricsWriter:
 
     Args:
         run: a run that this process holds.
-        step: environment steps where writing starts; events after it count as purged.
+        step: where writing starts; events after it count as purged.
     """
 
     def __init__(self, run: Run, step: int = 0):
         from tensorboardX import SummaryWriter
 
+        self._step_key = run.step_key
         self._file = open(run.metrics_file, "a")  # noqa: SIM115
         self._events = SummaryWriter(str(run.events), purge_step=step or None)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Write one row; it needs ``env_steps``, and numbers that are not finite become null."""
+        """Write one row; it needs the run's ``step_key``, and numbers that are not finite become null."""
         self._file.write(_line(row))
         self._file.flush()
         for name, value in row.items():
-            if isinstance(value, int | float) and name != "env_steps":
-                self._events.add_scalar(name, value, row["env_steps"])
+            if isinstance(value, int | float) and name != self._step_key:
+                self._events.add_scalar(name, value, row[self._step_key])
 
     def close(self) -> None:
         """Flush and close both."""

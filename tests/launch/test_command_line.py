@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import launch.cli
 from launch.cli import main
 from launch.options import documented, peek, split_words
 from launch.recipes import RL_RECIPES
+from launch.runs import create_run, describe_run
+from launch.task_recipes import TASK_RECIPES
 from launch.train_rl import read_command_line
 
 
@@ -34,7 +37,6 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["train", "rl", "--memory.slot", "3"], "did you mean '--memory.slots'?"),
         (["train", "rl", "--core", "gruu"], "'gru'"),
         (["train", "rl", "--env", "TMaze-L51-v0"], "did you mean 'TMaze-L50-v0'?"),
-        (["eval", "RUN", "--episods", "3"], "did you mean '--episodes'?"),
     ],
 )
 def test_unknown_name_tells_the_nearest_known_one(capsys, argv, nearest):
@@ -57,12 +59,26 @@ def test_unknown_name_tells_the_nearest_known_one(capsys, argv, nearest):
         (["train", "rl", "--checkpoint", "last"], "it needs --resume"),
         (["train", "rl", "tmaze_ntm", "more"], "takes one recipe, got 'tmaze_ntm more'"),
         (["eval"], "takes one run directory"),
-        (["eval", "RUN", "--episodes", "0"], "option --episodes is 0: expected at least 1"),
+        (["eval", "RUN"], "there is no run at RUN"),
         (["plot"], "needs at least one run directory"),
     ],
 )
 def test_bad_value_is_one_sentence_with_what_was_expected(capsys, argv, sentence):
     assert sentence in fails(capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--episods", "3"], "did you mean '--episodes'?"),
+        (["--episodes", "0"], "option --episodes is 0: expected at least 1"),
+        (["--split", "test"], "unknown option '--split'"),
+    ],
+)
+def test_options_of_eval_are_those_of_the_runs_kind(capsys, tmp_path, argv, sentence):
+    experiment = dataclasses.asdict(RL_RECIPES["repeat_previous_ntm"]())
+    run = create_run(tmp_path / "run", describe_run("rl", "repeat_previous_ntm", experiment))
+    assert sentence in fails(capsys, "eval", str(run.path), *argv)
 
 
 def test_option_of_another_core_is_unknown(capsys):
@@ -136,7 +152,7 @@ def test_list_needs_no_ray_and_prints_json():
     assert {"ntm", "dnc"} <= {core["name"] for core in found["cores"]}
     assert {"name": "slots", "type": "int", "default": 128}.items() <= found["cores"][0]["options"][0].items()
     assert "TMaze-L50-v0" in {env["id"] for env in found["envs"]}
-    assert {recipe["name"] for recipe in found["recipes"]} == set(RL_RECIPES)
+    assert {recipe["name"] for recipe in found["recipes"]} == set(RL_RECIPES) | set(TASK_RECIPES)
 
 
 def test_list_prints_one_list(capsys):

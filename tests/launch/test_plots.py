@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from launch.errors import UserError
-from launch.plot import PlotOptions, flat_features, plot_learning
+from launch.learning import Subject, plot_learning
+from launch.plot_rl import PlotOptions, flat_features, subject
 from launch.plots import Curve, draw_episode, draw_learning
-from launch.recipes import make_experiment
+from launch.recipes import RL
 from launch.runs import MetricsWriter, Run
 
 RANDOM = np.random.default_rng(0)
@@ -22,12 +23,12 @@ def weights(steps, heads, slots):
 
 
 @pytest.mark.parametrize("spread", [(), [0.1, 0.1, 0.1]])
-def test_learning_curves_are_drawn_with_chance_and_best(tmp_path, spread):
+def test_learning_curves_are_drawn_with_chance_best_and_paper(tmp_path, spread):
     curves = [Curve("ntm", [1000, 2000, 3000], [-0.5, 0.1, 0.8], spread)]
-    draw_learning(curves, tmp_path / "a.png", title="t", unit="return", chance=-0.5, best=1.0)
-    draw_learning(
-        [*curves, Curve("gru", [1000], [0.2])], tmp_path / "b.png", title="t", unit="x", chance=None, best=None
-    )
+    known = Subject("t", "tasks", "return", "steps", "score", chance=-0.5, best=1.0, published=0.5)
+    draw_learning(curves, tmp_path / "a.png", known)
+    unknown = Subject("t", "tasks", "x", "steps", "score")
+    draw_learning([*curves, Curve("gru", [1000], [0.2])], tmp_path / "b.png", unknown)
     assert is_picture(tmp_path / "a.png")
     assert is_picture(tmp_path / "b.png")
 
@@ -42,12 +43,12 @@ def test_learning_curves_are_drawn_with_chance_and_best(tmp_path, spread):
 )
 def test_episode_is_drawn_for_every_kind_of_space(tmp_path, observations, actions):
     seen = {"read": weights(20, 2, 16), "write": weights(20, 1, 16)}
-    draw_episode(observations, actions, seen, tmp_path / "plots" / "e.png", title="t")
+    draw_episode({"observation": observations, "action": actions}, seen, tmp_path / "plots" / "e.png", title="t")
     assert is_picture(tmp_path / "plots" / "e.png")
 
 
 def test_core_without_slots_is_drawn_by_its_units(tmp_path):
-    draw_episode(np.arange(9), np.arange(9), {"hidden": RANDOM.normal(size=(9, 12))}, tmp_path / "e.png", title="t")
+    draw_episode({"input": np.arange(9)}, {"hidden": RANDOM.normal(size=(9, 12))}, tmp_path / "e.png", title="t")
     assert is_picture(tmp_path / "e.png")
 
 
@@ -67,27 +68,27 @@ def run_with_metrics(path):
 
 
 def test_runs_of_several_environments_are_refused(tmp_path):
-    one, other = make_experiment("repeat_previous_gru"), make_experiment("tmaze_ntm")
+    one, other = RL.make("repeat_previous_gru"), RL.make("tmaze_ntm")
     run = run_with_metrics(tmp_path / "run")
     with pytest.raises(UserError, match="are of 2 environments"):
-        plot_learning([(run, one), (run, other)], tmp_path / "a.png")
+        plot_learning([(run, one), (run, other)], subject, tmp_path / "a.png")
 
 
 def test_curves_of_several_runs_share_one_picture(tmp_path):
     run = run_with_metrics(tmp_path / "run")
-    experiments = [make_experiment(f"repeat_previous_{core}") for core in ("ntm", "gru")]
-    path = plot_learning([(run, experiment) for experiment in experiments], tmp_path / "a.png")
+    experiments = [RL.make(f"repeat_previous_{core}") for core in ("ntm", "gru")]
+    path = plot_learning([(run, experiment) for experiment in experiments], subject, tmp_path / "a.png")
     assert is_picture(path)
 
 
 def test_picture_must_be_a_png_and_metrics_must_be_there(tmp_path):
     run = run_with_metrics(tmp_path / "run")
-    experiment = make_experiment("repeat_previous_gru")
+    experiment = RL.make("repeat_previous_gru")
     with pytest.raises(UserError, match="not a picture"):
-        plot_learning([(run, experiment)], tmp_path / "a.jpeg")
+        plot_learning([(run, experiment)], subject, tmp_path / "a.jpeg")
     run.metrics_file.unlink()
     with pytest.raises(UserError, match="has no return_mean yet"):
-        plot_learning([(run, experiment)], tmp_path / "a.png")
+        plot_learning([(run, experiment)], subject, tmp_path / "a.png")
 
 
 def test_options_have_defaults():

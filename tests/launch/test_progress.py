@@ -46,5 +46,5 @@ def test_examples_in_docstrings_hold():
     import launch.evaluate
     import launch.recipes
 
-    for module in (launch.errors, launch.options, launch.progress, launch.evaluate, launch.recipes):
+    for module in (launch.errors, launch.options, launch.progress, launch.evaluate_rl, launch.recipes):
         assert doctest.testmod(module).failed == 0

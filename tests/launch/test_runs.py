@@ -5,10 +5,10 @@ import pytest
 
 from launch.cli import main
 from launch.errors import UserError
-from launch.recipes import RLExperiment, experiment_from_json, make_experiment
+from launch.recipes import RL, RLExperiment
 from launch.runs import MetricsWriter, create_run, describe_run, locked, open_run, read_metrics, rewind_metrics
 
-EXPERIMENT = dataclasses.asdict(make_experiment("repeat_previous_ntm"))
+EXPERIMENT = dataclasses.asdict(RL.make("repeat_previous_ntm"))
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def run(tmp_path):
 
 def test_config_survives_the_round_trip(run):
     _, config = open_run(run.path)
-    assert experiment_from_json(config["experiment"]) == make_experiment("repeat_previous_ntm")
+    assert RL.from_json(config["experiment"]) == RL.make("repeat_previous_ntm")
     assert config["experiment"]["seed"] == 0
     assert {"python", "lukasa", "torch", "ray", "gymnasium", "numpy"} == set(config["versions"])
 
@@ -153,4 +153,4 @@ def test_metrics_after_the_checkpoint_move_aside(run):
 
 
 def test_default_experiment_is_valid_json():
-    assert experiment_from_json(json.loads(json.dumps(dataclasses.asdict(RLExperiment())))) == RLExperiment()
+    assert RL.from_json(json.loads(json.dumps(dataclasses.asdict(RLExperiment())))) == RLExperiment()

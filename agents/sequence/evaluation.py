@@ -1,0 +1,83 @@
+"""How well a core does on sequences of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from agents.sequence.answering import on_core, own_steps, respond
+from memory import Core
+from tasks import Batch, Score, Spec
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of ``evaluate``.
+
+    Attributes:
+        score: in the task's unit.
+        interval: 95 % confidence interval of the score.
+        bits: mean loss in bits per sequence; None for a task of numbers.
+        wrong: percent of items (symbols, steps or answers, as the task's spec says) that are wrong.
+        sequences: how many there were.
+    """
+
+    score: float
+    interval: tuple[float, float]
+    bits: float | None
+    wrong: float
+    sequences: int
+
+
+@torch.no_grad()
+def evaluate(core: Core, spec: Spec, batches: Iterable[Batch], *, teacher_forcing: bool = False) -> Evaluation:
+    """Score a core on sequences.
+
+    Args:
+        core: who answers.
+        spec: of the task.
+        batches: at least one sequence.
+        teacher_forcing: where outputs feed back, show the right answers; by default the core sees its own.
+
+    Raises:
+        ValueError: there is no sequence.
+    """
+    scores: list[Score] = []
+    losses: list[float] = []
+    wrong = count = 0
+    for batch in batches:
+        batch = on_core(core, batch)
+        own = own_steps(spec, batch, float(teacher_forcing))
+        outputs, _ = respond(core, spec, batch.inputs, own=own)
+        losses += spec.loss(outputs, batch).tolist()
+        of_batch = spec.mistakes(outputs, batch)
+        wrong, count = wrong + of_batch[0], count + of_batch[1]
+        rows = [Batch(*(tensor[row : row + 1] for tensor in batch)) for row in range(len(outputs))]
+        scores += [spec.score(outputs[row : row + 1], one) for row, one in enumerate(rows)]
+    if not scores:
+        raise ValueError("there is no sequence to score: expected at least one")
+    total = sum(scores, Score(0.0, 0))
+    bits = None if spec.target.kind == "scalar" else sum(losses) / len(losses) / math.log(2)
+    return Evaluation(total.value, score_interval(scores), bits, 100 * wrong / max(1, count), len(scores))
+
+
+def score_interval(scores: list[Score]) -> tuple[float, float]:
+    """The 95 % confidence interval of a score from those of single sequences: ± 1.96 standard errors.
+
+    A score is a ratio of two sums, so its standard error is that of a ratio estimator (Cochran 1977, section 2.11);
+    with one item a sequence that is the standard error of the mean.
+
+    Example:
+        >>> low, high = score_interval([Score(0.0, 1), Score(1.0, 1)] * 50)
+        >>> round(low, 2), round(high, 2)
+        (0.4, 0.6)
+    """
+    total = sum(scores, Score(0.0, 0))
+    if len(scores) < 2 or not total.count:
+        return total.value, total.value
+    squares = sum((one.total - total.value * one.count) ** 2 for one in scores)
+    half = 1.96 * math.sqrt(squares * len(scores) / (len(scores) - 1)) / total.count
+    return total.value - half, total.value + half

@@ -1,0 +1,78 @@
+"""Optimisers and learning-rate schedules by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from agents.sequence.rmsprop import GravesRMSProp
+
+OptimizerName: TypeAlias = Literal["rmsprop", "adam", "adamw"]
+ScheduleName: TypeAlias = Literal["constant", "linear", "cosine"]
+
+
+def make_optimizer(
+    name: OptimizerName,
+    parameters: Iterable[Any],
+    lr: float,
+    *,
+    momentum: float = 0.9,
+    epsilon: float | None = None,
+    weight_decay: float = 0.0,
+) -> Optimizer:
+    """An optimiser by name.
+
+    Args:
+        name: "rmsprop" as in Graves 2013, "adam", or "adamw".
+        parameters: what to optimise.
+        lr: learning rate.
+        momentum: of "rmsprop"; β1 of the other two.
+        epsilon: what keeps the division finite; each optimiser's own by default.
+        weight_decay: of "adam" (added to the gradient) and "adamw" (taken off the weights).
+
+    Raises:
+        ValueError: the name is unknown, or a number is out of its range.
+    """
+    options: dict[str, Any] = {"lr": lr}
+    if name == "rmsprop":
+        if weight_decay:
+            raise ValueError("rmsprop as Graves used it has no weight decay: take adamw, or leave it at 0")
+        return GravesRMSProp(parameters, **options, momentum=momentum, **({"epsilon": epsilon} if epsilon else {}))
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if name not in kinds:
+        raise ValueError(f"unknown optimizer {name!r}: choose one of rmsprop, adam, adamw")
+    options |= {"betas": (momentum, 0.999), "weight_decay": weight_decay, "eps": epsilon or 1e-8}
+    return kinds[name](parameters, **options)
+
+
+def make_schedule(
+    optimizer: Optimizer, name: ScheduleName = "constant", *, batches: int, warmup: int = 0, final: float = 0.0
+) -> LambdaLR:
+    """A schedule of the learning rate: a linear rise, then constant or a decay that ends with the last batch.
+
+    Args:
+        optimizer: whose learning rate it is.
+        name: "constant", "linear" or "cosine" decay.
+        batches: of the whole training.
+        warmup: batches of the rise from a share of 1 / (warmup + 1).
+        final: share of the learning rate that a decay ends at.
+    """
+    shapes: dict[str, Callable[[float], float]] = {
+        "constant": lambda _: 1.0,
+        "linear": lambda done: 1 - done,
+        "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    }
+    if name not in shapes:
+        raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(shapes)}")
+
+    def factor(batch: int) -> float:
+        rise = min(1.0, (batch + 1) / (warmup + 1))
+        done = min(1.0, max(0, batch - warmup) / max(1, batches - warmup))
+        return rise * (final + (1 - final) * shapes[name](done))
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,188 @@
+"""One trainer for every task and every core.
+
+Dimensions: B rows, T steps, K columns of the output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+import memory
+from agents.sequence.answering import on_core, own_steps, respond
+from agents.sequence.gradients import DivergenceError, clip, group_norms, unusable_groups
+from agents.sequence.memory_use import memory_use_loss
+from agents.sequence.precision import Precision, mixed_precision
+from memory import Core
+from tasks import Batch, Curriculum, Doubling, Sampler, Score, Uniform
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one batch gave.
+
+    Attributes:
+        loss: nats per sequence (the sum of squares for a task of numbers), mean over the batch.
+        score: of the batch, in the task's unit, before the update.
+        lr: the learning rate of the update.
+        level: the curriculum's lesson or level.
+        norms: Euclidean norm of the gradient in each parameter group, before clipping.
+    """
+
+    loss: float
+    score: Score
+    lr: float
+    level: int
+    norms: dict[str, float]
+
+
+class Trainer:
+    """Draws batches, and after each takes one step of gradient descent.
+
+    Args:
+        core: what is trained, on its device.
+        sampler: of the task.
+        optimizer: of the core's parameters.
+        generator: decides, alone, which sequences are drawn; a CPU generator.
+        batch_size: sequences in a batch.
+        schedule: of the learning rate; constant by default.
+        curriculum: which settings of the task come next; always the sampler's own by default.
+        clip_value: largest size of one element of the gradient.
+        clip_norm: largest Euclidean norm of the whole gradient, after ``clip_value``.
+        chunk: steps that are backpropagated through (truncated BPTT); all by default. The chunks of a sequence share
+            one update, with the sum of their gradients.
+        teacher_forcing: share of the steps that show the right answer before, where outputs feed back.
+        memory_use: weight of an auxiliary loss, minus ``slot_information`` in nats, that rewards reading and writing
+            different slots at different steps; it is not part of the loss that is reported.
+        precision: "bfloat16" runs the core's layers under ``torch.autocast``; parameters, memory and loss stay as they
+            are.
+
+    Raises:
+        ValueError: the task is wider than the core, or ``chunk`` is not positive.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        sampler: Sampler,
+        optimizer: Optimizer,
+        generator: Generator,
+        *,
+        batch_size: int,
+        schedule: LRScheduler | None = None,
+        curriculum: Curriculum | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        chunk: int | None = None,
+        teacher_forcing: float = 1.0,
+        memory_use: float = 0.0,
+        precision: Precision = "float32",
+    ):
+        self.core, self.sampler, self.optimizer, self.generator = core, sampler, optimizer, generator
+        self.schedule = schedule
+        self.curriculum: Curriculum = curriculum or Uniform()
+        self.batch_size, self.clip_value, self.clip_norm, self.chunk = batch_size, clip_value, clip_norm, chunk
+        self.teacher_forcing, self.memory_use = teacher_forcing, memory_use
+        self.precision: Precision = precision
+        self.spec = sampler.spec  # settings of a curriculum change neither columns nor unit
+        self.batches = 0
+        sizes, widths = (self.spec.input_size, self.spec.output_size), (core.input_size, core.output_size)
+        if sizes != widths:
+            raise ValueError(f"the task has inputs and outputs of width {sizes}, the core has {widths}")
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"chunk is {chunk}: expected at least 1 step")
+
+    @property
+    def sequences(self) -> int:
+        """Sequences trained on so far."""
+        return self.batches * self.batch_size
+
+    @property
+    def level(self) -> int:
+        """The curriculum's lesson or level."""
+        return int(self.curriculum.state_dict()["level"])
+
+    def step(self) -> StepResult:
+        """Draw a batch, learn from it, tell the curriculum.
+
+        Raises:
+            DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
+        """
+        level = self.level
+        settings = self.curriculum.draw(self.generator)
+        sampler: Any = self.sampler
+        batch = on_core(self.core, dataclasses.replace(sampler, **settings).sample(self.batch_size, self.generator))
+        self.optimizer.zero_grad(set_to_none=True)
+        outputs, loss = self._backward(batch)
+        norms = group_norms(self.core)
+        if not all(map(math.isfinite, [loss, *norms.values()])):
+            raise DivergenceError(loss, self.batches + 1, unusable_groups(self.core))
+        lr = float(self.optimizer.param_groups[0]["lr"])
+        clip(self.core.parameters(), self.clip_value, self.clip_norm)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        self.batches += 1
+        score = self.spec.score(outputs, batch)
+        # A level doubles on a low loss; lessons are mastered by the score.
+        self.curriculum.report(loss / math.log(2) if isinstance(self.curriculum, Doubling) else score.value)
+        return StepResult(loss, score, lr, level, norms)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides about the steps to come."""
+        return {
+            "core": self.core.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule else None,
+            "generator": self.generator.get_state(),
+            "curriculum": self.curriculum.state_dict(),
+            "batches": self.batches,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state: the steps to come are those that would have come then, bit for bit."""
+        self.core.load_state_dict(state["core"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule:
+            self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+        self.curriculum.load_state_dict(state["curriculum"])
+        self.batches = state["batches"]
+
+    def _backward(self, batch: Batch) -> tuple[Tensor, float]:
+        """Outputs [B, T, K] and the mean loss of a sequence, with its gradient in the parameters."""
+        own = own_steps(self.spec, batch, self.teacher_forcing, self.generator)
+        state, before, total, answers = None, None, 0.0, []
+        for start, part in self._chunks(batch):
+            recorded = memory.record(self.core) if self.memory_use else nullcontext(None)
+            mine = None if own is None else own[:, start : start + part.mask.shape[1]]
+            with recorded as recording, mixed_precision(self.core, self.precision):
+                outputs, state = respond(self.core, self.spec, part.inputs, state=state, own=mine, before=before)
+            outputs = outputs.to(batch.inputs.dtype)
+            loss = objective = self.spec.loss(outputs, part).mean()
+            if recording is not None:
+                steps = torch.arange(start, start + part.mask.shape[1], device=batch.inputs.device)
+                inside = steps < batch.lengths[:, None]
+                objective = loss + self.memory_use * memory_use_loss(recording, inside)
+            objective.backward()
+            state, before = memory.detach_state(state), outputs[:, -1].detach()
+            total += float(loss.detach())
+            answers.append(outputs.detach())
+        return torch.cat(answers, 1), total
+
+    def _chunks(self, batch: Batch) -> Iterator[tuple[int, Batch]]:
+        """Stretches of the batch, each with the number of its first step."""
+        steps = batch.mask.shape[1]
+        size = self.chunk or steps
+        for start in range(0, steps, size):
+            inputs, targets, mask = (tensor[:, start : start + size] for tensor in batch[:3])
+            yield start, Batch(inputs, targets, mask, batch.lengths)

@@ -1,0 +1,111 @@
+"""Curricula from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from launch.errors import UserError
+
+if TYPE_CHECKING:
+    from tasks import Curriculum
+
+
+@dataclass(frozen=True)
+class CurriculumOptions:
+    """Which settings of the task come when.
+
+    Attributes:
+        kind: always the same, lesson by lesson until each is mastered, or a level that doubles when the loss is low.
+        lessons: (lessons) a JSON list of settings, the easiest first, or a file that holds one.
+        mastery: (lessons) mean score of the last batches at which the next lesson begins.
+        review: (lessons) share of batches from earlier lessons.
+        level: (doubling) the settings that are the level, such as min_length max_length.
+        lowest: (doubling) level of the easiest batch.
+        start: (doubling) the highest level at first.
+        limit: (doubling) the highest level at all.
+        threshold: (doubling) bits per sequence below which the level doubles.
+        window: batches that the mean score or loss is taken over.
+    """
+
+    kind: Literal["uniform", "lessons", "doubling"] = "uniform"
+    lessons: str = ""
+    mastery: float = 90.0
+    review: float = 0.1
+    level: tuple[str, ...] = ()
+    lowest: int = 1
+    start: int = 1
+    limit: int = 1
+    threshold: float = 1.0
+    window: int = 20
+
+
+def make_curriculum(
+    options: CurriculumOptions, task: str, settings: Mapping[str, Any], *, higher_is_better: bool
+) -> Curriculum:
+    """The curriculum that the options ask for.
+
+    Args:
+        options: of the curriculum.
+        task: its name.
+        settings: of the task, for every batch unless the curriculum says otherwise.
+        higher_is_better: whether a higher score of the task is a better one.
+
+    Raises:
+        UserError: nobody could follow such a curriculum, or the task cannot take it.
+    """
+    import tasks
+
+    if options.kind == "uniform" and options != CurriculumOptions():
+        raise UserError("options of --curriculum need a kind: add --curriculum.kind lessons, or doubling")
+    try:
+        if options.kind == "lessons":
+            curriculum: Curriculum = tasks.Lessons(
+                _read_lessons(options.lessons),
+                mastery=options.mastery,
+                review=options.review,
+                window=options.window,
+                higher_is_better=higher_is_better,
+            )
+        elif options.kind == "doubling":
+            curriculum = tasks.Doubling(
+                options.level,
+                start=options.start,
+                limit=options.limit,
+                threshold=options.threshold,
+                lowest=options.lowest,
+                window=options.window,
+            )
+        else:
+            curriculum = tasks.Uniform()
+        tasks.check_curriculum(task, curriculum, **settings)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return curriculum
+
+
+def _read_lessons(text: str) -> list[dict[str, Any]]:
+    """Lessons out of JSON, or out of a file that holds it."""
+    where = "--curriculum.lessons"
+    if text and not text.lstrip().startswith("["):
+        where, path = text, Path(text)
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise UserError(
+                f"--curriculum.lessons {path} cannot be read: {reason}: expected a JSON list or a file"
+            ) from None
+    expected = """expected a JSON list of settings such as '[{"max_length": 5}, {"max_length": 20}]'"""
+    if not text:
+        raise UserError(f"--curriculum.kind lessons needs --curriculum.lessons: {expected}")
+    try:
+        lessons = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where} is no JSON: line {error.lineno}: {error.msg}: {expected}") from None
+    if not isinstance(lessons, list) or not all(isinstance(lesson, dict) for lesson in lessons):
+        raise UserError(f"{where} holds something else: {expected}")
+    return lessons

@@ -1,0 +1,226 @@
+"""``lukasa eval`` of a trained core: its score on sequences it has not seen, and on longer ones."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import memory
+import tasks
+from agents.sequence import Evaluation, evaluate
+from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint, to_plain
+from launch.errors import UserError
+from launch.options import Switch, parse
+from launch.runs import Run
+from launch.task import make_core
+from launch.task_experiment import TaskExperiment
+from launch.task_recipes import TASK
+from launch.task_settings import length_name, length_settings, make_sampler, note_on_slots, split_settings
+from tasks import Batch, FiniteSampler, Sampler
+
+BATCH = 50
+"""Sequences that are run side by side."""
+
+SEQUENCES_OF_A_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Score a trained core on sequences of its task.
+
+    Attributes:
+        split: which sequences: validation, test, or longer ones where the task has them.
+        task: another task with the same inputs and outputs, such as london_traversal after traversal.
+        length: lengths to test, such as 10,20,30,50,120, instead of a split: a table of scores.
+        sequences: how many, of each length; by default those of the split, and 200 of each length.
+        checkpoint: which one: best, last, or its name.
+        teacher_forcing: where outputs feed back, show the right answers instead of the core's own.
+        json: print one JSON object.
+    """
+
+    split: str = "test"
+    task: str | None = None
+    length: str | None = None
+    sequences: int | None = None
+    checkpoint: str = "best"
+    teacher_forcing: Switch = False
+    json: Switch = False
+
+
+@dataclass(frozen=True)
+class TrainedCore:
+    """A trained core out of a run directory."""
+
+    experiment: TaskExperiment
+    checkpoint: Checkpoint
+    core: memory.Core
+
+
+def main(run: Run, config: dict[str, Any], argv: Sequence[str]) -> int:
+    """Evaluate a run with the options of the command line."""
+    options = parse(EvalOptions, argv, prog="lukasa eval RUN")
+    if options.sequences is not None and options.sequences < 1:
+        raise UserError(f"option --sequences is {options.sequences}: expected at least 1")
+    result = evaluate_run(run, TASK.from_json(config["experiment"]), options)
+    if options.json:
+        print(json.dumps(_without_nan(result)))
+    else:
+        describe(result)
+    return 0
+
+
+def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> dict[str, Any]:
+    """Score a run; the keys are those that ``lukasa eval --json`` prints.
+
+    Raises:
+        UserError: an option cannot be used, or there is no checkpoint.
+    """
+    lengths = read_lengths(options.length)
+    split = options.split if lengths is None else "test"
+    trained_on = experiment
+    if options.task not in (None, experiment.task):
+        tasks.make_task(options.task)  # tells an unknown name
+        experiment = replace(experiment, task=options.task, sampler={})
+    if split not in tasks.TASKS[experiment.task].splits or split == "train":
+        known = [name for name in tasks.TASKS[experiment.task].splits if name != "train"]
+        raise UserError(f"task {experiment.task!r} has no split {split!r} to test on: take {' or '.join(known)}")
+    settings = split_settings(experiment, split)
+    chosen = [settings] if lengths is None else [settings | length_settings(experiment.task, one) for one in lengths]
+    samplers = [make_sampler(experiment.task, split, one) for one in chosen]
+    trained = load_core(run, trained_on, options.checkpoint)
+    _check_widths(trained, experiment.task, samplers[0])
+    print(f"{trained.checkpoint.path} on {split} sequences of {experiment.task}", file=sys.stderr)
+    count = options.sequences or (None if lengths is None else SEQUENCES_OF_A_LENGTH)
+    rows = [_row(trained, experiment.task, one, split, count, options.teacher_forcing) for one in samplers]
+    result: dict[str, Any] = {
+        "run": str(run.path),
+        "checkpoint": trained.checkpoint.name,
+        "task": experiment.task,
+        "core": experiment.core,
+        "unit": samplers[0].spec.unit,
+        "teacher_forcing": options.teacher_forcing,
+    }
+    if lengths is None:
+        return result | {"split": split} | rows[0]
+    named = [{"length": length} | row for length, row in zip(lengths, rows, strict=True)]
+    return result | {"length_is": length_name(experiment.task), "lengths": named}
+
+
+def load_core(run: Run, experiment: TaskExperiment, which: str) -> TrainedCore:
+    """Rebuild the core of a run from its config and a checkpoint.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is cut short.
+    """
+    checkpoint = find_checkpoint(run.checkpoints, which)
+    state = to_plain(load_checkpoint(checkpoint))
+    torch.set_num_threads(experiment.threads)
+    core = make_core(experiment, make_sampler(experiment.task, "train", dict(experiment.sampler)).spec)
+    core.load_state_dict(state["trainer"]["core"])
+    return TrainedCore(experiment, checkpoint, core)
+
+
+def read_lengths(text: str | None) -> list[int] | None:
+    """Lengths out of the command line.
+
+    Raises:
+        UserError: one is not a whole number above 0.
+
+    Example:
+        >>> read_lengths("10,20")
+        [10, 20]
+    """
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not word.isdigit() or int(word) < 1:
+            raise UserError(f"option --length has {word!r}: expected whole numbers such as 10,20,50")
+    return [int(word) for word in words]
+
+
+def describe(result: dict[str, Any]) -> None:
+    """Print the result for people."""
+    title = f"{result['core']} on {result['task']}, {result['checkpoint']}"
+    rows = result.get("lengths", [result])
+    table = Table(title=f"{title}: {result['unit']}", title_justify="left", box=None, pad_edge=False)
+    first = result["length_is"] if "lengths" in result else "split"
+    in_bits = result["unit"] == "bits per sequence"
+    columns = [first, "sequences", "score", "95 % confidence", "items wrong", "chance", "best"]
+    for column in columns if in_bits else [*columns, "bits"]:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        low, high = row["interval"]
+        cells = [
+            str(row.get("length", result.get("split"))),
+            str(row["sequences"]),
+            f"{row['score']:.3f}",
+            f"{low:.2f} to {high:.2f}",
+            f"{row['wrong']:.2f} %",
+            f"{row['chance']:g}",
+            f"{row['best']:g}",
+        ]
+        table.add_row(*cells if in_bits else [*cells, "-" if row["bits"] is None else f"{row['bits']:.1f}"])
+    Console().print(table)
+    for row in rows:
+        if row["note"]:
+            print(f"{first} {row.get('length', result.get('split'))}: {row['note']}")
+
+
+def _check_widths(trained: TrainedCore, task: str, sampler: Sampler) -> None:
+    asked, core = (sampler.spec.input_size, sampler.spec.output_size), trained.core
+    if asked != (core.input_size, core.output_size):
+        raise UserError(
+            f"task {task!r} has inputs and outputs of width {asked}, the core was trained with "
+            f"{(core.input_size, core.output_size)}: take a task of the same widths as {trained.experiment.task!r}"
+        )
+
+
+def _row(
+    trained: TrainedCore, task: str, sampler: Sampler, split: str, count: int | None, forced: bool
+) -> dict[str, Any]:
+    batches = _sequences(task, sampler, split, count)
+    found: Evaluation = evaluate(trained.core, sampler.spec, batches, teacher_forcing=forced)
+    return {
+        "sequences": found.sequences,
+        "score": found.score,
+        "interval": found.interval,
+        "bits": found.bits,
+        "wrong": found.wrong,
+        "chance": sampler.spec.chance,
+        "best": sampler.spec.best,
+        "note": note_on_slots(trained.experiment, sampler),
+    }
+
+
+def _sequences(task: str, sampler: Sampler, split: str, count: int | None) -> Iterator[Batch]:
+    """The sequences of a split, or so many of them; drawn anew from the split's seed beyond its size."""
+    drawn = tasks.TASKS[task].splits[split]
+    if isinstance(sampler, FiniteSampler):
+        left = count or len(sampler)
+        for batch in itertools.islice(sampler.every(BATCH), math.ceil(left / BATCH)):
+            yield Batch(*(tensor[:left] for tensor in batch))
+            left -= len(batch.mask)
+        return
+    generator, left = torch.Generator().manual_seed(drawn.seed), count or drawn.size
+    while left > 0:
+        yield sampler.sample(min(BATCH, left), generator)
+        left -= BATCH
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: null where the best score, say, is not known."""
+    if isinstance(value, dict):
+        return {name: _without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

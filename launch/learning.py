@@ -1,0 +1,93 @@
+"""Learning curves of runs, out of their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch.errors import UserError
+from launch.runs import Run, read_metrics
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What runs are compared on.
+
+    Attributes:
+        name: of the environment or task.
+        plural: "environments" or "tasks".
+        unit: of the score.
+        counted: what the steps are.
+        score_key: key of the score in the metrics.
+        spread_key: key of its standard deviation; empty where there is none.
+        chance: score of a guess, None when it is not known.
+        best: the best score there is, None when it is not known.
+        published: score that a paper reports, None when it is not known or for other settings.
+    """
+
+    name: str
+    plural: str
+    unit: str
+    counted: str
+    score_key: str
+    spread_key: str = ""
+    chance: float | None = None
+    best: float | None = None
+    published: float | None = None
+
+
+def plot_learning(runs: Sequence[tuple[Run, Any]], subject_of: Callable[[Any], Subject], path: Path) -> Path:
+    """Draw the learning curves of runs on one environment or task.
+
+    Args:
+        runs: with their experiments.
+        subject_of: from an experiment to what it is scored on.
+        path: the PNG to write.
+
+    Raises:
+        UserError: the runs are of several environments or tasks, or one has no metrics.
+    """
+    from launch.plots import draw_learning
+
+    subjects = [subject_of(experiment) for _, experiment in runs]
+    names = list(dict.fromkeys(subject.name for subject in subjects))
+    if len(names) > 1:
+        plural = subjects[0].plural
+        raise UserError(f"these runs are of {len(names)} {plural} ({', '.join(names)}): draw those of one at a time")
+    if path.suffix != ".png":
+        raise UserError(f"--out {path} is not a picture: give a file that ends in .png")
+    curves = [_curve(run, label, subjects[0]) for (run, _), label in zip(runs, _labels(runs), strict=True)]
+    draw_learning(curves, path, subjects[0])
+    return path
+
+
+def _curve(run: Run, label: str, subject: Subject) -> Any:
+    from launch.plots import Curve
+
+    rows = [row for row in read_metrics(run) if row.get(subject.score_key) is not None]
+    if not rows:
+        raise UserError(f"run {run.path} has no {subject.score_key} yet: train it for longer")
+    spread = [row.get(subject.spread_key) for row in rows] if subject.spread_key else []
+    return Curve(
+        label,
+        [row[run.step_key] for row in rows],
+        [row[subject.score_key] for row in rows],
+        [float(value) for value in spread if value is not None] if None not in spread else (),
+        [row["level"] for row in rows if "level" in row],
+    )
+
+
+def _labels(runs: Sequence[tuple[Run, Any]]) -> list[str]:
+    """The core of each run; with the seed, then the folder, where that does not tell them apart."""
+    labels: list[str] = []
+    for tell in (
+        lambda run, experiment: experiment.core,
+        lambda run, experiment: f"{experiment.core}, seed {experiment.seed}",
+        lambda run, experiment: str(run.path),
+    ):
+        labels = [tell(run, experiment) for run, experiment in runs]
+        if len(set(labels)) == len(labels):
+            break
+    return labels

@@ -1,0 +1,166 @@
+"""``lukasa plot`` of a trained core: its answers at several lengths, its memory, and where the gradient flows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import memory
+import tasks
+from agents.sequence import on_core, own_steps, respond, state_gradients
+from launch.checkpoints import list_checkpoints
+from launch.errors import UserError
+from launch.evaluate_task import TrainedCore, load_core, read_lengths
+from launch.learning import Subject
+from launch.published import PUBLISHED
+from launch.runs import Run, read_metrics
+from launch.task_experiment import TaskExperiment
+from launch.task_plots import Answer, draw_answers, draw_contents, draw_flow
+from launch.task_recipes import TASK
+from launch.task_settings import length_settings, make_sampler, split_settings
+from tasks import Batch, Sampler, Spec
+
+KIND = TASK
+GATES = ("free_gates", "allocation_gate", "write_gate")
+FLOW_SEQUENCES = 8
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """Draw a run's learning curve, answers, memory and gradients; of several runs, their curves on one picture.
+
+    Attributes:
+        out: the PNG of the learning curves; in plots/ of the first run by default.
+        checkpoint: which core answers: best, last, or a name.
+        length: lengths to draw answers at, such as 10,20,50; by default half, all and twice the trained ones.
+        seed: seed of the sequences.
+    """
+
+    out: str | None = None
+    checkpoint: str = "best"
+    length: str | None = None
+    seed: int = 1_000_000
+
+
+def subject(experiment: TaskExperiment) -> Subject:
+    """What a run is scored on."""
+    spec = make_sampler(experiment.task, "train", dict(experiment.sampler)).spec
+    own = {name: value for name, value in experiment.sampler.items() if name not in ("equal_lengths", "data_dir")}
+    defaults = {name: one.default for name, one in tasks.task_options(experiment.task).items()}
+    is_default = all(defaults[name] == value for name, value in own.items())
+    return Subject(
+        name=experiment.task,
+        plural="tasks",
+        unit=spec.unit,
+        counted="sequences",
+        score_key="score",
+        chance=_known(spec.chance),
+        best=_known(spec.best),
+        published=PUBLISHED.get((experiment.task, experiment.core)) if is_default else None,
+    )
+
+
+def plot_details(run: Run, experiment: TaskExperiment, options: PlotOptions) -> Iterator[Path]:
+    """Draw the pictures of one run beside its learning curve, and give their places."""
+    if not list_checkpoints(run.checkpoints):
+        return
+    trained = load_core(run, experiment, options.checkpoint)
+    title = f"{experiment.core} on {experiment.task} ({trained.checkpoint.name})"
+    samplers = _samplers(experiment, options.length)
+    answers = [_answer(trained, name, sampler, options.seed) for name, sampler in samplers.items()]
+    yield draw_answers(answers, run.plots / "answers.png", title=title)
+    sampler = make_sampler(experiment.task, "test", split_settings(experiment, "test"))
+    yield from _plot_memory(trained, sampler, run.plots, title, options.seed)
+    batch = sampler.sample(FLOW_SEQUENCES, torch.Generator().manual_seed(options.seed))
+    flow = {name: one.cpu().numpy() for name, one in state_gradients(trained.core, sampler.spec, batch).items()}
+    yield draw_flow(read_metrics(run), flow, run.plots / "gradients.png", title=title)
+
+
+def _samplers(experiment: TaskExperiment, text: str | None) -> dict[str, Sampler]:
+    """The samplers of the lengths that are asked for, or of those around the trained one."""
+    settings = split_settings(experiment, "test")
+    lengths = read_lengths(text)
+    if lengths is None:
+        try:
+            names = length_settings(experiment.task, 2)
+        except UserError:
+            return {"as trained": make_sampler(experiment.task, "test", settings)}
+        longest = max(experiment.sampler[name] for name in names if name != "length" or len(names) == 1)
+        lengths = sorted({max(1, longest // 2), longest, 2 * longest} - {0})
+    made = {}
+    for length in lengths:
+        try:
+            made[f"length {length}"] = make_sampler(
+                experiment.task, "test", settings | length_settings(experiment.task, length)
+            )
+        except UserError:
+            if text is not None:
+                raise
+    return made
+
+
+@torch.no_grad()
+def _outputs(trained: TrainedCore, spec: Spec, batch: Batch) -> Tensor:
+    """What the core answers when it sees its own answers: [B, T, K]."""
+    batch = on_core(trained.core, batch)
+    return respond(trained.core, spec, batch.inputs, own=own_steps(spec, batch, 0.0))[0].cpu()
+
+
+def _probabilities(spec: Spec, outputs: Tensor, batch: Batch) -> np.ndarray:
+    """Probabilities where something is asked, zeros elsewhere: [T, K] of the batch's first row."""
+    if spec.target.kind == "binary":
+        outputs = outputs.sigmoid()
+    elif spec.target.kind == "categorical":
+        outputs = outputs.unflatten(-1, (spec.target.symbols, -1)).softmax(-1).flatten(-2)
+    return (outputs * batch.mask[..., None])[0].numpy()
+
+
+def _answer(trained: TrainedCore, name: str, sampler: Sampler, seed: int) -> Answer:
+    spec = sampler.spec
+    batch = sampler.sample(1, torch.Generator().manual_seed(seed))
+    outputs = _outputs(trained, spec, batch)
+    wrong, count = spec.mistakes(outputs, batch)
+    targets = (spec.shown(batch.targets) * batch.mask[..., None])[0]
+    return Answer(
+        f"{name}: {wrong} of {count} {spec.item}s wrong",
+        batch.inputs[0].numpy(),
+        targets.numpy(),
+        _probabilities(spec, outputs, batch),
+    )
+
+
+def _plot_memory(trained: TrainedCore, sampler: Sampler, folder: Path, title: str, seed: int) -> Iterator[Path]:
+    from launch.plots import draw_episode
+
+    spec = sampler.spec
+    batch = sampler.sample(1, torch.Generator().manual_seed(seed))
+    with memory.record(trained.core) as recording:
+        outputs = _probabilities(spec, _outputs(trained, spec, batch), batch)
+    found = {name: values[0].cpu().numpy() for name, values in recording.stacked().items()}
+    shown = {"input": batch.inputs[0].numpy(), "output": outputs}
+    gates = [found[name].reshape(len(outputs), -1) for name in GATES if name in found]
+    if gates:
+        shown["gates"] = np.concatenate(gates, 1)
+    weights = {name: found[name] for name in ("write", "read") if name in found}
+    if "usage" in found:
+        weights["usage"] = found["usage"][:, None]
+    if "memory" in found:
+        weights["memory's norm"] = np.linalg.norm(found["memory"], axis=-1)[:, None]
+    path = folder / "memory.png"
+    draw_episode(shown, weights or dict(list(found.items())[:1]), path, title=title)
+    yield path
+    if "memory" in found:
+        asked = np.flatnonzero(batch.mask[0].numpy())
+        moments = {"before the answer": max(0, int(asked[0]) - 1), "at the end": len(outputs) - 1}
+        contents = {f"{name} (step {step})": found["memory"][step] for name, step in moments.items()}
+        yield draw_contents(contents, folder / "contents.png", title=title)
+
+
+def _known(score: float) -> float | None:
+    return score if math.isfinite(score) else None

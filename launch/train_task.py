@@ -1,0 +1,62 @@
+"""``lukasa train task``: supervised training of a core on a task."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from launch.errors import TrainingError, UserError
+from launch.runs import Run
+from launch.task_experiment import TaskExperiment
+from launch.task_recipes import TASK
+from launch.training import Outcome, Request, Resume, read_request, train_command
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train, or continue training; returns the exit code, 1 when the loss or a gradient is not finite."""
+    try:
+        return train_command(TASK, argv, check_experiment, _train)
+    except TrainingError as error:
+        print(f"lukasa: {error}", file=sys.stderr)
+        return 1
+
+
+def read_command_line(argv: Sequence[str]) -> Request[TaskExperiment]:
+    """Parse the options; raises as ``launch.training.read_request``."""
+    return read_request(TASK, argv)
+
+
+def check_experiment(experiment: TaskExperiment) -> None:
+    """Build everything and draw a sequence, so that mistakes show before anything is written.
+
+    Raises:
+        UserError: a number or an option cannot be used.
+        memory.UnknownNameError, tasks.UnknownTaskError: the core or the task is unknown.
+        tasks.DataError: the task's data cannot be had.
+    """
+    TASK.check_numbers(experiment)
+    if not experiment.momentum < 1:
+        raise UserError(f"option --momentum is {experiment.momentum}: expected less than 1")
+
+    import torch
+
+    from launch.task import make_trainer
+    from launch.task_settings import note_on_slots
+
+    if experiment.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
+    if experiment.precision == "bfloat16" and experiment.device == "cpu":
+        raise UserError("--precision bfloat16 is for GPUs: add --device cuda, or take float32")
+    trainer = make_trainer(experiment)
+    trainer.sampler.sample(1, torch.Generator())
+    if experiment.memory_use and "slots" not in experiment.memory:
+        raise UserError(f"core {experiment.core!r} has no slots for --memory-use to encourage: take ntm or dnc")
+    note = note_on_slots(experiment, trainer.sampler)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _train(run: Run, experiment: TaskExperiment, resume: Resume | None) -> Outcome:
+    from launch.task import train
+
+    return train(run, experiment, resume)

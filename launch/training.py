@@ -1,0 +1,199 @@
+"""``lukasa train``: from a command line to an experiment and its run directory, the same for every kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from launch.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_checkpoint
+from launch.cli import program
+from launch.errors import UserError
+from launch.kinds import Kind, option_name
+from launch.options import Switch, options_class, parse, peek, split_words
+from launch.progress import show_score
+from launch.runs import Run, create_run, describe_run, locked, open_run
+
+Experiment = TypeVar("Experiment")
+Resume = tuple[Checkpoint, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Request(Generic[Experiment]):
+    """What a command line of ``lukasa train`` asks for."""
+
+    recipe: str | None
+    experiment: Experiment
+    out: Path | None
+    resume: bool
+    checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended.
+
+    Attributes:
+        steps: environment steps or sequences trained, of all sittings.
+        counted: what the steps are.
+        seconds: seconds trained, of all sittings.
+        score: mean score of late.
+        unit: what the score is.
+        signal: the signal that stopped it, None when it ended by itself.
+    """
+
+    steps: int
+    counted: str
+    seconds: float
+    score: float | None
+    unit: str
+    signal: int | None
+
+    def summary(self) -> str:
+        """One line for people."""
+        return f"mean {self.unit} {show_score(self.score)} after {self.steps:,} {self.counted} in {self.seconds:,.0f} s"
+
+
+def train_command(
+    kind: Kind[Experiment],
+    argv: Sequence[str],
+    check: Callable[[Experiment], None],
+    train: Callable[[Run, Experiment, Resume | None], Outcome],
+) -> int:
+    """Train, or continue training; returns the exit code.
+
+    Args:
+        kind: of training.
+        argv: the words after ``lukasa train KIND``.
+        check: refuses an experiment that cannot run, before anything is written.
+        train: trains; called with the run locked.
+    """
+    request = read_request(kind, argv)
+    check(request.experiment)
+    run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
+    with ExitStack() as stack:
+        stack.enter_context(locked(run))
+        resume = _load_checkpoint_to_resume(kind, run, request) if request.resume else None
+        print(_describe(run, config), file=sys.stderr)
+        outcome = train(run, request.experiment, resume)
+    if outcome.signal is not None:
+        command = resume_command(kind, run)
+        print(f"stopped at {outcome.steps:,} {outcome.counted}; continue with\n  {command}", file=sys.stderr)
+        return 128 + outcome.signal
+    print(outcome.summary())
+    print(f"see it with\n  {program()} eval {run.path}\n  {program()} plot {run.path}")
+    return 0
+
+
+def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experiment]:
+    """Parse the options; those of a group, such as ``--memory``, are typed by what it depends on.
+
+    Raises:
+        UserError: a recipe, an option or a value is wrong.
+        memory.UnknownNameError: the core is unknown.
+    """
+    words, rest = split_words(argv)
+    if len(words) > 1:
+        given = " ".join(words)
+        raise UserError(f"lukasa train {kind.name} takes one recipe, got {given!r}: give the rest as --option value")
+    recipe = words[0] if words else None
+    base = kind.make(recipe)
+    out = peek(rest, "--out")
+    if "--resume" in rest:
+        if out is None:
+            raise UserError("--resume needs to know which run: add --out DIR")
+        _, config = _open(kind, Path(out))
+        if recipe in (None, config["recipe"]):
+            base, recipe = kind.from_json(config["experiment"]), config["recipe"]
+    elif peek(rest, "--checkpoint"):
+        raise UserError("--checkpoint says where to continue: it needs --resume")
+    options = _parse_options(kind, rest, base)
+    fields = {}
+    for one in dataclasses.fields(kind.experiment):  # pyright: ignore[reportArgumentType]
+        value = getattr(options, one.name)
+        group = kind.groups.get(one.name)
+        fields[one.name] = dataclasses.asdict(value) if group and group.options else value
+    experiment = kind.experiment(**fields)
+    return Request(
+        recipe, experiment, None if options.out is None else Path(options.out), options.resume, options.checkpoint
+    )
+
+
+def resume_command(kind: Kind[Any], run: Run) -> str:
+    """The exact command that continues a run."""
+    return f"{program()} train {kind.name} --out {shlex.quote(str(run.path))} --resume"
+
+
+def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
+    values = {one.name: getattr(base, one.name) for one in dataclasses.fields(base)}
+    types = {}
+    for name, group in kind.groups.items():
+        chosen = peek(argv, option_name(group.chosen_by)) or values[group.chosen_by]
+        # What was said about another core or task says nothing about this one.
+        settings = values[name] if chosen == values[group.chosen_by] else {}
+        if group.options:
+            types[name] = group.options(chosen)
+            settings = types[name](**settings)
+        values[name] = settings
+    extra = [
+        ("out", str | None, None, "the run directory; runs/NAME-TIME by default."),
+        ("resume", Switch, False, "continue the run at --out."),
+        ("checkpoint", str | None, None, "with --resume: the checkpoint to continue from, the last one by default."),
+    ]
+    options = options_class("Options", kind.experiment, types, extra)
+    return parse(options, argv, prog=f"lukasa train {kind.name} [RECIPE]", default=options(**values))
+
+
+def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+    name = request.recipe or request.experiment.name
+    out = request.out or Path("runs") / f"{name.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
+    config = describe_run(kind.name, request.recipe, dataclasses.asdict(request.experiment))
+    return create_run(out, config), config
+
+
+def _open(kind: Kind[Any], path: Path) -> tuple[Run, dict[str, Any]]:
+    run, config = open_run(path)
+    if config.get("kind") != kind.name:
+        raise UserError(f"run {path} was written by `lukasa train {config.get('kind')}`: continue it with that command")
+    return run, config
+
+
+def _run_to_resume(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+    run, config = _open(kind, request.out or Path())
+    saved = kind.from_json(config["experiment"])
+    for one in dataclasses.fields(saved):
+        then, now = getattr(saved, one.name), getattr(request.experiment, one.name)
+        if then != now and one.name not in kind.may_change:
+            option = option_name(one.name)
+            raise UserError(
+                f"run {run.path} was written with {option} {then}, not {now}: "
+                f"continue it without {option}, or choose another --out"
+            )
+    return run, config
+
+
+def _load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any]) -> Resume | None:
+    checkpoints = list_checkpoints(run.checkpoints)
+    if request.checkpoint is None and not checkpoints:
+        return None
+    chosen = checkpoints[-1] if request.checkpoint is None else find_checkpoint(run.checkpoints, request.checkpoint)
+    try:
+        return chosen, load_checkpoint(chosen)
+    except UserError as error:
+        earlier = [one.name for one in checkpoints if one.step < chosen.step]
+        command = resume_command(kind, run)
+        hint = f"{command} --checkpoint {earlier[-1]}" if earlier else "there is no earlier one: train anew"
+        raise UserError(f"{error}; {'continue from the one before with ' if earlier else ''}{hint}") from None
+
+
+def _describe(run: Run, config: dict[str, Any]) -> str:
+    experiment = {name: value for name, value in config["experiment"].items() if value is not None}
+    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    return f"run {run.path}  commit {config['commit']}  {versions}\n{json.dumps(experiment)}"
