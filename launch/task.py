@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from typing import Any
 
@@ -47,6 +48,17 @@ def make_core(experiment: TaskExperiment, spec: Any) -> memory.Core:
     return core.to(experiment.device)
 
 
+def compile_step(core: memory.Core) -> None:
+    """Have the core's step compiled when it is first called.
+
+    Raises:
+        UserError: there is no C++ compiler.
+    """
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise UserError("--compile needs a C++ compiler and there is none: install g++, or train without --compile")
+    core.compile(dynamic=False)
+
+
 def make_trainer(experiment: TaskExperiment) -> Trainer:
     """The trainer of an experiment, before its first batch.
 
@@ -57,6 +69,8 @@ def make_trainer(experiment: TaskExperiment) -> Trainer:
     sampler = make_sampler(experiment.task, "train", dict(experiment.sampler))
     spec = sampler.spec
     core = make_core(experiment, spec)
+    if experiment.compile:
+        compile_step(core)
     curriculum = make_curriculum(
         experiment.curriculum, experiment.task, experiment.sampler, higher_is_better=higher_is_better(spec.unit)
     )

@@ -48,7 +48,8 @@ def unroll(
         return core.sequence(inputs, state)
     fresh = core.initial_state(batch_size) if any(resets) else None
     outputs = []
-    for time, step_inputs in enumerate(inputs.unbind(1)):
+    # Contiguous steps, whose strides do not depend on the length: a compiled core would be compiled for each.
+    for time, step_inputs in enumerate(inputs.transpose(0, 1).contiguous().unbind(0)):
         if starts is not None and resets[time]:
             state = reset_rows(state, fresh, starts[:, time])
         output, state = core(step_inputs, state)
