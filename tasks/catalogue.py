@@ -16,6 +16,7 @@ from tasks.known_graphs import FamilyInference, LondonShortestPath, LondonTraver
 from tasks.mqar import MQAR
 from tasks.ngrams import NGrams
 from tasks.nth_farthest import NthFarthest
+from tasks.omniglot import OmniglotPresentations
 from tasks.priority_sort import PrioritySort
 from tasks.repeat_copy import RepeatCopy
 from tasks.spec import Spec
@@ -100,6 +101,17 @@ def _babi(name: str, description: str, sampler: type, longer: dict[str, Any] | N
     if longer is not None:
         splits["longer"] = Split(0, 4, longer)
     return Task(name, description, sampler, splits, {}, data)
+
+
+def _omniglot(name: str, description: str) -> Task:
+    seen, new = {"part": "fit"}, {"part": "test", "augment": False}
+    splits = {
+        "train": Split(0, 1, seen),
+        "validation": Split(1000, 2, {"part": "validation", "augment": False}),
+        "test": Split(1000, 3, new),
+        "longer": Split(200, 4, {**new, "classes": 15, "label_values": 15}),
+    }
+    return Task(name, description, OmniglotPresentations, splits)
 
 
 _LANGUAGES = {
@@ -196,6 +208,7 @@ TASKS: dict[str, Task] = {
             MadeBabi,
             {"part": "test", "tasks": (1, 2, 3, 6), "scale": 4},
         ),
+        _omniglot("omniglot", "name characters that were never seen before the episode"),
     )
 }
 """Every task by the name that ``make_task`` and the command line know."""
