@@ -3,7 +3,7 @@
 from memory.core import Core, State
 from memory.recording import Recording, record
 from memory.registry import CORES, UnknownNameError, check_core_options, core_options, make_core
-from memory.states import detach_state, map_state, reset_rows, state_from_dict, state_to_dict
+from memory.states import detach_state, fork_state, map_state, reset_rows, state_from_dict, state_to_dict
 from memory.unrolling import unroll
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "check_core_options",
     "core_options",
     "detach_state",
+    "fork_state",
     "make_core",
     "map_state",
     "record",

@@ -6,7 +6,7 @@ Legend: B batch, T time, D input width, H hidden units, L layers.
 from __future__ import annotations
 
 import itertools
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -53,13 +53,15 @@ class LSTMController(nn.Module):
             hidden, cell = torch.lstm_cell(hidden, before, *weights)
             hiddens.append(hidden)
             cells.append(cell)
-        return hidden, LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))
+        after = LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))
+        # Under autocast a GPU runs the cells in bfloat16; what is carried stays as it was.
+        return hidden, LSTMState(*(new.to(old.dtype) for new, old in zip(after, state, strict=True)))
 
     def sequence(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """All steps in one library call: [B, T, D] to [B, T, H]."""
         carried = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
         outputs, (hidden, cell) = self.layers(inputs, carried)
-        return outputs, LSTMState(hidden.transpose(0, 1), cell.transpose(0, 1))
+        return outputs, LSTMState(*(new.transpose(0, 1).to(state.cell.dtype) for new in (hidden, cell)))
 
 
 class GRUController(nn.Module):
@@ -83,12 +85,12 @@ class GRUController(nn.Module):
         for weights, before in zip(self.layers.all_weights, state.hidden.unbind(1), strict=True):
             hidden = torch.gru_cell(hidden, before, *weights)
             hiddens.append(hidden)
-        return hidden, GRUState(torch.stack(hiddens, 1))
+        return hidden, GRUState(torch.stack(hiddens, 1).to(state.hidden.dtype))
 
     def sequence(self, inputs: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
         """All steps in one library call: [B, T, D] to [B, T, H]."""
         outputs, hidden = self.layers(inputs, state.hidden.transpose(0, 1).contiguous())
-        return outputs, GRUState(hidden.transpose(0, 1))
+        return outputs, GRUState(hidden.transpose(0, 1).to(state.hidden.dtype))
 
 
 class FeedForwardController(nn.Module):
@@ -114,6 +116,21 @@ class FeedForwardController(nn.Module):
     def sequence(self, inputs: Tensor, state: NoState) -> tuple[Tensor, NoState]:
         """All steps at once: [B, T, D] to [B, T, H]."""
         return self.layers(inputs), state
+
+
+def every_layer(output: Tensor, state: Any) -> Tensor:
+    """What a controller with several recurrent layers emits; h_t = [h¹; …; hᴸ] in Graves et al. 2016, Methods.
+
+    Args:
+        output: [B, H], of a controller's step.
+        state: its state after the step.
+
+    Returns:
+        [B, L H]; the output itself where there is one layer, or the layers have no state.
+    """
+    if isinstance(state, NoState) or state.hidden.shape[1] == 1:
+        return output
+    return state.hidden.flatten(1).to(output.dtype)
 
 
 CONTROLLERS = {"lstm": LSTMController, "gru": GRUController, "feedforward": FeedForwardController}

@@ -5,6 +5,7 @@ Legend: B batch, T time, D input width, K output width.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -57,6 +58,12 @@ class WholeSequence(Protocol):
     def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Inputs [B, T, D] and a state to outputs [B, T, K] and the last state."""
         ...
+
+
+def whole_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Switches ``torch.autocast`` off for what a memory does: 8 bits are too few for sums over many steps."""
+    autocast = torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if autocast else nullcontext()
 
 
 def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch",)) -> None:

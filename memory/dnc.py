@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from memory import addressing
-from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs
+from memory.controllers import Kind, every_layer, make_controller
+from memory.core import Core, check_inputs, whole_precision
 from memory.kernels.dnc_access import Interface, access
 
 BOOKKEEPING = ("memory", "usage", "allocation", "links", "precedence")
@@ -44,7 +44,7 @@ class DNC(Core):
         read_heads: R.
         controller: kind of controller.
         controller_size: units of each of its layers.
-        controller_layers: number of its layers.
+        controller_layers: number of its layers; of recurrent ones all steer the heads, as in the paper.
         stop_usage_gradient: treat the write weights as constants where they enter the usage, as the published code
             does; False lets the gradient through everything, as the paper's equations do.
     """
@@ -72,8 +72,9 @@ class DNC(Core):
         # Fields that share a squashing function lie side by side, so that each function is called once.
         keys, gates = (read_heads + 1) * word_size, word_size + read_heads + 2
         self.widths = [keys, read_heads + 1, gates, word_size, 3 * read_heads]
-        self.interface = nn.Linear(controller_size, sum(self.widths))
-        self.output = nn.Linear(controller_size + read_heads * word_size, output_size)
+        hidden = controller_size * (1 if controller == "feedforward" else controller_layers)
+        self.interface = nn.Linear(hidden, sum(self.widths))
+        self.output = nn.Linear(hidden + read_heads * word_size, output_size)
 
     def initial_state(self, batch_size: int) -> DNCState:
         """All zeros: an empty memory that nobody has read or written."""
@@ -94,10 +95,13 @@ class DNC(Core):
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        interface = self.parse(self.interface(hidden))
+        hidden = every_layer(hidden, controller)
+        emitted = self.interface(hidden)
 
         prev_write_weights = state.write_weights.detach() if self.stop_usage_gradient else state.write_weights
-        after = access(*state[:5], prev_write_weights, interface)
+        with whole_precision(inputs.device):
+            interface = self.parse(emitted.to(state.memory.dtype))
+            after = access(*state[:5], prev_write_weights, interface)
         if self.recorder is not None:
             named = {"read": after.read_weights, "write": after.write_weights.unsqueeze(1)}
             named |= {name: getattr(after, name) for name in BOOKKEEPING}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from memory import addressing
 from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs
+from memory.core import Core, check_inputs, whole_precision
 from memory.kernels.ntm_address import address
 
 
@@ -56,6 +56,7 @@ class NTM(Core):
         initial_reads: read vectors before the first step: "learned", or "constant" (zero).
         initial_weights: head weightings before the first step: "learned", or "first" (all on slot 0).
         initial_memory: the constant that fills the memory before the first step.
+        learn_memory: learn what fills it, from that constant on, as in the paper.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class NTM(Core):
         initial_reads: Literal["learned", "constant"] = "learned",
         initial_weights: Literal["learned", "first"] = "learned",
         initial_memory: float = 1e-6,
+        learn_memory: bool = False,
     ):
         super().__init__()
         if shifts % 2 == 0 or shifts > slots:
@@ -94,10 +96,14 @@ class NTM(Core):
         self.output = nn.Linear(controller_size + read_heads * word_size, output_size)
         self.initial_reads = nn.Parameter(torch.zeros(read_heads, word_size), requires_grad=initial_reads == "learned")
         self.initial_logits = nn.Parameter(torch.randn(heads, slots)) if initial_weights == "learned" else None
+        content = torch.full((slots, word_size), float(initial_memory))
+        self.initial_words = nn.Parameter(content) if learn_memory else None
 
     def initial_state(self, batch_size: int) -> NTMState:
-        """Constant memory, the initial weightings and read vectors, a controller at rest."""
+        """The initial memory, weightings and read vectors, a controller at rest."""
         memory = self.initial_reads.new_full((batch_size, self.slots, self.word_size), self.initial_memory)
+        if self.initial_words is not None:
+            memory = self.initial_words.expand_as(memory)
         if self.initial_logits is None:
             weights = memory.new_zeros(self.read_heads + self.write_heads, self.slots)
             weights[:, 0] = 1
@@ -111,13 +117,15 @@ class NTM(Core):
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        heads = self.parse(self.interface(hidden))
+        emitted = self.interface(hidden)
         kinds = [self.read_heads, self.write_heads]
-        readers, writers = zip(*(part.split(kinds, 1) for part in heads[:5]), strict=True)
-        write_weights = address(state.memory, state.write_weights, *writers)
-        memory = addressing.erase_and_add(state.memory, write_weights, heads.erase, heads.add)
-        read_weights = address(memory, state.read_weights, *readers)
-        reads = addressing.read(memory, read_weights)
+        with whole_precision(inputs.device):
+            heads = self.parse(emitted.to(state.memory.dtype))
+            readers, writers = zip(*(part.split(kinds, 1) for part in heads[:5]), strict=True)
+            write_weights = address(state.memory, state.write_weights, *writers)
+            memory = addressing.erase_and_add(state.memory, write_weights, heads.erase, heads.add)
+            read_weights = address(memory, state.read_weights, *readers)
+            reads = addressing.read(memory, read_weights)
         if self.recorder is not None:
             self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory})
         output = self.output(torch.cat([hidden, reads.flatten(1)], 1))

@@ -10,10 +10,23 @@ from typing import Any
 
 from memory.baselines import GRU, LSTM, FeedForward
 from memory.core import Core
+from memory.dam import DAM
 from memory.dnc import DNC
 from memory.ntm import NTM
+from memory.sam import SAM
+from memory.sdnc import SDNC
+from memory.sparse.layout import IndexOptions
 
-CORES: dict[str, type[Core]] = {"ntm": NTM, "dnc": DNC, "lstm": LSTM, "gru": GRU, "feedforward": FeedForward}
+CORES: dict[str, type[Core]] = {
+    "ntm": NTM,
+    "dnc": DNC,
+    "sam": SAM,
+    "dam": DAM,
+    "sdnc": SDNC,
+    "lstm": LSTM,
+    "gru": GRU,
+    "feedforward": FeedForward,
+}
 """Every core by the name that ``make_core`` and the command line know."""
 
 
@@ -93,5 +106,9 @@ def _check_value(core: str, option: str, value: Any, kind: Any) -> None:
     elif kind is int:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{where} is {value!r}: expected a whole number of at least 1")
+    elif kind == IndexOptions:
+        pairs = value.items() if isinstance(value, dict) else [] if value is None else [(None, None)]
+        if not all(isinstance(name, str) and isinstance(number, int | float) for name, number in pairs):
+            raise ValueError(f"{where} is {value!r}: expected numbers by the names of options, or None")
     elif kind is float and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
         raise ValueError(f"{where} is {value!r}: expected a finite number")

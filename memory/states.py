@@ -6,8 +6,8 @@ Legend: B batch.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,12 +15,52 @@ from torch import Tensor
 from memory.core import Core, State
 
 
+@runtime_checkable
+class StatePart(Protocol):
+    """A leaf of a state that is not one tensor, such as ``SparseMemory``: what the walks over states need of it."""
+
+    @property
+    def batch_size(self) -> int:
+        """B."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All it holds, each with the batch as its first dimension."""
+        ...
+
+    def from_tensors(self, tensors: Mapping[str, Tensor], /) -> Any:
+        """A part like this one, of any batch, that holds what ``tensors`` gave; refuses what does not fit."""
+        ...
+
+    def detach(self) -> Any:
+        """The same content without gradient."""
+        ...
+
+    def reset(self, mask: Tensor, /) -> Any:
+        """As it was at first in the rows where the mask is set."""
+        ...
+
+    def fork(self) -> Any:
+        """A copy that can be changed on its own."""
+        ...
+
+
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
-    """Apply a function to each tensor of a state, or to the matching tensors of several states."""
-    if isinstance(state, Tensor):
-        return function(state, *others)
-    fields = (map_state(function, *parts) for parts in zip(state, *others, strict=True))
-    return type(state)(*fields)
+    """Apply a function to each tensor of a state, or to the matching tensors of several states.
+
+    Raises:
+        TypeError: the state holds a sparse memory, which is no tensor.
+    """
+
+    def apply(part: Any, *other_parts: Any) -> Tensor:
+        if isinstance(part, StatePart):
+            raise TypeError(
+                f"this state holds a {type(part).__name__}, to which no function of tensors applies: use detach_state, "
+                "reset_rows, fork_state, or state_to_dict and state_from_dict"
+            )
+        return function(part, *other_parts)
+
+    return _map_leaves(apply, state, *others)
 
 
 def reset_rows(state: State, fresh: State, mask: Tensor) -> State:
@@ -28,39 +68,61 @@ def reset_rows(state: State, fresh: State, mask: Tensor) -> State:
 
     Args:
         state: any core's state with B rows.
-        fresh: the state to take the rows from, usually ``core.initial_state(B)``.
+        fresh: the state to take the rows from, usually ``core.initial_state(B)``; a sparse memory in it must be empty.
         mask: bool [B].
 
     Returns:
-        A new state; the arguments are unchanged.
+        A new state; the arguments are unchanged, but that a sparse memory in ``state`` is emptied in place.
+
+    Raises:
+        ValueError: a sparse memory is to be replaced by one that is written.
     """
 
-    def choose(old: Tensor, new: Tensor) -> Tensor:
-        return torch.where(mask.view(-1, *(1,) * (old.dim() - 1)), new, old)
+    def choose(old: Any, new: Any) -> Any:
+        if not isinstance(old, StatePart):
+            return torch.where(mask.view(-1, *(1,) * (old.dim() - 1)), new, old)
+        if any(tensor.count_nonzero() for tensor in new.tensors().values()):
+            raise ValueError("a sparse memory can only be reset to an empty one: take core.initial_state(batch_size)")
+        return old.reset(mask)
 
-    return map_state(choose, state, fresh)
+    return _map_leaves(choose, state, fresh)
 
 
 def detach_state(state: State) -> State:
     """Cut the gradient that flows into a state, as truncated backpropagation does between two chunks."""
-    return map_state(Tensor.detach, state)
+    return _map_leaves(lambda part: part.detach(), state)
+
+
+def fork_state(state: State) -> State:
+    """A state to branch from: sparse memories, which a core changes in place, are copied; tensors are shared."""
+    return _map_leaves(lambda part: part.fork() if isinstance(part, StatePart) else part, state)
+
+
+def state_leaves(state: State) -> Iterator[tuple[str, Tensor | StatePart]]:
+    """Every tensor and every other part of a state, by its path such as ``controller.hidden``."""
+
+    def visit(part: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Tensor | StatePart]]:
+        if isinstance(part, Tensor | StatePart):
+            yield ".".join(path), part
+            return
+        for name, child in zip(part._fields, part, strict=True):
+            yield from visit(child, (*path, name))
+
+    return visit(state, ())
 
 
 def state_to_dict(state: State) -> dict[str, Tensor]:
     """Flatten a state into tensors named by their path, such as ``controller.hidden``.
 
-    The tensors are those of the state, not copies.
+    The tensors are those of the state, not copies; of a sparse memory they are copies of what is written, such as
+    ``memory.rows``.
     """
     flat: dict[str, Tensor] = {}
-
-    def visit(part: Any, path: tuple[str, ...]) -> None:
+    for path, part in state_leaves(state):
         if isinstance(part, Tensor):
-            flat[".".join(path)] = part
-            return
-        for name, child in zip(part._fields, part, strict=True):
-            visit(child, (*path, name))
-
-    visit(state, ())
+            flat[path] = part
+        else:
+            flat |= {f"{path}.{name}" if path else name: tensor for name, tensor in part.tensors().items()}
     return flat
 
 
@@ -76,6 +138,36 @@ def state_from_dict(core: Core, tensors: Mapping[str, Tensor]) -> State:
     """
     template = core.initial_state(1)
     expected = state_to_dict(template)
+    _check_names(expected, tensors)
+    rows = {tensors[name].shape[0] if tensors[name].dim() else None for name in expected}
+    if len(rows) > 1:
+        raise ValueError(f"the tensors of a state must have the same number of rows, got {sorted(map(str, rows))}")
+    for name, part in state_leaves(template):
+        if isinstance(part, Tensor) and tensors[name].shape[1:] != part.shape[1:]:
+            raise ValueError(
+                f"state tensor {name!r} is {list(tensors[name].shape)}, this core needs [batch, "
+                f"{', '.join(map(str, part.shape[1:]))}]: was it written by a core with other options?"
+            )
+
+    paths = iter([path for path, _ in state_leaves(template)])
+
+    def build(part: Any) -> Any:
+        path = next(paths)
+        if isinstance(part, Tensor):
+            return tensors[path].to(part.device)
+        return part.from_tensors({name: tensors[f"{path}.{name}" if path else name] for name in part.tensors()})
+
+    return _map_leaves(build, template)
+
+
+def _map_leaves(function: Callable[..., Any], state: State, *others: State) -> State:
+    """Apply a function to every leaf, in the order of ``state_leaves``."""
+    if isinstance(state, Tensor | StatePart):
+        return function(state, *others)
+    return type(state)(*(_map_leaves(function, *parts) for parts in zip(state, *others, strict=True)))
+
+
+def _check_names(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     for name in tensors:
         if name not in expected:
             near = difflib.get_close_matches(name, expected, 1)
@@ -84,19 +176,3 @@ def state_from_dict(core: Core, tensors: Mapping[str, Tensor]) -> State:
     missing = [name for name in expected if name not in tensors]
     if missing:
         raise ValueError(f"state lacks {', '.join(missing)}: it was not written by this kind of core")
-    rows = {tensors[name].shape[0] if tensors[name].dim() else None for name in expected}
-    if len(rows) > 1:
-        raise ValueError(f"the tensors of a state must have the same number of rows, got {sorted(map(str, rows))}")
-    for name, tensor in expected.items():
-        if tensors[name].shape[1:] != tensor.shape[1:]:
-            raise ValueError(
-                f"state tensor {name!r} is {list(tensors[name].shape)}, this core needs [batch, "
-                f"{', '.join(map(str, tensor.shape[1:]))}]: was it written by a core with other options?"
-            )
-
-    def build(part: Any, path: tuple[str, ...]) -> Any:
-        if isinstance(part, Tensor):
-            return tensors[".".join(path)].to(part.device)
-        return type(part)(*(build(child, (*path, name)) for name, child in zip(part._fields, part, strict=True)))
-
-    return build(template, ())

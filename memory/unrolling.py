@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from memory.core import Core, State, WholeSequence, check_inputs
-from memory.states import reset_rows, state_to_dict
+from memory.states import reset_rows, state_leaves
 
 
 def unroll(
@@ -38,9 +38,10 @@ def unroll(
         )
     if state is None:
         state = core.initial_state(batch_size)
-    for name, tensor in state_to_dict(state).items():
-        if tensor.shape[0] != batch_size:
-            raise ValueError(f"state has {tensor.shape[0]} rows ({name}) and inputs {batch_size}: they must be as many")
+    for name, part in state_leaves(state):
+        rows = part.shape[0] if isinstance(part, Tensor) else part.batch_size
+        if rows != batch_size:
+            raise ValueError(f"state has {rows} rows ({name}) and inputs {batch_size}: they must be as many")
     if length == 0:
         return inputs.new_zeros(batch_size, 0, core.output_size), state
     resets = [False] * length if starts is None else starts.any(0).tolist()

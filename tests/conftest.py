@@ -1,5 +1,9 @@
 import os
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the workers that Ray starts
 
@@ -9,6 +13,20 @@ import torch
 ROOT = Path(__file__).parents[1]
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_other_machine(monkeypatch):
+    """Let downloads reach loopback only: data that is not here stays missing."""
+    urlopen = urllib.request.urlopen
+
+    def urlopen_here(url: Any, *arguments: Any, **options: Any) -> Any:
+        parts = urllib.parse.urlsplit(url if isinstance(url, str) else url.full_url)
+        if parts.scheme != "file" and parts.hostname not in ("127.0.0.1", "localhost"):
+            raise urllib.error.URLError("tests ask no other machine")
+        return urlopen(url, *arguments, **options)
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen_here)
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,7 @@ def ntm_step(parameters: Named, places: Places, x: Array, state: Named) -> tuple
 def dnc_step(parameters: Named, places: Places, x: Array, state: Named) -> tuple[Array, Named]:
     """Graves et al. 2016, Methods: the controller, one access to the memory, the output."""
     hidden, controller = controller_step(parameters, np.concatenate([x, state["reads"].ravel()]), state)
+    hidden = controller["controller.hidden"].ravel() if controller else hidden  # [h^1; ...; h^L]
     emitted = linear(parameters, "interface", hidden)
     told = {name: emitted[place] for name, place in places.items()}
     fields = ("memory", "usage", "links", "precedence", "read_weights", "write_weights")

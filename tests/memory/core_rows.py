@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from torch import Tensor
 
 import memory
@@ -31,16 +32,24 @@ class Row(NamedTuple):
         options: its own options.
         recorded: what a recording of it holds, with the shape of one step of one row.
         remembers: whether it can learn to recall its first input.
+        constant: the fields of its state that no gradient passes through, beside those of whole numbers.
     """
 
     core: str
     options: dict[str, Any]
     recorded: dict[str, tuple[int, ...]]
     remembers: bool = True
+    constant: tuple[str, ...] = ()
 
 
 NTM: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "write_heads": P, "controller_size": H}
 DNC: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}
+HEADS: dict[str, Any] = {"slots": N, "word_size": W, "heads": R, "controller_size": H}
+SAM: dict[str, Any] = {**HEADS, "reads": 2, "index": "exact"}
+ACCESS_WEIGHTS = {"read": (R, N), "write": (R, N)}
+SDNC_WEIGHTS = {**ACCESS_WEIGHTS, "read_modes": (R, 3)}
+LINKS = ("links.logs", "links.survival", "links.recent_weights")
+DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
     "ntm-gru": Row("ntm", {**NTM, "controller": "gru", "initial_weights": "first"}, NTM_WEIGHTS),
@@ -48,6 +57,15 @@ ROWS = {
     "dnc-lstm": Row("dnc", DNC, DNC_WEIGHTS),
     "dnc-gru": Row("dnc", {**DNC, "controller": "gru", "controller_layers": 2}, DNC_WEIGHTS),
     "dnc-feedforward": Row("dnc", {**DNC, "controller": "feedforward"}, DNC_WEIGHTS),
+    "sam-lstm": Row("sam", SAM, ACCESS_WEIGHTS),
+    "sam-gru": Row("sam", {**SAM, "controller": "gru"}, ACCESS_WEIGHTS),
+    "sam-feedforward": Row("sam", {**SAM, "controller": "feedforward"}, ACCESS_WEIGHTS),
+    "dam-lstm": Row("dam", HEADS, DAM_WEIGHTS, constant=("usage",)),
+    "dam-gru": Row("dam", {**HEADS, "controller": "gru"}, DAM_WEIGHTS, constant=("usage",)),
+    "dam-feedforward": Row("dam", {**HEADS, "controller": "feedforward"}, DAM_WEIGHTS, constant=("usage",)),
+    "sdnc-lstm": Row("sdnc", {**SAM, "links": 3}, SDNC_WEIGHTS, constant=LINKS),
+    "sdnc-gru": Row("sdnc", {**SAM, "link_decay": "both", "controller": "gru"}, SDNC_WEIGHTS, constant=LINKS),
+    "sdnc-feedforward": Row("sdnc", {**SAM, "controller": "feedforward"}, SDNC_WEIGHTS, constant=LINKS),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),
@@ -69,11 +87,26 @@ def sequences(batch_size: int = 3, length: int = 6, seed: int = 1) -> Tensor:
     return 2 * Sampler(seed).normal(batch_size, length, 3)
 
 
-def rows_of(state: memory.State, rows: slice) -> memory.State:
-    """Some rows of a state."""
-    return memory.map_state(lambda tensor: tensor[rows], state)
+def rows_of(core: memory.Core, state: memory.State, rows: slice) -> memory.State:
+    """A state of its own that holds some rows of another."""
+    return memory.state_from_dict(core, {name: part[rows] for name, part in memory.state_to_dict(state).items()})
 
 
-def watched(state: memory.State) -> memory.State:
-    """The same values as leaves that gather gradients."""
-    return memory.map_state(lambda tensor: tensor.detach().clone().requires_grad_(), state)
+def watched(row: Row, core: memory.Core, state: memory.State) -> tuple[memory.State, dict[str, Tensor]]:
+    """A state of the same values, and the leaves that gather its gradients, by name."""
+    flat = {name: tensor.detach().clone() for name, tensor in memory.state_to_dict(state).items()}
+    leaves = {name: tensor for name, tensor in flat.items() if tensor.is_floating_point() and name not in row.constant}
+    for leaf in leaves.values():
+        leaf.requires_grad_()
+    return memory.state_from_dict(core, flat), leaves
+
+
+def assert_same_state(found: memory.State, expected: memory.State, **tolerance: Any) -> None:
+    """Compare what two states hold, sparse memories included."""
+    assert type(found) is type(expected)
+    torch.testing.assert_close(memory.state_to_dict(found), memory.state_to_dict(expected), **tolerance)
+
+
+def numbers(state: memory.State) -> list[Tensor]:
+    """The tensors of a state that are not of whole numbers."""
+    return [tensor for tensor in memory.state_to_dict(state).values() if tensor.is_floating_point()]

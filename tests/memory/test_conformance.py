@@ -9,7 +9,19 @@ import torch
 from torch import Tensor
 
 import memory
-from tests.memory.core_rows import CLOSE, EVERY_CORE, ROWS, SAME, Row, make, rows_of, sequences, watched
+from tests.memory.core_rows import (
+    CLOSE,
+    EVERY_CORE,
+    ROWS,
+    SAME,
+    Row,
+    assert_same_state,
+    make,
+    numbers,
+    rows_of,
+    sequences,
+    watched,
+)
 from tests.memory.samples import reached_state
 
 
@@ -31,7 +43,7 @@ def test_rows_of_the_initial_state_are_identical(row: Row):
     core = make(row)
     together, alone = core.initial_state(4), core.initial_state(1)
     for index in range(4):
-        torch.testing.assert_close(rows_of(together, slice(index, index + 1)), alone, **SAME)
+        assert_same_state(rows_of(core, together, slice(index, index + 1)), alone, **SAME)
 
 
 @EVERY_CORE
@@ -42,10 +54,10 @@ def test_reset_equals_a_fresh_start(row: Row):
     starts = torch.zeros(3, 6, dtype=torch.bool)
     for index, times in resets.items():
         starts[index, times] = True
-    outputs, last = memory.unroll(core, inputs, state, starts)
+    outputs, last = memory.unroll(core, inputs, memory.fork_state(state), starts)
     for index, times in resets.items():
         this = slice(index, index + 1)
-        parts, carried = [], rows_of(state, this)
+        parts, carried = [], rows_of(core, state, this)
         for begin, end in zip([0, *times], [*times, 6], strict=True):
             if begin in times:
                 carried = None
@@ -53,18 +65,18 @@ def test_reset_equals_a_fresh_start(row: Row):
                 part, carried = memory.unroll(core, inputs[this, begin:end], carried)
                 parts.append(part)
         torch.testing.assert_close(outputs[this], torch.cat(parts, 1), **CLOSE)
-        torch.testing.assert_close(rows_of(last, this), carried, **CLOSE)
+        assert_same_state(rows_of(core, last, this), carried, **CLOSE)
 
 
 @EVERY_CORE
 def test_no_gradient_crosses_a_reset(row: Row):
-    core, inputs, state = make(row), sequences().requires_grad_(), watched(reached_state(make(row), 3))
+    core, inputs = make(row), sequences().requires_grad_()
+    state, leaves = watched(row, core, reached_state(core, 3))
     starts = torch.zeros(3, 6, dtype=torch.bool)
     starts[1, 3] = True
     outputs, _ = memory.unroll(core, inputs, state, starts)
-    fields = list(memory.state_to_dict(state).values())
     to_inputs, *to_fields = torch.autograd.grad(
-        outputs[1, 3:].square().sum(), [inputs, *fields], materialize_grads=True
+        outputs[1, 3:].square().sum(), [inputs, *leaves.values()], materialize_grads=True
     )
     assert to_inputs[1, :3].count_nonzero() == 0
     assert to_inputs[1, 3:].count_nonzero() > 0
@@ -75,28 +87,29 @@ def test_no_gradient_crosses_a_reset(row: Row):
 def test_starts_that_are_never_set_change_nothing(row: Row):
     core, inputs = make(row), sequences()
     starts = torch.zeros(3, 6, dtype=torch.bool)
-    torch.testing.assert_close(memory.unroll(core, inputs, None, starts), memory.unroll(core, inputs), **SAME)
+    (outputs, last), (expected, expected_last) = memory.unroll(core, inputs, None, starts), memory.unroll(core, inputs)
+    torch.testing.assert_close(outputs, expected, **SAME)
+    assert_same_state(last, expected_last, **SAME)
 
 
 @EVERY_CORE
 def test_rows_do_not_mix(row: Row):
     core, inputs, state = make(row), sequences(), reached_state(make(row), 3)
-    outputs, last = memory.unroll(core, inputs, state)
+    outputs, last = memory.unroll(core, inputs, memory.fork_state(state))
     for index in range(3):
         this = slice(index, index + 1)
-        alone, alone_last = memory.unroll(core, inputs[this], rows_of(state, this))
+        alone, alone_last = memory.unroll(core, inputs[this], rows_of(core, state, this))
         torch.testing.assert_close(outputs[this], alone, **CLOSE)
-        torch.testing.assert_close(rows_of(last, this), alone_last, **CLOSE)
+        assert_same_state(rows_of(core, last, this), alone_last, **CLOSE)
 
 
 @EVERY_CORE
 def test_no_gradient_crosses_between_rows(row: Row):
-    core, inputs, state = make(row), sequences().requires_grad_(), watched(reached_state(make(row), 3))
+    core, inputs = make(row), sequences().requires_grad_()
+    state, leaves = watched(row, core, reached_state(core, 3))
     outputs, last = memory.unroll(core, inputs, state)
-    ends = memory.state_to_dict(last).values()
-    loss = outputs[1].square().sum() + sum((end[1].square().sum() for end in ends), torch.tensor(0.0))
-    leaves = [inputs, *memory.state_to_dict(state).values()]
-    for gradient in torch.autograd.grad(loss, leaves, materialize_grads=True):
+    loss = outputs[1].square().sum() + sum((end[1].square().sum() for end in numbers(last)), torch.tensor(0.0))
+    for gradient in torch.autograd.grad(loss, [inputs, *leaves.values()], materialize_grads=True):
         assert gradient[[0, 2]].count_nonzero() == 0
         assert gradient[1].count_nonzero() > 0
 
@@ -107,7 +120,7 @@ def test_step_equals_unroll(row: Row):
     core, start = make(row), reached_state(make(row), 3)
     results = []
     for stepwise in (True, False):
-        inputs, state = sequences().requires_grad_(), watched(start)
+        inputs, (state, leaves) = sequences().requires_grad_(), watched(row, core, start)
         if stepwise:
             steps, carried = [], state
             for x in inputs.unbind(1):
@@ -116,10 +129,10 @@ def test_step_equals_unroll(row: Row):
             outputs = torch.stack(steps, 1)
         else:
             outputs, carried = memory.unroll(core, inputs, state)
-        ends = [end.square().sum() for end in memory.state_to_dict(carried).values()]
+        ends = [end.square().sum() for end in numbers(carried)]
         loss = outputs.square().sum() + sum(ends, torch.tensor(0.0))
-        leaves = [inputs, *memory.state_to_dict(state).values()]
-        results.append((outputs, memory.state_to_dict(carried), all_gradients(core, loss, *leaves)))
+        gradients = all_gradients(core, loss, inputs, *leaves.values())
+        results.append((outputs, memory.state_to_dict(carried), gradients))
     torch.testing.assert_close(results[0], results[1], rtol=1e-10, atol=1e-10)  # gradients of hundreds in six steps
 
 
@@ -130,21 +143,26 @@ def test_two_halves_equal_the_whole(row: Row):
     first, between = memory.unroll(core, inputs[:, :2])
     second, end = memory.unroll(core, inputs[:, 2:], between)
     torch.testing.assert_close(torch.cat([first, second], 1), whole, **CLOSE)
-    torch.testing.assert_close(end, last, **CLOSE)
+    assert_same_state(end, last, **CLOSE)
 
 
 @EVERY_CORE
 def test_nan_in_a_reset_row_does_not_survive(row: Row):
     """Neither in the values, nor in any gradient."""
     core, inputs = make(row), sequences()
-    bad = memory.map_state(lambda tensor: tensor.index_fill(0, torch.tensor([1]), math.nan), reached_state(core, 3))
-    state, starts = watched(bad), torch.zeros(3, 6, dtype=torch.bool)
+    state = reached_state(core, 3)
+    bad = {name: tensor.clone() for name, tensor in memory.state_to_dict(state).items()}
+    for tensor in bad.values():
+        if tensor.is_floating_point():
+            tensor[1] = math.nan
+    state, leaves = watched(row, core, memory.state_from_dict(core, bad))
+    starts = torch.zeros(3, 6, dtype=torch.bool)
     starts[1, 0] = True
     outputs, last = memory.unroll(core, inputs, state, starts)
     assert all(tensor.isfinite().all() for tensor in (outputs, *memory.state_to_dict(last).values()))
     torch.testing.assert_close(outputs[1:2], memory.unroll(core, inputs[1:2])[0], **CLOSE)
-    fields = list(memory.state_to_dict(state).values())
-    assert all(gradient.isfinite().all() for gradient in all_gradients(core, outputs.square().sum(), *fields))
+    gradients = all_gradients(core, outputs.square().sum(), *leaves.values())
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 @EVERY_CORE
@@ -162,9 +180,10 @@ def test_nan_met_in_a_sequence_ends_with_the_reset(row: Row):
 
 @EVERY_CORE
 def test_gradient_reaches_every_state_field_and_every_parameter(row: Row):
-    core, state = make(row), watched(reached_state(make(row), 3))
+    core = make(row)
+    state, leaves = watched(row, core, reached_state(core, 3))
     outputs, _ = memory.unroll(core, sequences(), state)
-    for name, field in memory.state_to_dict(state).items():
+    for name, field in leaves.items():
         (gradient,) = torch.autograd.grad(outputs.square().sum(), field, retain_graph=True)
         for index in range(3):
             assert gradient[index].count_nonzero() > 0, name

@@ -145,6 +145,16 @@ def test_initial_memory_is_the_constant_and_first_weights_sit_on_slot_zero():
     assert state.read_weights[..., 1:].count_nonzero() == state.write_weights[..., 1:].count_nonzero() == 0
 
 
+def test_learned_memory_starts_at_the_constant_in_every_row_and_is_trained():
+    untrained: Any = memory.make_core("ntm", input_size=3, output_size=2, initial_memory=0.25, learn_memory=True)
+    assert untrained.initial_state(3).memory.unique().tolist() == [0.25]
+    core, inputs = ntm(learn_memory=True), Sampler(4).normal(2, 3, 3)  # with random words
+    assert_core_equals(core, ntm_step, inputs, core.initial_state(2))
+    torch.testing.assert_close(core.initial_state(2).memory[1], core.initial_words)
+    memory.unroll(core, inputs)[0].square().sum().backward()
+    assert core.initial_words.grad.count_nonzero() > 0
+
+
 def test_learned_initial_state_is_trained_and_a_constant_one_is_not():
     for choice in ("learned", "constant"):
         core = ntm(initial_reads=choice, initial_weights="learned" if choice == "learned" else "first")

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import memory
+from memory.sparse.layout import IndexOptions
 
 SIZES: dict[str, Any] = {"input_size": 3, "output_size": 2}
 
 
 def test_known_names_are_those_of_the_contract():
-    assert {"ntm", "dnc", "lstm", "gru", "feedforward"} <= set(memory.CORES)
+    assert {"ntm", "dnc", "sam", "dam", "lstm", "gru", "feedforward"} <= set(memory.CORES)
 
 
 @pytest.mark.parametrize("name", memory.CORES)
@@ -30,7 +31,8 @@ def test_options_have_resolved_types_and_defaults_that_pass_their_own_check(name
     options = memory.core_options(name)
     assert not {"input_size", "output_size", "self"} & set(options)
     for option in options.values():
-        assert option.annotation in (int, float, bool) or get_origin(option.annotation) is Literal
+        simple = option.annotation in (int, float, bool, IndexOptions)
+        assert simple or get_origin(option.annotation) is Literal
         assert option.default is not inspect.Parameter.empty
     memory.check_core_options(name, {option: parameter.default for option, parameter in options.items()})
 
@@ -45,7 +47,7 @@ def test_every_option_is_explained(name: str):
 @pytest.mark.parametrize("name", memory.CORES)
 def test_every_choice_of_an_option_builds_a_core(name: str):
     for option, parameter in memory.core_options(name).items():
-        for choice in get_args(parameter.annotation):
+        for choice in get_args(parameter.annotation) if get_origin(parameter.annotation) is Literal else ():
             memory.unroll(memory.make_core(name, **SIZES, **{option: choice}), torch.zeros(1, 2, 3))
 
 
@@ -55,6 +57,8 @@ def test_every_choice_of_an_option_builds_a_core(name: str):
         ("ntm", {"slots": 12, "word_size": 5, "read_heads": 2}, "read_weights", (1, 2, 12)),
         ("ntm", {"slots": 12, "write_heads": 3}, "write_weights", (1, 3, 12)),
         ("dnc", {"slots": 12, "word_size": 5}, "memory", (1, 12, 5)),
+        ("dam", {"slots": 12, "word_size": 5}, "memory", (1, 12, 5)),
+        ("sam", {"slots": 12, "heads": 3, "reads": 2}, "read_slots", (1, 3, 2)),
         ("lstm", {"size": 9, "layers": 2}, "hidden", (1, 2, 9)),
     ],
 )
@@ -119,6 +123,9 @@ def test_unknown_name_is_a_value_error_for_any_kind_of_name():
         *(("dnc", "controller", value, "choose one of 'lstm', 'gru', 'feedforward'") for value in ("mlp", 1, None)),
         ("ntm", "initial_reads", "zero", "choose one of 'learned', 'constant'"),
         ("lstm", "layers", 0, "a whole number of at least 1"),
+        ("sam", "index", "annoy", "choose one of 'auto', 'exact', 'faiss', 'lsh'"),
+        ("sam", "storage", "float32", "choose one of 'full', 'float16', 'bfloat16'"),
+        *(("sam", "index_options", value, "numbers by the names of options") for value in (3, {"probes": "8"}, {4: 4})),
     ],
 )
 def test_value_of_another_kind_is_refused(name: str, option: str, value: Any, expected: str):

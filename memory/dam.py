@@ -1,0 +1,157 @@
+"""Dense Access Memory (Rae et al. 2016, arXiv 1610.09027, section 3.2): the twin of SAM that touches every slot.
+
+Legend: B batch, D input width, K output width, H heads, N slots, W word size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from memory import addressing
+from memory.controllers import Kind, make_controller
+from memory.core import Core, check_inputs, whole_precision
+from memory.sam import Heads
+
+
+class DAMState(NamedTuple):
+    """Everything a DAM carries from one step to the next."""
+
+    memory: Tensor  # [B, N, W]
+    usage: Tensor  # [B, N], non-negative; no gradient
+    read_weights: Tensor  # [B, H, N], sums to 1
+    reads: Tensor  # [B, H, W], what the heads read at the step before
+    controller: Any
+
+
+class DAM(Core):
+    """Dense Access Memory: each head writes to what it read before or to the least used slot, then reads by content.
+
+    Args:
+        input_size: D.
+        output_size: K.
+        slots: N.
+        word_size: W.
+        heads: H, access heads; each writes and reads.
+        controller: kind of controller.
+        controller_size: units of each of its layers.
+        controller_layers: number of its layers.
+        discount: λ: how much of its usage a slot keeps from one step to the next.
+        initial_memory: the constant that fills the memory before the first step.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        slots: int = 64,
+        word_size: int = 32,
+        heads: int = 4,
+        controller: Kind = "lstm",
+        controller_size: int = 100,
+        controller_layers: int = 1,
+        discount: float = 0.99,
+        initial_memory: float = 1e-6,
+    ):
+        super().__init__()
+        if heads > slots:
+            raise ValueError(f"option 'heads' of core 'dam' is {heads}: expected at most {slots} (slots)")
+        self.input_size, self.output_size = input_size, output_size
+        self.slots, self.word_size, self.heads = slots, word_size, heads
+        self.discount, self.initial_memory = discount, initial_memory
+        self.controller: Any = make_controller(
+            controller, input_size + heads * word_size, controller_size, controller_layers
+        )
+        self.widths = [heads * word_size, heads * word_size, heads, 2 * heads]
+        self.interface = nn.Linear(controller_size, sum(self.widths))
+        self.output = nn.Linear(controller_size + heads * word_size, output_size)
+
+    def initial_state(self, batch_size: int) -> DAMState:
+        """Constant memory that nobody has read or written, a controller at rest."""
+        zeros = self.interface.weight.new_zeros
+        return DAMState(
+            memory=torch.full_like(zeros(batch_size, self.slots, self.word_size), self.initial_memory),
+            usage=zeros(batch_size, self.slots),
+            read_weights=zeros(batch_size, self.heads, self.slots),
+            reads=zeros(batch_size, self.heads, self.word_size),
+            controller=self.controller.initial_state(batch_size),
+        )
+
+    def forward(self, inputs: Tensor, state: DAMState) -> tuple[Tensor, DAMState]:
+        """One step: inputs [B, D] to outputs [B, K]."""
+        check_inputs(self, inputs)
+        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
+        emitted = self.interface(hidden)
+        with whole_precision(inputs.device):
+            heads = self.parse(emitted.to(state.memory.dtype))
+            least_used = least_used_slots(state.usage, self.heads)  # [B, H, N]
+            write_weights = dense_write_weights(state.read_weights, least_used, heads)
+            kept = state.memory.masked_fill(least_used.any(1).unsqueeze(2), 0)
+            memory = torch.baddbmm(kept, write_weights.transpose(1, 2), heads.words)
+            read_weights = addressing.content_weights(memory, heads.keys, heads.strengths)
+            reads = addressing.read(memory, read_weights)
+            usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
+        if self.recorder is not None:
+            self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory, "usage": usage})
+        output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
+        return output, DAMState(memory, usage, read_weights, reads, controller)
+
+    def parse(self, interface: Tensor) -> Heads:
+        """Split and squash what the controller emits, [B, sum of widths]."""
+        keys, words, strengths, gates = interface.split(self.widths, 1)
+        write_gates, interpolation_gates = torch.sigmoid(gates).split(self.heads, 1)
+        return Heads(
+            keys=keys.unflatten(1, (self.heads, -1)),
+            words=words.unflatten(1, (self.heads, -1)),
+            strengths=F.softplus(strengths),
+            write_gates=write_gates,
+            interpolation_gates=interpolation_gates,
+        )
+
+
+def least_used_slots(usage: Tensor, heads: int) -> Tensor:
+    """The slot that each head may write anew: the least used one, the next for the next head; ties by lowest slot.
+
+    Args:
+        usage: [B, N], U.
+        heads: H.
+
+    Returns:
+        bool [B, H, N]; one slot set for each head.
+    """
+    order = torch.sort(usage, dim=-1, stable=True).indices[:, :heads]
+    return F.one_hot(order, usage.shape[-1]).bool()
+
+
+def dense_write_weights(prev_read_weights: Tensor, least_used: Tensor, heads: Heads) -> Tensor:
+    """Where the heads write; w^W = α (γ w^R_{t-1} + (1 − γ) 1_LRA), eq. 5.
+
+    Args:
+        prev_read_weights: [B, H, N], w^R_{t-1}.
+        least_used: bool [B, H, N].
+        heads: gates α and γ.
+
+    Returns:
+        [B, H, N]; non-negative, sums to at most 1.
+    """
+    gates = heads.interpolation_gates.unsqueeze(2)
+    return heads.write_gates.unsqueeze(2) * torch.lerp(least_used.to(gates.dtype), prev_read_weights, gates)
+
+
+def discounted_usage(prev_usage: Tensor, write_weights: Tensor, read_weights: Tensor, discount: float) -> Tensor:
+    """How much each slot was accessed; U^(1), the discounted sum of write and read weights; no gradient.
+
+    Args:
+        prev_usage: [B, N].
+        write_weights: [B, H, N].
+        read_weights: [B, H, N].
+        discount: λ in [0, 1].
+
+    Returns:
+        [B, N]; non-negative.
+    """
+    return discount * prev_usage + (write_weights.sum(1) + read_weights.sum(1)).detach()

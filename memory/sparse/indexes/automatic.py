@@ -1,0 +1,76 @@
+"""The index that suits what is written: exact while that is cheap, then the fastest approximate one there is.
+
+Legend: B batch, N slots, W word size, R queries a row, M changed slots, k neighbours.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from memory.sparse.indexes.exact import Exact
+from memory.sparse.indexes.hashing import Hashing
+from memory.sparse.indexes.interface import Contents, Index
+from memory.sparse.indexes.inverted_lists import EXACT_UP_TO, InvertedLists
+
+EXACT_UP_TO_ON_GPU = 1 << 18  # scanning is what a GPU does best: 32 MiB of words at word size 32
+
+
+class Automatic:
+    """Exact search until a batch row has too many written slots; then FAISS on the CPU, else hashing.
+
+    Args:
+        contents: the rows that the index points into.
+        exact_up_to: written slots of a batch row up to which search is exact; 0 is what was measured to pay.
+    """
+
+    def __init__(self, contents: Contents, *, exact_up_to: int = 0):
+        on_cpu = contents.device.type == "cpu"
+        self.contents = contents
+        self.exact_up_to = exact_up_to or (EXACT_UP_TO if on_cpu else EXACT_UP_TO_ON_GPU)
+        self.spent = 0.0  # seconds, on what was replaced
+        self.inner: Index = Exact(contents)
+        self.name = "exact"
+
+    @property
+    def rebuild_seconds(self) -> float:
+        """Time spent so far on building from the contents."""
+        return self.spent + self.inner.rebuild_seconds
+
+    def update(self, rows: Tensor, slots: Tensor, words: Tensor) -> None:
+        """Take in the new contents of some slots; see ``Index``."""
+        self.inner.update(rows, slots, words)
+        if isinstance(self.inner, Exact) and int(self.inner.used.max()) > self.exact_up_to:
+            self._outgrow(self.inner.used)
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        """The nearest slots of each query; see ``Index``."""
+        return self.inner.search(queries, k)
+
+    def reset(self, rows: Tensor) -> None:
+        """Forget all slots of some batch rows; see ``Index``."""
+        self.inner.reset(rows)
+
+    def truncate(self, used: Tensor) -> None:
+        """Forget the slots from ``used`` on; see ``Index``."""
+        self.inner.truncate(used)
+
+    def rebuild(self, words: Tensor, used: Tensor) -> None:
+        """Start over from the contents; see ``Index``."""
+        if isinstance(self.inner, Exact) and int(used.max()) > self.exact_up_to:
+            self._outgrow(used)
+        else:
+            self.inner.rebuild(words, used)
+
+    def _outgrow(self, used: Tensor) -> None:
+        """Replace exact search by an approximate one, built from the contents."""
+        self.spent += self.inner.rebuild_seconds
+        self.inner, self.name = self._approximate()
+        self.inner.rebuild(self.contents.rows(), used)
+
+    def _approximate(self) -> tuple[Index, str]:
+        if self.contents.device.type == "cpu":
+            try:
+                return InvertedLists(self.contents, exact_up_to=self.exact_up_to), "faiss"
+            except ImportError:
+                pass
+        return Hashing(self.contents), "lsh"

@@ -1,0 +1,114 @@
+"""Indexes by name, with options checked before anything is built.
+
+Legend: B batch, N slots, W word size.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memory.sparse.indexes.automatic import Automatic
+from memory.sparse.indexes.exact import Exact
+from memory.sparse.indexes.hashing import Hashing
+from memory.sparse.indexes.interface import Contents, Index
+from memory.sparse.indexes.inverted_lists import InvertedLists
+
+INDEXES: dict[str, Callable[..., Index]] = {
+    "auto": Automatic,
+    "exact": Exact,
+    "faiss": InvertedLists,
+    "lsh": Hashing,
+}
+"""Every index by the name that ``make_index`` and the cores' option ``index`` know."""
+
+IndexOptions = Mapping[str, Any]
+"""Options of one index by name; ``index_options`` tells which there are."""
+
+
+def index_options(name: str) -> dict[str, inspect.Parameter]:
+    """The options of an index: name to parameter, with its default and its resolved type annotation.
+
+    Raises:
+        ValueError: there is no such index.
+    """
+    if name not in INDEXES:
+        raise ValueError(f"unknown index {name!r}: {_nearest(name, INDEXES)}")
+    constructor: Any = INDEXES[name].__init__
+    hints = typing.get_type_hints(constructor)
+    parameters = inspect.signature(constructor).parameters.values()
+    return {p.name: p.replace(annotation=hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def check_index_options(name: str, options: IndexOptions) -> None:
+    """Refuse options that an index does not have, or values that it cannot use.
+
+    Raises:
+        ValueError: the index or an option is unknown, the option is another index's, or the value is of another type.
+    """
+    known = index_options(name)
+    for option, value in options.items():
+        if option not in known:
+            others = [other for other in INDEXES if option in index_options(other)]
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            if others:
+                raise ValueError(
+                    f"option {option!r} belongs to index {others[0]!r}, not to {name!r}: "
+                    f"{takes}; choose index {others[0]!r} or leave the option out"
+                )
+            raise ValueError(f"unknown option {option!r} of index {name!r}: {_nearest(option, known)}")
+        kind = known[option].annotation
+        if isinstance(value, bool) or not isinstance(value, kind) or value <= 0 or not math.isfinite(value):
+            raise ValueError(f"option {option!r} of index {name!r} is {value!r}: expected a positive {kind.__name__}")
+
+
+def make_index(
+    name: str,
+    *,
+    batch_size: int,
+    slots: int,
+    word_size: int,
+    contents: Tensor | Callable[[], Tensor],
+    device: torch.device | str = "cpu",
+    **options: Any,
+) -> Index:
+    """Build an index by name, empty.
+
+    Args:
+        name: a key of ``INDEXES``.
+        batch_size: B.
+        slots: N.
+        word_size: W.
+        contents: the rows [B, N, W] that the index points into, or what gives them (a memory that grows moves them).
+        device: where the rows and the queries live.
+        **options: the index's own; see ``index_options``.
+
+    Raises:
+        ValueError: the name, an option or its value cannot be used.
+        ImportError: the index needs a package that is not installed.
+
+    Example:
+        >>> rows = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]])
+        >>> index = make_index("exact", batch_size=1, slots=3, word_size=2, contents=rows)
+        >>> index.update(torch.tensor([0, 0]), torch.tensor([0, 1]), rows[0, :2])
+        >>> index.search(torch.tensor([[[0.1, 2.0]]]), k=3)
+        tensor([[[ 1,  0, -1]]])
+    """
+    check_index_options(name, options)
+    rows = (lambda: contents) if isinstance(contents, Tensor) else contents
+    return INDEXES[name](Contents(batch_size, slots, word_size, torch.device(device), rows), **options)
+
+
+def _nearest(name: str, known: typing.Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    if near:
+        return f"the nearest known one is {near[0]!r}"
+    return f"known are {', '.join(known)}" if known else "it takes none"

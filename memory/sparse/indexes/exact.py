@@ -1,0 +1,114 @@
+"""The index that is always right: it compares a query with every written slot.
+
+Legend: B batch, N slots, W word size, R queries a row, M changed slots, U slots scanned at once, k neighbours.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from memory.sparse.indexes.interface import Contents
+from memory.sparse.indexes.nearest import top_slots
+from memory.sparse.usage import lazy_zeros
+
+SCANNED_AT_ONCE = 1 << 18  # bounds the scores held at a time: 1 MiB a query in float32
+
+
+class Exact:
+    """Scans the contents of the written slots, on their device and in their precision (float32 for halves).
+
+    Beside the contents it holds one over the length of each word.
+    """
+
+    def __init__(self, contents: Contents):
+        self.contents = contents
+        self.rebuild_seconds = 0.0
+        self.used = torch.zeros(contents.batch_size, dtype=torch.int64, device=contents.device)
+        self.scales = torch.zeros(contents.batch_size, 0, device=contents.device)
+
+    def update(self, rows: Tensor, slots: Tensor, words: Tensor) -> None:
+        """Take in the new contents of some slots; see ``Index``."""
+        if not len(slots):
+            return
+        self._make_room(words.dtype)
+        self.used.scatter_reduce_(0, rows, slots + 1, "amax")
+        self.scales[rows, slots] = _scales(words).to(self.scales.dtype)
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        """The nearest slots of each query, ties to the lowest slot; see ``Index``."""
+        return self.search_rows(torch.arange(len(queries), device=queries.device), queries, k)
+
+    def search_rows(self, rows: Tensor, queries: Tensor, k: int) -> Tensor:
+        """As ``search``, for some batch rows only.
+
+        Args:
+            rows: int64 [M], ascending.
+            queries: [M, R, W].
+            k: how many.
+
+        Returns:
+            int64 [M, R, k].
+        """
+        words, scales, used = self.contents.rows(), self.scales, self.used
+        if len(rows) < len(words):
+            words, scales, used = words[rows], scales[rows], used[rows]
+        return self._scan(words, scales, used, queries.detach(), k)
+
+    def reset(self, rows: Tensor) -> None:
+        """Forget all slots of some batch rows; see ``Index``."""
+        self.used[rows] = 0
+
+    def truncate(self, used: Tensor) -> None:
+        """Forget the slots from ``used`` on; see ``Index``."""
+        self.used = torch.minimum(self.used, used)
+
+    def rebuild(self, words: Tensor, used: Tensor) -> None:
+        """Start over from the contents; see ``Index``."""
+        started = time.perf_counter()
+        self.used = used.clone()
+        self.scales = torch.zeros(len(words), 0, device=words.device)
+        self._make_room(words.dtype)
+        limit = int(used.max())
+        for first in range(0, limit, SCANNED_AT_ONCE):
+            part = words[:, first : min(first + SCANNED_AT_ONCE, limit)]
+            self.scales[:, first : first + part.shape[1]] = _scales(part)
+        self.rebuild_seconds += time.perf_counter() - started
+
+    def _scan(self, words: Tensor, scales: Tensor, used: Tensor, queries: Tensor, k: int) -> Tensor:
+        # A GPU's store grows by doubling, so that scanning all it has spares waiting for the highest of ``used``.
+        limit = int(used.max()) if used.device.type == "cpu" else min(words.shape[1], scales.shape[1])
+        found = []
+        for first in range(0, limit, SCANNED_AT_ONCE):
+            part = words[:, first : min(first + SCANNED_AT_ONCE, limit)]
+            count = part.shape[1]
+            scores = queries.to(scales.dtype) @ part.to(scales.dtype).mT  # [B, R, U]
+            scores *= scales[:, None, first : first + count]
+            written = torch.arange(first, first + count, device=used.device) < used.unsqueeze(1)
+            scores, slots = top_slots(scores.masked_fill_(~written.unsqueeze(1), -torch.inf), k)
+            found.append((scores, torch.where(slots < 0, slots, slots + first)))
+        if not found:
+            return used.new_full((*queries.shape[:2], k), -1)
+        if len(found) == 1:
+            return found[0][1]
+        scores, slots = (torch.cat(parts, -1) for parts in zip(*found, strict=True))
+        # Parts come in ascending order of slot, so that a stable sort keeps ties at the lowest one.
+        return slots.gather(-1, scores.sort(dim=-1, descending=True, stable=True).indices[..., :k])
+
+    def _make_room(self, dtype: torch.dtype) -> None:
+        slots = self.contents.rows().shape[1]
+        if self.scales.shape[1] < slots:
+            dtype = torch.promote_types(dtype, torch.float32)
+            # Like the rows themselves, untouched zeros take no memory on the CPU.
+            scales = lazy_zeros((self.contents.batch_size, slots), dtype, self.contents.device)
+            known = int(self.used.max()) if self.scales.shape[1] else 0
+            scales[:, :known] = self.scales[:, :known]
+            self.scales = scales
+
+
+def _scales(words: Tensor) -> Tensor:
+    """One over each word's length; a zero word is similar to nothing, at 0."""
+    length = torch.linalg.vector_norm(words.to(torch.promote_types(words.dtype, torch.float32)), dim=-1)
+    return torch.where(length > 0, 1 / length.clamp_min(torch.finfo(length.dtype).tiny), 0)

@@ -1,0 +1,101 @@
+"""What a sparse memory is made of, and what fits in it.
+
+Legend: B batch, N slots, W word size, U slots written, A slots ever accessed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+Storage: TypeAlias = Literal["full", "float16", "bfloat16"]
+IndexName: TypeAlias = Literal["auto", "exact", "faiss", "lsh"]
+IndexOptions: TypeAlias = dict[str, int | float] | None
+HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a store is made of.
+
+    Attributes:
+        batch_size: B.
+        slots: N.
+        word_size: W.
+        dtype: of all arithmetic.
+        device: where everything lives.
+        storage: how the rows are kept: "full" in ``dtype``; the halves take half of float32's memory.
+        delta: δ of Rae et al. 2016, section 3.3: a slot whose weight exceeds it is accessed.
+        index: name of the index.
+        index_options: the index's own options.
+    """
+
+    batch_size: int
+    slots: int
+    word_size: int
+    dtype: torch.dtype = torch.float32
+    device: torch.device = CPU
+    storage: Storage = "full"
+    delta: float = 0.005
+    index: IndexName = "auto"
+    index_options: IndexOptions = None
+
+    @property
+    def stored(self) -> torch.dtype:
+        """The dtype of the rows in memory."""
+        return HALVES.get(self.storage, self.dtype)
+
+    def check_fits(self) -> None:
+        """Refuse a memory larger than the machine's.
+
+        Raises:
+            ValueError: all slots together need more than there is.
+        """
+        needed = self.batch_size * self.slots * (self.word_size * self.stored.itemsize + 8)
+        if self.device.type == "cuda":
+            there = torch.cuda.mem_get_info(self.device)[1]
+        else:
+            there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > there:
+            raise ValueError(
+                f"a memory of {self.batch_size} x {self.slots:,} slots of {self.word_size} numbers needs "
+                f"{needed / 2**30:,.1f} GiB when all are written and {self.device} has {there / 2**30:,.1f} GiB: "
+                "use fewer slots or rows, or storage='float16'"
+            )
+
+    def check_contents(self, rows: Tensor, used: Tensor, order: Tensor) -> None:
+        """Refuse contents that do not fit.
+
+        Args:
+            rows: [B, U, W], of any batch size.
+            used: int64 [B].
+            order: int64 [B, A], the slots ever accessed, -1 behind the end of a row.
+
+        Raises:
+            ValueError: they are of other sizes, or do not belong together.
+        """
+        if (
+            rows.dim() != 3
+            or rows.shape[2] != self.word_size
+            or used.shape != rows.shape[:1]
+            or order.shape[:1] != used.shape
+        ):
+            raise ValueError(
+                f"memory rows {list(rows.shape)}, used {list(used.shape)} and order {list(order.shape)} do not fit: "
+                f"expected [batch, written, {self.word_size}], [batch] and [batch, accessed]"
+            )
+        if rows.shape[1] > self.slots:
+            raise ValueError(
+                f"{rows.shape[1]} slots are written and this memory has {self.slots}: make it with at least as many"
+            )
+        if used.numel() and not 0 <= int(used.min()) <= int(used.max()) <= rows.shape[1]:
+            raise ValueError(
+                f"used is {used.tolist()} and rows hold {rows.shape[1]} slots: they belong to different memories"
+            )
+        if order.numel() and bool((order.amax(1) >= used).any()):
+            raise ValueError("order names slots that are not written: it belongs to another memory")
