@@ -1,6 +1,4 @@
-"""Forward and backward time of the dense cores beside plain references and a public package, in one process.
-
-    python -m benchmarks.cores [--threads 2] [--compile] [--out results/FILE.json]
+"""``lukasa bench cores``: time of the dense cores beside plain references and a public package, in one process.
 
 The public DNC is the package ``dnc`` (pip install --no-deps dnc==1.1.0), measured where it is installed.
 """
@@ -10,17 +8,19 @@ from __future__ import annotations
 import json
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
-import tyro
 from torch import Tensor
 
 import memory
 from benchmarks.plain import PlainDNC, PlainNTM
+from launch.options import Switch, parse
 
 INPUTS, HIDDEN, BATCH = 9, 100, 16
 WORD = {"ntm": 20, "dnc": 32}
@@ -40,15 +40,23 @@ PUBLIC_PACKAGE = {64: 4.52, 256: 12.3, 1024: 302.0}
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure."""
+    """Measure the dense cores beside plain references and a public package.
+
+    Attributes:
+        threads: threads of torch.
+        repeats: sequences that are timed.
+        compile: compile each core's step first (needs a C++ compiler); adds half a minute a setting.
+        only: which cores.
+        out: write the rows here as JSON.
+        json: print the rows as JSON.
+    """
 
     threads: int = 2
     repeats: int = 9
     compile: bool = False
-    """Compile each core's step first (needs a C++ compiler); adds half a minute a setting."""
-    only: tuple[str, ...] = ("ntm", "dnc")
+    only: tuple[Literal["ntm", "dnc"], ...] = ("ntm", "dnc")
     out: Path | None = None
-    """Write the rows here as JSON."""
+    json: Switch = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ def public_dnc(slots: int) -> Callable[[Tensor], Tensor] | None:
 
 
 def ours(name: str, slots: int, compiled: bool) -> Callable[[Tensor], Tensor]:
+    """Our core of that name, as a function of inputs [B, T, D]."""
     options = {"read_heads": 4} if name == "dnc" else {}
     core = memory.make_core(
         name,
@@ -96,6 +105,7 @@ def ours(name: str, slots: int, compiled: bool) -> Callable[[Tensor], Tensor]:
 
 
 def plain(name: str, slots: int) -> Callable[[Tensor], Tensor]:
+    """The plain reference of that name, as a function of inputs [B, T, D]."""
     if name == "ntm":
         return PlainNTM(INPUTS, INPUTS, slots, WORD[name], HIDDEN)
     return PlainDNC(INPUTS, INPUTS, slots, WORD[name], 4, HIDDEN)
@@ -143,29 +153,32 @@ def measure(name: str, slots: int, settings: Settings) -> Row:
     )
 
 
-def main(settings: Settings) -> None:
-    """Print a table; write JSON where asked."""
+def main(argv: Sequence[str]) -> int:
+    """Print a table, or JSON; write JSON where asked."""
+    settings = parse(Settings, argv, prog="lukasa bench cores")
     torch.set_num_threads(settings.threads)
+    table = sys.stderr if settings.json else sys.stdout
     print(
         f"torch {torch.__version__}, {settings.threads} threads, batch {BATCH}, float32, "
-        f"{'compiled' if settings.compile else 'eager'}, {platform.processor() or platform.machine()}"
+        f"{'compiled' if settings.compile else 'eager'}, {platform.processor() or platform.machine()}",
+        file=table,
     )
-    print("core  slots   ours ms/step (low-high)    plain  ratio   package  ratio   published  ratio")
+    print("core  slots   ours ms/step (low-high)    plain  ratio   package  ratio   published  ratio", file=table)
     rows = []
     for name, slots in PUBLISHED:
         if name not in settings.only:
             continue
         row = measure(name, slots, settings)
-        rows.append(row)
+        rows.append(asdict(row))
         package = f"{row.package:8.2f}  {row.ratio_to_package:5.2f}" if row.package else "       -      -"
         print(
             f"{name}  {slots:6d}  {row.ours:8.2f} ({row.ours_low:.2f}-{row.ours_high:.2f})  {row.plain:8.2f}  "
             f"{row.ratio_to_plain:5.2f}  {package}  {row.published:9.2f}  {row.ratio_to_published:5.2f}",
+            file=table,
             flush=True,
         )
     if settings.out is not None:
-        settings.out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+        settings.out.write_text(json.dumps(rows, indent=1) + "\n")
+    if settings.json:
+        print(json.dumps(rows))
+    return 0

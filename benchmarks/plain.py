@@ -2,7 +2,7 @@
 
 Equation by equation, autograd throughout, no kernels; one read and one write head (NTM), R read heads (DNC).
 
-Legend: B batch, R read heads, N slots, W word size.
+Legend: B batch, T time, D input width, K output width, R read heads, N slots, W word size.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class PlainNTM(nn.Module):
         self.output = nn.Linear(hidden + word, outputs)
 
     def address(self, memory: Tensor, previous: Tensor, head: Tensor) -> Tensor:
+        """Weights [B, N] of one head."""
         key, strength, gate, shift, sharpness = head.split(self.widths, 1)
         content = torch.softmax(F.softplus(strength) * cosine(memory, key.unsqueeze(1)).squeeze(1), 1)
         gate, shift = torch.sigmoid(gate), torch.softmax(shift, 1)
@@ -42,6 +43,7 @@ class PlainNTM(nn.Module):
         return weights / (weights.sum(1, keepdim=True) + 1e-16)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs [B, T, D] to outputs [B, T, K]."""
         batch = inputs.shape[0]
         memory = inputs.new_full((batch, self.slots, self.word), 1e-6)
         reading = writing = inputs.new_full((batch, self.slots), 1 / self.slots)
@@ -72,6 +74,7 @@ class PlainDNC(nn.Module):
         self.output = nn.Linear(hidden + heads * word, outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs [B, T, D] to outputs [B, T, K]."""
         batch, new = inputs.shape[0], inputs.new_zeros
         memory, usage = new(batch, self.slots, self.word), new(batch, self.slots)
         links, precedence = new(batch, self.slots, self.slots), new(batch, self.slots)

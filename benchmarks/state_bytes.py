@@ -1,6 +1,4 @@
-"""Bytes that an env runner ships per environment step: RLlib's own state handling beside keyframes.
-
-    python -m benchmarks.state_bytes [--out results/FILE.json]
+"""``lukasa bench states``: bytes that an env runner ships per environment step, by RLlib's own means and by keyframes.
 
 Also checks, on the same fragments, that the chunk states which the learner rebuilds equal the runner's bit for bit.
 """
@@ -9,14 +7,15 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
-import tyro
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
@@ -24,6 +23,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from agents.rllib import MemoryPPOConfig, MemoryRLModule, register_environment
+from launch.options import Switch, parse
 
 CORES: dict[str, dict[str, Any]] = {
     "ntm 128x20": {"core": "ntm", "slots": 128, "word_size": 20},
@@ -33,15 +33,23 @@ CORES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure."""
+    """Measure the bytes that an env runner ships per environment step.
+
+    Attributes:
+        env: the environment's id.
+        copies: copies of it.
+        fragment: steps of one sample from each copy.
+        samples: samples that are counted.
+        out: write the rows here as JSON.
+        json: print the rows as JSON.
+    """
 
     env: str = "popgym-RepeatPreviousEasy-v0"
     copies: int = 8
     fragment: int = 128
-    """Steps of one sample from each copy."""
     samples: int = 4
     out: Path | None = None
-    """Write the rows here as JSON."""
+    json: Switch = False
 
 
 @dataclass(frozen=True)
@@ -137,23 +145,29 @@ def measure(name: str, options: dict[str, Any], settings: Settings) -> Row:
     return Row(name, state, stock_bytes, key_bytes, stock_rate, key_rate, compared, different)
 
 
-def main(settings: Settings) -> None:
-    """Print a table; write JSON where asked."""
+def main(argv: Sequence[str]) -> int:
+    """Print a table, or JSON; write JSON where asked."""
+    settings = parse(Settings, argv, prog="lukasa bench states")
+    table = sys.stderr if settings.json else sys.stdout
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     torch.set_num_threads(1)
-    rows = [measure(name, options, settings) for name, options in CORES.items()]
+    measured = [measure(name, options, settings) for name, options in CORES.items()]
     ray.shutdown()
-    print("core         state bytes   stock B/step  keyframes B/step   stock steps/s  keyframes steps/s   states equal")
-    for row in rows:
+    print(
+        "core         state bytes   stock B/step  keyframes B/step   stock steps/s  keyframes steps/s   states equal",
+        file=table,
+    )
+    for row in measured:
         equal = f"{row.chunk_states_compared - row.chunk_states_different} of {row.chunk_states_compared}"
         print(
             f"{row.core:<12} {row.state_bytes:11,}  {row.stock_bytes_per_step:13,.0f}  "
             f"{row.keyframe_bytes_per_step:16,.0f}  {row.stock_steps_per_second:14,.0f}  "
-            f"{row.keyframe_steps_per_second:17,.0f}   {equal}"
+            f"{row.keyframe_steps_per_second:17,.0f}   {equal}",
+            file=table,
         )
+    rows = [asdict(row) for row in measured]
     if settings.out is not None:
-        settings.out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+        settings.out.write_text(json.dumps(rows, indent=1) + "\n")
+    if settings.json:
+        print(json.dumps(rows))
+    return 0

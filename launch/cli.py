@@ -18,6 +18,7 @@ COMMANDS = {
     "eval": ("launch.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
     "plot": ("launch.plot", "draw the learning curve, and what the memory does over an episode or a sequence"),
     "list": ("launch.listing", "what there is: cores, tasks, environments, recipes"),
+    "bench": ("launch.bench", "measure: the sparse memory, the dense cores, the bytes of states"),
 }
 """Every command: the module whose ``main(argv)`` runs it, imported only then, and one line of help."""
 

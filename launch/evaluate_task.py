@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,11 +23,15 @@ from launch.runs import Run
 from launch.task import make_core
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK
-from launch.task_settings import length_name, length_settings, make_sampler, note_on_slots, split_settings
-from tasks import Batch, FiniteSampler, Sampler
-
-BATCH = 50
-"""Sequences that are run side by side."""
+from launch.task_settings import (
+    length_name,
+    length_settings,
+    make_sampler,
+    note_on_slots,
+    split_sequences,
+    split_settings,
+)
+from tasks import Sampler
 
 SEQUENCES_OF_A_LENGTH = 200
 
@@ -42,6 +45,7 @@ class EvalOptions:
         task: another task with the same inputs and outputs, such as london_traversal after traversal.
         length: lengths to test, such as 10,20,30,50,120, instead of a split: a table of scores.
         sequences: how many, of each length; by default those of the split, and 200 of each length.
+        slots: give the memory so many slots instead of those it was trained with.
         checkpoint: which one: best, last, or its name.
         teacher_forcing: where outputs feed back, show the right answers instead of the core's own.
         json: print one JSON object.
@@ -51,6 +55,7 @@ class EvalOptions:
     task: str | None = None
     length: str | None = None
     sequences: int | None = None
+    slots: int | None = None
     checkpoint: str = "best"
     teacher_forcing: Switch = False
     json: Switch = False
@@ -96,7 +101,7 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     settings = split_settings(experiment, split)
     chosen = [settings] if lengths is None else [settings | length_settings(experiment.task, one) for one in lengths]
     samplers = [make_sampler(experiment.task, split, one) for one in chosen]
-    trained = load_core(run, trained_on, options.checkpoint)
+    trained = load_core(run, trained_on, options.checkpoint, options.slots)
     _check_widths(trained, experiment.task, samplers[0])
     print(f"{trained.checkpoint.path} on {split} sequences of {experiment.task}", file=sys.stderr)
     count = options.sequences or (None if lengths is None else SEQUENCES_OF_A_LENGTH)
@@ -115,17 +120,35 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     return result | {"length_is": length_name(experiment.task), "lengths": named}
 
 
-def load_core(run: Run, experiment: TaskExperiment, which: str) -> TrainedCore:
+def load_core(run: Run, experiment: TaskExperiment, which: str, slots: int | None = None) -> TrainedCore:
     """Rebuild the core of a run from its config and a checkpoint.
 
+    Args:
+        run: the run.
+        experiment: what it trained.
+        which: the checkpoint.
+        slots: of the memory; as trained when None.
+
     Raises:
-        UserError: there is no such checkpoint, or it is cut short.
+        UserError: there is no such checkpoint, it is cut short, or the core cannot have other slots.
     """
+    if slots is not None:
+        if "slots" not in memory.core_options(experiment.core):
+            raise UserError(f"core {experiment.core!r} has no slots: leave --slots out")
+        experiment = replace(experiment, memory={**experiment.memory, "slots": slots})
     checkpoint = find_checkpoint(run.checkpoints, which)
     state = to_plain(load_checkpoint(checkpoint))
     torch.set_num_threads(experiment.threads)
     core = make_core(experiment, make_sampler(experiment.task, "train", dict(experiment.sampler)).spec)
-    core.load_state_dict(state["trainer"]["core"])
+    try:
+        core.load_state_dict(state["trainer"]["core"])
+    except RuntimeError:
+        if slots is None:
+            raise
+        raise UserError(
+            f"this {experiment.core!r} learned something for each of its slots, such as the initial weights of an NTM, "
+            "so their number is fixed: leave --slots out, or train with --memory.initial-weights first"
+        ) from None
     return TrainedCore(experiment, checkpoint, core)
 
 
@@ -173,7 +196,7 @@ def describe(result: dict[str, Any]) -> None:
     Console().print(table)
     for row in rows:
         if row["note"]:
-            print(f"{first} {row.get('length', result.get('split'))}: {row['note']}")
+            print(f"warning: {first} {row.get('length', result.get('split'))}: {row['note']}")
 
 
 def _check_widths(trained: TrainedCore, task: str, sampler: Sampler) -> None:
@@ -188,7 +211,7 @@ def _check_widths(trained: TrainedCore, task: str, sampler: Sampler) -> None:
 def _row(
     trained: TrainedCore, task: str, sampler: Sampler, split: str, count: int | None, forced: bool
 ) -> dict[str, Any]:
-    batches = _sequences(task, sampler, split, count)
+    batches = split_sequences(task, sampler, split, count)
     found: Evaluation = evaluate(trained.core, sampler.spec, batches, teacher_forcing=forced)
     return {
         "sequences": found.sequences,
@@ -200,21 +223,6 @@ def _row(
         "best": sampler.spec.best,
         "note": note_on_slots(trained.experiment, sampler),
     }
-
-
-def _sequences(task: str, sampler: Sampler, split: str, count: int | None) -> Iterator[Batch]:
-    """The sequences of a split, or so many of them; drawn anew from the split's seed beyond its size."""
-    drawn = tasks.TASKS[task].splits[split]
-    if isinstance(sampler, FiniteSampler):
-        left = count or len(sampler)
-        for batch in itertools.islice(sampler.every(BATCH), math.ceil(left / BATCH)):
-            yield Batch(*(tensor[:left] for tensor in batch))
-            left -= len(batch.mask)
-        return
-    generator, left = torch.Generator().manual_seed(drawn.seed), count or drawn.size
-    while left > 0:
-        yield sampler.sample(min(BATCH, left), generator)
-        left -= BATCH
 
 
 def _without_nan(value: Any) -> Any:

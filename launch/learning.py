@@ -76,6 +76,7 @@ def _curve(run: Run, label: str, subject: Subject) -> Any:
         [row[subject.score_key] for row in rows],
         [float(value) for value in spread if value is not None] if None not in spread else (),
         [row["level"] for row in rows if "level" in row],
+        [(row[run.step_key], row["validation"]) for row in rows if row.get("validation") is not None],
     )
 
 

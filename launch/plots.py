@@ -32,6 +32,7 @@ class Curve:
         scores: mean score there.
         spread: standard deviation over episodes, empty where it is not known.
         levels: a curriculum's lesson or level there, empty where there is none.
+        validation: steps and score of each validation, empty where there is none.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Curve:
     scores: Sequence[float]
     spread: Sequence[float] = ()
     levels: Sequence[float] = ()
+    validation: Sequence[tuple[float, float]] = ()
 
 
 def draw_learning(curves: Sequence[Curve], path: Path, subject: Subject) -> None:
@@ -51,7 +53,11 @@ def draw_learning(curves: Sequence[Curve], path: Path, subject: Subject) -> None
     """
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for curve in curves:
-        axes.plot(curve.steps, curve.scores, label=curve.label, linewidth=1.8)
+        (drawn,) = axes.plot(curve.steps, curve.scores, label=curve.label, linewidth=1.8)
+        if curve.validation:
+            steps, scores = zip(*curve.validation, strict=True)
+            style = {"marker": "o", "markersize": 3.5, "linestyle": "--", "color": drawn.get_color()}
+            axes.plot(steps, scores, label=f"{curve.label}, validation", **style)
     if len(curves) == 1:
         _draw_spread(axes, curves[0])
         _draw_levels(axes, curves[0])

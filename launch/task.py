@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import memory
-from agents.sequence import DivergenceError, Trainer, make_optimizer, make_schedule, state_gradients
+from agents.sequence import DivergenceError, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
 from launch.checkpoints import list_checkpoints, save_checkpoint, set_later_aside, to_plain
 from launch.curricula import make_curriculum
 from launch.errors import TrainingError, UserError
@@ -18,7 +18,7 @@ from launch.progress import make_reporter
 from launch.runs import MetricsWriter, Run, rewind_metrics
 from launch.stopping import Stop, stop_on_signals
 from launch.task_experiment import TaskExperiment
-from launch.task_settings import higher_is_better, make_sampler
+from launch.task_settings import higher_is_better, make_sampler, split_sequences, split_settings
 from launch.training import Outcome, Resume
 
 FIRST_SEED = 1_000_000
@@ -26,6 +26,9 @@ FIRST_SEED = 1_000_000
 
 FLOW_SEQUENCES = 8
 """Sequences that the gradient's flow is measured on."""
+
+VALIDATED = 256
+"""Sequences of a validation."""
 
 Row = dict[str, Any]
 
@@ -193,7 +196,16 @@ class _Loop:
             "level": self.trainer.level,
         } | self.window.row()
         self.window = Window()
+        if self._validates(sequences):
+            row["validation"] = validation_score(self.trainer.core, self.experiment)
         return row | (_flow(self.trainer) if self.experiment.gradient_flow else {})
+
+    def _validates(self, sequences: int) -> bool:
+        """Whether the line of metrics at so many sequences has a validation: it follows from the line before."""
+        every = self.experiment.validate_every
+        if every is None:
+            return False
+        return sequences >= self.experiment.steps or sequences // every > self.last["sequences"] // every
 
     def _reached(self) -> bool:
         goal, score = self.experiment.stop_at, self.last["score"]
@@ -226,6 +238,18 @@ def _batch_row(trainer: Trainer) -> Row:
         row["bits"] = result.loss / math.log(2)
     row |= {"lr": result.lr, "grad_norm": math.hypot(*result.norms.values())}
     return row | {f"grad_norm/{name}": norm for name, norm in result.norms.items()}
+
+
+def validation_score(core: memory.Core, experiment: TaskExperiment) -> float:
+    """The score on the first sequences of the validation split, the same ones each time; the core sees its own answers.
+
+    Args:
+        core: who is scored.
+        experiment: its task, with the settings that a curriculum leads to.
+    """
+    sampler = make_sampler(experiment.task, "validation", split_settings(experiment, "validation"))
+    batches = split_sequences(experiment.task, sampler, "validation", VALIDATED)
+    return evaluate(core, sampler.spec, batches).score
 
 
 def _flow(trainer: Trainer) -> Row:

@@ -42,6 +42,8 @@ class TaskExperiment:
             learns about twice as fast; needs a C++ compiler.
         gradient_flow: with every line of metrics, measure the gradient with respect to each step's state.
         report_every: sequences of one line of metrics.
+        validate_every: sequences after which the next line of metrics has the score on validation sequences as well,
+            with the core's own answers fed back; never by default.
         threads: threads of this process; more pay for large networks on cores that nobody else uses.
         checkpoint_every: seconds between two checkpoints.
     """
@@ -73,6 +75,7 @@ class TaskExperiment:
     compile: bool = False
     gradient_flow: bool = False
     report_every: int = 1000
+    validate_every: int | None = None
     threads: int = 1
     checkpoint_every: float = 60.0
 

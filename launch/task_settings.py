@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
 from typing import Any
+
+import torch
 
 import tasks
 from launch.errors import UserError
 from launch.task_experiment import TaskExperiment
-from tasks import Sampler
+from tasks import Batch, Curriculum, FiniteSampler, Sampler
+
+SIDE_BY_SIDE = 50
+"""Sequences of a split that are run at once."""
 
 LENGTHS: dict[str, tuple[str, ...]] = {
     "mqar": ("pairs",),
     "nth_farthest": ("pause",),
+    "omniglot": ("classes",),
     "ngrams": ("length",),
     "traversal": ("min_path", "max_path"),
     "shortest_path": ("min_path", "max_path"),
@@ -72,9 +82,41 @@ def make_sampler(task: str, split: str, settings: dict[str, Any]) -> Sampler:
         raise UserError(str(error)) from None
 
 
+def split_sequences(task: str, sampler: Sampler, split: str, count: int | None) -> Iterator[Batch]:
+    """The sequences of a split, the same ones every time, in batches.
+
+    Args:
+        task: its name.
+        sampler: of the task, with the settings that are wanted.
+        split: whose seed draws them.
+        count: how many, drawn anew beyond the split's size; that size when None.
+    """
+    drawn = tasks.TASKS[task].splits[split]
+    if isinstance(sampler, FiniteSampler):
+        left = count or len(sampler)
+        for batch in itertools.islice(sampler.every(SIDE_BY_SIDE), math.ceil(left / SIDE_BY_SIDE)):
+            yield Batch(*(tensor[:left] for tensor in batch))
+            left -= len(batch.mask)
+        return
+    generator, left = torch.Generator().manual_seed(drawn.seed), count or drawn.size
+    while left > 0:
+        yield sampler.sample(min(SIDE_BY_SIDE, left), generator)
+        left -= SIDE_BY_SIDE
+
+
+def hardest(sampler: Sampler, curriculum: Curriculum) -> Sampler:
+    """The sampler at those settings of a curriculum that ask for most words to be held at once."""
+    changed: Any = sampler
+    samplers = [dataclasses.replace(changed, **settings) for settings in curriculum.extremes()]
+    return max(samplers, key=lambda one: one.spec.holds)
+
+
 def note_on_slots(experiment: TaskExperiment, sampler: Sampler) -> str | None:
     """A sentence where the task asks for more words at once than the memory has slots; None where it does not."""
     slots, words = experiment.memory.get("slots"), sampler.spec.holds
     if slots is None or words <= slots:
         return None
-    return f"{words} words are to be held at once and the memory has {slots} slots: --memory.slots {words} would do"
+    return (
+        f"{words} words are to be held at once and the memory has {slots} slots: "
+        f"{words} would do, by training with --memory.slots {words}"
+    )

@@ -41,7 +41,7 @@ def check_experiment(experiment: TaskExperiment) -> None:
     import torch
 
     from launch.task import make_trainer
-    from launch.task_settings import note_on_slots
+    from launch.task_settings import hardest, note_on_slots
 
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
@@ -51,9 +51,9 @@ def check_experiment(experiment: TaskExperiment) -> None:
     trainer.sampler.sample(1, torch.Generator())
     if experiment.memory_use and "slots" not in experiment.memory:
         raise UserError(f"core {experiment.core!r} has no slots for --memory-use to encourage: take ntm or dnc")
-    note = note_on_slots(experiment, trainer.sampler)
+    note = note_on_slots(experiment, hardest(trainer.sampler, trainer.curriculum))
     if note:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"warning: {note}", file=sys.stderr)
 
 
 def _train(run: Run, experiment: TaskExperiment, resume: Resume | None) -> Outcome:

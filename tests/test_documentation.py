@@ -1,9 +1,15 @@
 """The examples of the README and of docs/ run, page by page, and what they name exists."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from launch.cli import find_command
+from launch.errors import UserError
+from launch.options import parse, split_words
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,15 +37,71 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_recipes_and_options_in_commands_exist(page, capsys):
-    from launch.cli import COMMANDS
-    from launch.train_rl import read_command_line
+SYNOPSIS = re.compile(r"\[[^{]|.*\|")
 
-    for line in re.findall(r"^\s*(?:\.venv/bin/)?lukasa (.+?)(?:\s{2,}.*)?$", page.read_text(), re.MULTILINE):
-        words = line.split("#")[0].split()
-        if "[" in line or "|" in line:
-            continue  # a synopsis
-        assert any(line.startswith(command) for command in COMMANDS), line
-        if words[:2] == ["train", "rl"] and "--resume" not in words:
-            read_command_line(words[2:])
+
+def commands(text):
+    """The words of every command line in blocks and between backquotes; a synopsis with [ ] or | is none."""
+    lines = re.findall(r"^\s*(?:\.venv/bin/)?lukasa (.+)$", text, re.MULTILINE)
+    lines += re.findall(r"`(?:\.venv/bin/)?lukasa ([^`]+)`", text)
+    split = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in split if words != ["train"] and not any(map(SYNOPSIS.match, words))]
+
+
+def read_command(words):
+    """Parse a command line as ``lukasa`` would, without running it; a run that it names need not exist."""
+    module, rest = find_command(words)
+    program = importlib.import_module(module)
+    if hasattr(program, "read_command_line"):
+        program.read_command_line([word for word in rest if word != "--resume"])
+        return
+    named, options = split_words(rest)
+    if hasattr(program, "LISTS"):
+        assert set(named) <= set(program.LISTS), words
+        parse(program.ListOptions, options, prog="lukasa list")
+    if hasattr(program, "KINDS"):
+        kinds = map(importlib.import_module, program.KINDS.values())
+        assert any(fits(getattr(kind, OPTIONS[module]), options) for kind in kinds), words
+
+
+OPTIONS = {"launch.evaluate": "EvalOptions", "launch.plot": "PlotOptions"}
+
+
+def fits(options_of_a_kind, argv):
+    try:
+        parse(options_of_a_kind, argv, prog="lukasa")
+    except UserError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_those_that_the_program_takes(page):
+    for words in commands(page.read_text()):
+        if "--help" not in words:
+            read_command(words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lukasa train task copy_nmt",
+        "lukasa train task --task copy --sampler.pairs 3",
+        "lukasa train rl --cor dnc",
+        "lukasa eval RUN --lenght 3",
+        "lukasa plot RUN --episodes 3",
+        "lukasa list corse",
+        "lukasa trane task copy_ntm",
+    ],
+)
+def test_wrong_command_on_a_page_would_be_found(line):
+    (words,) = commands(f"  {line}   # comment")
+    with pytest.raises((AssertionError, UserError)):
+        read_command(words)
+
+
+def test_commands_are_found_in_blocks_and_between_backquotes_but_not_a_synopsis():
+    text = (
+        "x `lukasa list envs` y\n    .venv/bin/lukasa plot RUN  # z\nlukasa eval RUN [--json]\nlukasa train rl|task A\n"
+    )
+    assert commands(text) == [["plot", "RUN"], ["list", "envs"]]

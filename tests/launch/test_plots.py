@@ -22,6 +22,17 @@ def weights(steps, heads, slots):
     return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
 
 
+def test_validation_is_drawn_beside_the_curve_in_its_colour(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("launch.plots.save_figure", lambda figure, _: figures.append(figure))
+    curves = [Curve("ntm", [10, 20], [3.0, 2.0], validation=[(20, 2.5)]), Curve("lstm", [10], [4.0])]
+    draw_learning(curves, tmp_path / "a.png", Subject("t", "tasks", "bits", "sequences", "score"))
+    lines = {line.get_label(): line for line in figures[0].axes[0].get_lines()}
+    assert set(lines) == {"ntm", "ntm, validation", "lstm"}
+    assert (lines["ntm, validation"].get_xdata(), lines["ntm, validation"].get_ydata()) == ((20,), (2.5,))
+    assert lines["ntm, validation"].get_color() == lines["ntm"].get_color()
+
+
 @pytest.mark.parametrize("spread", [(), [0.1, 0.1, 0.1]])
 def test_learning_curves_are_drawn_with_chance_best_and_paper(tmp_path, spread):
     curves = [Curve("ntm", [1000, 2000, 3000], [-0.5, 0.1, 0.8], spread)]

@@ -13,16 +13,19 @@ import torch
 
 from launch.checkpoints import list_checkpoints, load_checkpoint
 from launch.cli import main
+from launch.evaluate_task import EvalOptions, evaluate_run
 from launch.runs import Run, open_run, read_metrics
+from launch.task_recipes import TASK
 
 SMALL = "--memory.slots 5 --memory.word-size 4 --memory.controller-size 8 --batch-size 4 --report-every 10"
 # A curriculum whose level moves while the test runs, and a learning rate that does.
 MOVING = (
     "--task copy --core ntm --sampler.bits 2 --schedule cosine --warmup 40 --lr 0.01 --curriculum.kind doubling "
-    "--curriculum.level min_length max_length --curriculum.limit 8 --curriculum.threshold 4.2 --curriculum.window 5"
+    "--curriculum.level min_length max_length --curriculum.limit 8 --curriculum.threshold 4.2 --curriculum.window 5 "
+    "--validate-every 250"
 )
 STEPS = 800
-COUNTED = ("sequences", "loss", "score", "bits", "level", "lr", "grad_norm")
+COUNTED = ("sequences", "loss", "score", "bits", "level", "lr", "grad_norm", "validation")
 
 
 def start(run: Run, *argv: str) -> subprocess.Popen[str]:
@@ -45,7 +48,7 @@ def train(run: Run, *argv: str) -> int:
 
 def measured(run: Run) -> list[tuple]:
     """What does not depend on the clock."""
-    return [tuple(row[name] for name in COUNTED) for row in read_metrics(run)]
+    return [tuple(row.get(name) for name in COUNTED) for row in read_metrics(run)]
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,26 @@ def test_gradient_flow_is_measured_on_the_same_sequences_and_changes_nothing(tra
     assert len({len(flow) for flow in flows}) == 1
     assert all(flow[0] > 0 and flow[-1] == 0 for flow in flows)
     assert flows[0] != flows[-1]
+
+
+def test_validation_comes_with_the_line_after_its_sequences_and_the_last_one(uninterrupted):
+    validated = [row["sequences"] for row in read_metrics(uninterrupted) if "validation" in row]
+    assert validated == [252, 504, 756, STEPS]
+    assert all("validation" not in row for row in read_metrics(uninterrupted) if row["sequences"] not in validated)
+
+
+def test_validation_is_the_score_of_the_splits_first_sequences_and_changes_nothing(trained, tmp_path):
+    run = Run(tmp_path / "run", "sequences")
+    options = [*SMALL.split(), "--steps", "60", "--sampler.max-length", "4", "--sampler.bits", "3"]
+    assert train(run, *options, "--validate-every", "1") == 0
+    rows = read_metrics(run)
+    assert [row["score"] for row in rows] == [row["score"] for row in read_metrics(trained)]
+    assert len({row["validation"] for row in rows}) == len(rows)
+    _, config = open_run(run.path)
+    asked = EvalOptions(split="validation", sequences=256, checkpoint="last")
+    found = evaluate_run(run, TASK.from_json(config["experiment"]), asked)
+    assert rows[-1]["validation"] == pytest.approx(found["score"], rel=1e-5)
+    assert main(["plot", str(run.path)]) == 0
 
 
 def test_run_of_another_kind_is_not_resumed(uninterrupted, capsys):
@@ -205,10 +228,11 @@ def test_eval_tabulates_lengths_and_says_what_the_memory_cannot_hold(trained, ca
     assert [row["chance"] for row in result["lengths"]] == [6.0, 15.0, 27.0]
     notes = [row["note"] for row in result["lengths"]]
     assert notes[:2] == [None, None]
-    assert notes[2] == "9 words are to be held at once and the memory has 5 slots: --memory.slots 9 would do"
+    told = "9 words are to be held at once and the memory has 5 slots: 9 would do, by training with --memory.slots 9"
+    assert notes[2] == told
     assert main(argv) == 0
     out = capsys.readouterr().out
-    assert "--memory.slots 9 would do" in out
+    assert f"warning: length 9: {told}" in " ".join(out.split())
     assert f"{result['lengths'][0]['score']:.3f}" in out
 
 
@@ -224,11 +248,25 @@ def test_eval_tabulates_lengths_and_says_what_the_memory_cannot_hold(trained, ca
         (["--checkpoint", "step-7"], "has no checkpoint 'step-7'"),
         (["--task", "copi"], "did you mean 'copy'?"),
         (["--task", "mqar"], "has inputs and outputs of width (64, 64), the core was trained with (4, 3)"),
+        (["--slots", "9"], "learned something for each of its slots"),
     ],
 )
 def test_eval_refuses_what_it_cannot_do(trained, capsys, argv, told):
     assert main(["eval", str(trained.path), *argv]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_core_without_weights_for_slots_is_scored_with_more_of_them(tmp_path, capsys):
+    run = Run(tmp_path / "run", "sequences")
+    options = "--task copy --sampler.max-length 3 --steps 8 --core dnc --memory.slots 4 --memory.controller-size 4"
+    assert train(run, *options.split(), "--batch-size", "4") == 0
+    capsys.readouterr()
+    assert main(["eval", str(run.path), "--length", "6", "--sequences", "4", "--json"]) == 0
+    few = json.loads(capsys.readouterr().out)["lengths"][0]
+    assert main(["eval", str(run.path), "--length", "6", "--sequences", "4", "--slots", "6", "--json"]) == 0
+    enough = json.loads(capsys.readouterr().out)["lengths"][0]
+    assert (few["note"] is None, enough["note"]) == (False, None)
+    assert few["score"] != enough["score"]
 
 
 def test_core_is_scored_on_another_task_of_the_same_widths(tmp_path, capsys):

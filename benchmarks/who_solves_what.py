@@ -1,0 +1,277 @@
+"""Which core solves which stack language, binary addition and MQAR of which size, with one budget for every cell.
+
+    python -m benchmarks.who_solves_what [--cores lstm ntm] [--seeds 0 1] [--seconds 40] [--out results/FILE.jsonl]
+
+Each cell of the table is one core on one subject: it is trained until its sequences or its seconds of CPU are used
+up, then scored on the validation split and at twice the trained length. A cell is a line of JSON in ``--out``, written
+when it is done: what was killed and is started again goes on with the cells that are missing. The table stands beside
+it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from torch.optim.lr_scheduler import LambdaLR
+
+import memory
+from agents.sequence import Trainer, evaluate, make_optimizer
+from launch.task_settings import make_sampler, split_sequences
+from tasks.stack_languages import COUNTS
+
+SOLVED = 99.0
+"""Percent right from which a subject counts as solved."""
+
+EVALUATED = 500
+"""Sequences that a score is taken over."""
+
+MEMORY = {"slots": 32, "word_size": 16, "controller_size": 64}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """How a core takes part: the options it differs in from its defaults, and its learning rate."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    lr: float = 1e-3
+
+
+CONTESTANTS = {
+    "lstm": Contestant(lr=3e-3),
+    "gru": Contestant(lr=3e-3),
+    "ntm": Contestant(MEMORY | {"initial_weights": "first"}, lr=3e-3),
+    "dnc": Contestant(MEMORY | {"read_heads": 2}, lr=3e-3),
+}
+"""Any other core of ``memory.CORES`` takes part with the sizes of ``MEMORY`` that it has, and its own defaults."""
+
+
+def contestant(name: str) -> Contestant:
+    """How a core takes part."""
+    known = memory.core_options(name)
+    sizes = {option: size for option, size in MEMORY.items() if option in known}
+    return CONTESTANTS.get(name) or Contestant(sizes)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A task at the size that it is trained at, and what makes it twice as long."""
+
+    task: str
+    trained: dict[str, Any]
+    doubled: dict[str, Any]
+
+
+def _ranged(task: str, name: str, longest: int) -> Subject:
+    ends = {f"min_{name}": 1, f"max_{name}": longest}
+    return Subject(task, ends, dict.fromkeys(ends, 2 * longest))
+
+
+def _mqar(pairs: int) -> Subject:
+    # The fewest tokens that leave keys for twice the pairs.
+    sizes = ({"pairs": count, "length": 6 * count, "vocabulary": 4 * pairs + 2} for count in (pairs, 2 * pairs))
+    return Subject("mqar", *sizes)
+
+
+SUBJECTS = {
+    **{f"stack_{name}": _ranged(f"stack_{name}", "n", 10) for name in COUNTS},
+    "binary_addition": _ranged("binary_addition", "digits", 5),
+    **{f"mqar_{pairs}": _mqar(pairs) for pairs in (4, 8, 16)},
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure; a cell ends with its sequences or its seconds of CPU, whichever are used up first."""
+
+    cores: tuple[str, ...] = tuple(CONTESTANTS)
+    subjects: tuple[str, ...] = tuple(SUBJECTS)
+    seeds: tuple[int, ...] = (0,)
+    sequences: int = 100_000
+    seconds: float = 40.0
+    batch_size: int = 32
+    threads: int = 1
+    out: Path = Path("runs/who_solves_what.jsonl")
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """What has to be the same in all cells of a table."""
+        return {"sequences": self.sequences, "seconds": self.seconds, "batch_size": self.batch_size}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One core on one subject: percent right on the validation split and at twice the length, and what it took."""
+
+    subject: str
+    core: str
+    seed: int
+    validation: float
+    doubled: float
+    chance: float
+    sequences: int
+    seconds: float
+    loss: float
+    options: dict[str, Any]
+    lr: float
+    budget: dict[str, float]
+    torch: str = torch.__version__
+
+
+def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
+    """Train one core on one subject and score it."""
+    taking_part, on = contestant(name), SUBJECTS[subject]
+    sampler = make_sampler(on.task, "train", on.trained)
+    spec = sampler.spec
+    torch.manual_seed(seed)
+    core = memory.make_core(name, input_size=spec.input_size, output_size=spec.output_size, **taking_part.options)
+    trained = [parameter for parameter in core.parameters() if parameter.requires_grad]
+    optimizer = make_optimizer("adam", trained, taking_part.lr)
+    started = time.process_time()  # not the clock's: others may use the machine too
+    trainer = Trainer(
+        core,
+        sampler,
+        optimizer,
+        torch.Generator().manual_seed(1_000_000 + seed),  # no seed of a split
+        batch_size=settings.batch_size,
+        clip_norm=10.0,
+    )
+
+    def used() -> float:
+        shares = trainer.sequences / settings.sequences, (time.process_time() - started) / settings.seconds
+        return min(1.0, max(shares))
+
+    # The rate falls to 0 along a cosine as the budget is used up, whichever of its two parts that is.
+    trainer.schedule = LambdaLR(optimizer, lambda _: (1 + math.cos(math.pi * used())) / 2)
+    loss = math.nan
+    while used() < 1:
+        loss = trainer.step().loss
+    seconds = time.process_time() - started
+    return Cell(
+        subject=subject,
+        core=name,
+        seed=seed,
+        validation=score(core, on.task, on.trained),
+        doubled=score(core, on.task, on.doubled),
+        chance=spec.chance,
+        sequences=trainer.sequences,
+        seconds=round(seconds, 1),
+        loss=loss,
+        options=taking_part.options,
+        lr=taking_part.lr,
+        budget=settings.budget,
+    )
+
+
+def score(core: memory.Core, task: str, sizes: dict[str, Any]) -> float:
+    """Percent right on sequences of the validation split; where answers feed back, the core sees its own."""
+    sampler = make_sampler(task, "validation", sizes)
+    return evaluate(core, sampler.spec, split_sequences(task, sampler, "validation", EVALUATED)).score
+
+
+def read_cells(settings: Settings) -> list[Cell]:
+    """The cells that are in the file; a last line that a kill cut short is taken out of it.
+
+    Raises:
+        SystemExit: they were measured with another budget.
+    """
+    if not settings.out.exists():
+        return []
+    whole, _, cut = settings.out.read_text().rpartition("\n")
+    cells = [Cell(**json.loads(line)) for line in whole.splitlines()]
+    if cut:
+        settings.out.write_text(f"{whole}\n" if whole else "")
+    for cell in cells:
+        if cell.budget != settings.budget:
+            raise SystemExit(
+                f"{settings.out} was measured with {cell.budget}, not {settings.budget}: choose another --out"
+            )
+    return cells
+
+
+def missing(settings: Settings, cells: list[Cell]) -> Iterator[tuple[str, str, int]]:
+    """Subject, core and seed of the cells that are not in the file yet; the first seed of all comes first."""
+    done = {(cell.subject, cell.core, cell.seed) for cell in cells}
+    for seed in settings.seeds:
+        for subject in settings.subjects:
+            for name in settings.cores:
+                if (subject, name, seed) not in done:
+                    yield subject, name, seed
+
+
+def table(cells: list[Cell]) -> str:
+    """Markdown: a row a subject, a column a core; mean over seeds of percent right, as trained and twice as long."""
+    cores = list(dict.fromkeys(cell.core for cell in cells))
+    budget = cells[0].budget
+    lines = [
+        f"Percent right on the validation split / at twice the trained length, mean over seeds, {EVALUATED} sequences "
+        f"each. **Bold**: solved, at least {SOLVED:g} % right. Of stack languages and addition an answer is right when "
+        "each of its predictable symbols is; of MQAR each value counts.",
+        "",
+        f"Budget of a cell: {budget['sequences']:,} sequences or {budget['seconds']:g} s of CPU, whichever ends first, "
+        f"in batches of {budget['batch_size']}; Adam, a rate that falls to 0 along a cosine.",
+        "",
+        f"| subject | chance | {' | '.join(cores)} |",
+        "|---|---|" + "---|" * len(cores),
+    ]
+    for subject in dict.fromkeys(cell.subject for cell in cells):
+        of_subject = [cell for cell in cells if cell.subject == subject]
+        shown = [_shown([cell for cell in of_subject if cell.core == core]) for core in cores]
+        lines.append(f"| {subject} | {of_subject[0].chance:.1f} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(cells: list[Cell]) -> str:
+    if not cells:
+        return ""
+    means = [
+        statistics.mean(values) for values in zip(*((cell.validation, cell.doubled) for cell in cells), strict=True)
+    ]
+    return " / ".join(f"**{mean:.1f}**" if mean >= SOLVED else f"{mean:.1f}" for mean in means)
+
+
+def check(settings: Settings) -> None:
+    """Refuse names that there are not.
+
+    Raises:
+        SystemExit: the message lists those that there are.
+    """
+    for what, names, known in (("core", settings.cores, memory.CORES), ("subject", settings.subjects, SUBJECTS)):
+        for name in names:
+            if name not in known:
+                raise SystemExit(f"unknown {what} {name!r}: choose among {', '.join(known)}")
+
+
+def main(settings: Settings) -> None:
+    """Measure the cells that are missing, then write the table beside the file of cells and print it."""
+    check(settings)
+    torch.set_num_threads(settings.threads)
+    cells = read_cells(settings)
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    with open(settings.out, "a") as file:
+        for subject, name, seed in missing(settings, cells):
+            cell = measure(subject, name, seed, settings)
+            cells.append(cell)
+            file.write(json.dumps(asdict(cell)) + "\n")
+            file.flush()
+            print(
+                f"{subject}  {name}  seed {seed}: {cell.validation:.1f} %, {cell.doubled:.1f} % at twice the length, "
+                f"{cell.sequences:,} sequences in {cell.seconds:.0f} s",
+                flush=True,
+            )
+    if not cells:
+        raise SystemExit("there is no cell to measure: give at least one core, subject and seed")
+    settings.out.with_suffix(".md").write_text(table(cells))
+    print(table(cells), end="")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))
