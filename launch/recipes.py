@@ -84,6 +84,7 @@ class RLExperiment:
         return f"{self.env}-{self.core}"
 
 
+MILLION = 1 << 20
 SMALL_NTM = {"slots": 16, "word_size": 16, "controller_size": 64}
 
 
@@ -108,6 +109,12 @@ def repeat_previous_dnc() -> RLExperiment:
     """A DNC recalls the card of some steps ago."""
     memory = {"slots": 16, "word_size": 16, "read_heads": 1, "controller_size": 64}
     return replace(repeat_previous_ntm(), core="dnc", memory=memory)
+
+
+def repeat_previous_sam() -> RLExperiment:
+    """A SAM with a million slots recalls the card of some steps ago."""
+    memory = {"slots": MILLION, "word_size": 16, "heads": 1, "controller_size": 64}
+    return replace(repeat_previous_ntm(), core="sam", memory=memory)
 
 
 def repeat_previous_gru() -> RLExperiment:
@@ -140,6 +147,12 @@ def tmaze_ntm() -> RLExperiment:
         max_seq_len=104,
         entropy=0.01,
     )
+
+
+def tmaze_sam() -> RLExperiment:
+    """A SAM with a million slots remembers the cue at the start of a corridor until the junction."""
+    memory = {"slots": MILLION, "word_size": 16, "heads": 1, "controller_size": 64}
+    return replace(tmaze_ntm(), core="sam", memory=memory)
 
 
 def minigrid_memory_ntm() -> RLExperiment:
@@ -175,10 +188,12 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
     for recipe in (
         repeat_previous_ntm,
         repeat_previous_dnc,
+        repeat_previous_sam,
         repeat_previous_gru,
         repeat_previous_lstm,
         repeat_previous_feedforward,
         tmaze_ntm,
+        tmaze_sam,
         minigrid_memory_ntm,
         minigrid_memory_gru,
         minigrid_memory_feedforward,

@@ -18,9 +18,17 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from agents.rllib.module import EPISODE_START, PREVIOUS_ACTION, PREVIOUS_REWARD, MemoryRLModule, action_width
+from agents.rllib.journal import MemoryJournal, padded
+from agents.rllib.module import (
+    EPISODE_START,
+    LIVE_STATE,
+    PREVIOUS_ACTION,
+    PREVIOUS_REWARD,
+    MemoryRLModule,
+    action_width,
+)
 from agents.rllib.settings import MemorySettings
-from agents.rllib.state_log import StateLog
+from agents.rllib.state_log import PackedState, StateLog
 
 _LIVE = "memory_live_state"
 
@@ -31,10 +39,21 @@ class StashStateOut(ConnectorV2):
     The runner hands the same ``shared_data`` to both of its pipelines for as long as its episodes live.
     """
 
-    def __call__(self, *, batch: dict[str, Any], shared_data: dict[str, Any] | None = None, **kwargs: Any) -> Any:
-        """Move the state from the batch to ``shared_data``."""
+    def __call__(
+        self,
+        *,
+        batch: dict[str, Any],
+        episodes: list[Any],
+        shared_data: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Move the state from the batch to ``shared_data``; note which slots of a sparse memory the step chose."""
         assert shared_data is not None
-        shared_data[_LIVE] = batch.pop(Columns.STATE_OUT)
+        shared_data[_LIVE] = live = batch.pop(Columns.STATE_OUT)
+        if LIVE_STATE in live:
+            for row, episode in enumerate(episodes):
+                if episode.is_reset:  # else the last episode in this row is over, and the next one begins after this
+                    MemoryJournal.of(episode).note(episode.t, live[LIVE_STATE].step, row)
         return batch
 
 
@@ -61,17 +80,21 @@ class FeedStateIn(ConnectorV2):
         if live is None:
             if not starts.all():
                 raise RuntimeError("the memory state of running episodes is lost: memory agents cannot act at random")
-            initial = {name: torch.as_tensor(part) for name, part in rl_module.get_initial_state().items()}
-            live = {name: tensor.expand(len(episodes), *tensor.shape) for name, tensor in initial.items()}
-        state = {name: tensor for name, tensor in live.items() if name != EPISODE_START}
+            live = rl_module.initial_live_state(len(episodes))
+        state = {name: part for name, part in live.items() if name != EPISODE_START}
         chunk = rl_module.model_config["max_seq_len"]
         for row, episode in enumerate(episodes):
-            log = StateLog.of(episode)
-            log.follow(episode.t, state, row)
+            if LIVE_STATE in state:
+                log = MemoryJournal.of(episode)
+                log.follow(episode.t, state[LIVE_STATE], row)
+            else:
+                log = StateLog.of(episode)
+                log.follow(episode.t, state, row)
             if (episode.t - episode.t_started) % chunk == 0:
                 log.keep()
         device = next(rl_module.parameters()).device
-        batch[Columns.STATE_IN] = {name: tensor.to(device) for name, tensor in {**state, EPISODE_START: starts}.items()}
+        state = {name: part.to(device) if isinstance(part, torch.Tensor) else part for name, part in state.items()}
+        batch[Columns.STATE_IN] = {**state, EPISODE_START: starts.to(device)}
         return batch
 
 
@@ -91,12 +114,30 @@ class RebuildStateIn(ConnectorV2):
         module = single_module(rl_module)
         initial = module.get_initial_state()
         chunk = module.model_config["max_seq_len"]
+        rebuilt = []
         for episode in self.single_agent_episode_iterator(episodes, agents_that_stepped_only=False):
             steps = range(episode.t_started, episode.t_started + len(episode), chunk)
-            log = StateLog.of(episode)
-            states = [{**log.at(t), EPISODE_START: np.array(False)} if t else initial for t in steps]
+            states = _journalled(episode, steps, initial) if module.net.sparse else _kept(episode, steps, initial)
+            rebuilt.append((episode, states))
+        if module.net.sparse:
+            rebuilt = padded(rebuilt)
+        for episode, states in rebuilt:
             self.add_n_batch_items(batch, Columns.STATE_IN, states, len(states), episode)
         return batch
+
+
+def _kept(episode: SingleAgentEpisode, steps: range, initial: PackedState) -> list[PackedState]:
+    log = StateLog.of(episode)
+    return [{**log.at(t), EPISODE_START: np.array(False)} if t else initial for t in steps]
+
+
+def _journalled(episode: SingleAgentEpisode, steps: range, initial: PackedState) -> list[PackedState]:
+    journal = MemoryJournal.of(episode)
+    states = journal.states(steps, initial)
+    return [
+        {**state, **journal.choices(t, steps.step), EPISODE_START: np.array(t == 0)}
+        for t, state in zip(steps, states, strict=True)
+    ]
 
 
 class AddPreviousStep(ConnectorV2):

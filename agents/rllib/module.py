@@ -31,10 +31,14 @@ from torch import Tensor, nn
 
 import memory
 from agents.rllib.encoders import Encoder
+from agents.rllib.journal import LiveState
 from agents.rllib.settings import MemorySettings
+from agents.rllib.sparse_states import recorded, released, restored, sparse_parts, with_fresh_rows
 
 EPISODE_START = "episode_start"
 """Key of a state dict, bool [B]: the row begins an episode, whatever its other tensors hold."""
+LIVE_STATE = "live_state"
+"""Key of a state dict on a runner whose core has a sparse memory: the ``LiveState``, in place of all tensors."""
 PREVIOUS_ACTION = "previous_action"
 PREVIOUS_REWARD = "previous_reward"
 """Columns of a batch, float [B, T, width], which ``connectors.AddPreviousStep`` fills."""
@@ -44,7 +48,11 @@ VALUE_ROWS = 256
 
 
 class MemoryNetwork(nn.Module):
-    """Encoder and core: the columns of a batch to features [B, T, K] and the state after the last step."""
+    """Encoder and core: the columns of a batch to features [B, T, K] and the state after the last step.
+
+    Attributes:
+        sparse: whether the core has a sparse memory, which lives on the runner as one object and changes in place.
+    """
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, settings: MemorySettings):
         super().__init__()
@@ -52,17 +60,34 @@ class MemoryNetwork(nn.Module):
         self.encoder = Encoder(observation_space, settings.embedding_size)
         extra = action_width(action_space) * settings.previous_action + settings.previous_reward
         self.core = settings.build_core(self.encoder.output_size + extra)
+        self.sparse = any(True for _ in sparse_parts(self.core.initial_state(1)))
 
-    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Run the rows of a batch from their states, ``Columns.STATE_IN``."""
+    def forward(self, batch: dict[str, Any]) -> Tensor:
+        """Features of the rows of a batch, run from their states, ``Columns.STATE_IN``."""
+        return self._run(batch, self.state(batch[Columns.STATE_IN]))[0]
+
+    def act(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """Features, and the state as it came: a dict of tensors, or a ``LiveState`` that also tells of the step."""
+        state_in = batch[Columns.STATE_IN]
+        started = {EPISODE_START: torch.zeros_like(state_in[EPISODE_START])}
+        if LIVE_STATE not in state_in:
+            features, state = self._run(batch, self.state(state_in))
+            return features, {**memory.state_to_dict(released(state)), **started}
+        state = state_in[LIVE_STATE].state
+        if state_in[EPISODE_START].any():
+            state = with_fresh_rows(self.core, state, state_in[EPISODE_START])
+        state, recordings = recorded(state)
+        features, state = self._run(batch, state)
+        step = {path: recording.record() for path, recording in recordings.items()}
+        return features, {LIVE_STATE: LiveState(memory.detach_state(released(state)), step), **started}
+
+    def _run(self, batch: dict[str, Any], state: memory.State) -> tuple[Tensor, memory.State]:
         inputs = self.encode(batch)
         length = inputs.shape[1]
         # rows shorter than max_seq_len are padded on the right: steps that are padding in every row need no core
         used = int(batch[Columns.SEQ_LENS].max()) if Columns.SEQ_LENS in batch else length
-        outputs, state = memory.unroll(self.core, inputs[:, :used], self.state(batch[Columns.STATE_IN]))
-        features = F.pad(torch.tanh(outputs), (0, 0, 0, length - used))
-        after = memory.state_to_dict(state)
-        return features, {**after, EPISODE_START: inputs.new_zeros(len(inputs), dtype=torch.bool)}
+        outputs, state = memory.unroll(self.core, inputs[:, :used], state)
+        return F.pad(torch.tanh(outputs), (0, 0, 0, length - used)), state
 
     def encode(self, batch: dict[str, Any]) -> Tensor:
         """What the core sees, [B, T, input_size]."""
@@ -80,6 +105,8 @@ class MemoryNetwork(nn.Module):
         state gets its gradient; the other rows take what was kept for them.
         """
         starts = tensors[EPISODE_START]
+        if any(name.endswith(".choices") for name in tensors):
+            return with_fresh_rows(self.core, restored(self.core, tensors), starts)
         kept = {name: tensor for name, tensor in tensors.items() if name != EPISODE_START}
         if not kept or starts.all():
             return self.core.initial_state(len(starts))
@@ -129,12 +156,19 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         state = {name: tensor[0].detach().cpu().numpy() for name, tensor in tensors.items()}
         return {**state, EPISODE_START: np.array(True)}
 
+    def initial_live_state(self, batch_size: int) -> dict[str, Any]:
+        """The state of all of a runner's episodes at their start, as ``STATE_OUT`` gives it after each step."""
+        if self.net.sparse:
+            return {LIVE_STATE: LiveState(self.core.initial_state(batch_size))}
+        initial = {name: torch.as_tensor(part) for name, part in self.get_initial_state().items()}
+        return {name: part.expand(batch_size, *part.shape) for name, part in initial.items()}
+
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        features, state = self.net(batch)
+        features, state = self.net.act(batch)
         return {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.STATE_OUT: state}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        features, _ = self.net(batch)
+        features = self.net(batch)
         return {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.EMBEDDINGS: features}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
@@ -156,7 +190,7 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         columns = {name: batch[name] for name in names if name in batch}
         rows = len(columns[Columns.STATE_IN][EPISODE_START])
         pieces = [
-            self.net(tree.map_structure(lambda tensor, first=first: tensor[first : first + VALUE_ROWS], columns))[0]
+            self.net(tree.map_structure(lambda tensor, first=first: tensor[first : first + VALUE_ROWS], columns))
             for first in range(0, rows, VALUE_ROWS)
         ]
         return torch.cat(pieces)
@@ -172,7 +206,7 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
 
     def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The policy of the target network, whose weights take no gradient."""
-        features, _ = self.target_net(batch)
+        features = self.target_net(batch)
         return {TARGET_NETWORK_ACTION_DIST_INPUTS: self.target_policy_head(features)}
 
     def get_non_inference_attributes(self) -> list[str]:

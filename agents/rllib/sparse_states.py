@@ -1,0 +1,102 @@
+"""States whose parts are sparse: followed on the runner, rebuilt in the learner.
+
+Legend: B batch, T steps, C slots chosen in one step, N slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import memory
+from agents.rllib.slot_choices import FollowedLinks, FollowedMemory, Recording, Replay
+from memory.sparse import SparseMemory
+from memory.sparse.link_tables import LinkTables
+from memory.sparse.links import SparseLinks
+from memory.sparse.store import Store
+
+
+def map_parts(function: Callable[..., Any], state: memory.State, *others: memory.State, path: str = "") -> memory.State:
+    """Apply a function to the path of every part of a state, the part itself, and those of other states there."""
+    if not hasattr(state, "_fields"):
+        return function(path, state, *others)
+    children = zip(state._fields, state, *others, strict=True)
+    return type(state)(
+        *(map_parts(function, *parts, path=f"{path}.{name}" if path else name) for name, *parts in children)
+    )
+
+
+def sparse_parts(state: memory.State) -> Iterator[tuple[str, SparseMemory | SparseLinks]]:
+    """The sparse memories and links of a state, by path."""
+    found: list[tuple[str, Any]] = []
+    map_parts(lambda path, part: found.append((path, part)), state)
+    return ((path, part) for path, part in found if isinstance(part, SparseMemory | SparseLinks))
+
+
+def recorded(state: memory.State) -> tuple[memory.State, dict[str, Recording]]:
+    """The state with its sparse parts followed by recordings, and these by path."""
+    recordings = {path: Recording(part.batch_size) for path, part in sparse_parts(state)}
+
+    def follow(path: str, part: Any) -> Any:
+        if isinstance(part, SparseMemory):
+            return FollowedMemory(part, recordings[path])
+        return FollowedLinks(part, recordings[path]) if isinstance(part, SparseLinks) else part
+
+    return map_parts(follow, state), recordings
+
+
+def released(state: memory.State) -> memory.State:
+    """The state with its sparse parts as they are, followed by nobody."""
+    return map_parts(
+        lambda path, part: part.followed if isinstance(part, FollowedMemory | FollowedLinks) else part, state
+    )
+
+
+def restored(core: memory.Core, tensors: Mapping[str, Tensor]) -> memory.State:
+    """A learner's state of some chunks, with choices to replay.
+
+    Its sparse memories have room for what is written and what the choices can still write; where that is less than N,
+    slots are handed out as if there were all N.
+
+    Args:
+        core: whose state it is.
+        tensors: what ``memory.state_to_dict`` gives, and for each sparse memory ``choices``, int64 [B, T * C].
+    """
+    rows = [tensor.shape[1] for name, tensor in tensors.items() if name.endswith((".rows", ".names"))]
+    choices = [tensor.shape[1] for name, tensor in tensors.items() if name.endswith(".choices")]
+    room = max(rows) + max(choices)
+
+    def build(path: str, part: Any) -> Any:
+        if isinstance(part, Tensor):
+            return _like(part, tensors[path])
+        held = {name: _like(tensor, tensors[f"{path}.{name}"]) for name, tensor in part.tensors().items()}
+        slots = min(part.slots, room)
+        if isinstance(part, SparseLinks):
+            return SparseLinks(LinkTables(replace(part.tables.layout, slots=slots))).from_tensors(held)
+        # So few rows that comparing a key with all of them is fastest, where the runner's choices have ended.
+        layout = replace(part.store.layout, slots=slots, index="exact", index_options=None)
+        replay = Replay(tensors[f"{path}.choices"].to(part.used.device).long())
+        return FollowedMemory(SparseMemory(Store(layout)).from_tensors(held), replay)
+
+    return map_parts(build, core.initial_state(1))
+
+
+def with_fresh_rows(core: memory.Core, state: memory.State, starts: Tensor) -> memory.State:
+    """Reset the rows that begin an episode, ``starts`` [B]; those of sparse parts in place."""
+
+    def reset(path: str, part: Any, fresh: Any) -> Any:
+        if not isinstance(part, Tensor):
+            return part.reset(starts)
+        return torch.where(starts.view(-1, *(1,) * (part.dim() - 1)), fresh.expand_as(part), part)
+
+    return map_parts(reset, state, core.initial_state(1))
+
+
+def _like(part: Tensor, tensor: Tensor) -> Tensor:
+    """A tensor as the core has it, after its way through numpy and RLlib; ``journal.padded`` says why bits."""
+    tensor = tensor.to(part.device)
+    return tensor.view(part.dtype) if part.dtype == torch.float64 != tensor.dtype else tensor.to(part.dtype)
