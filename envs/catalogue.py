@@ -64,6 +64,32 @@ def _tmaze(corridor: int) -> Environment:
     )
 
 
+def _bandit(pulls: int, arms: int, best: float) -> Environment:
+    return Environment(
+        id=f"Bandit-N{pulls}-K{arms}-v0",
+        description=f"find the best of {arms} arms within {pulls} pulls",
+        best=best,
+        chance=pulls / 2,
+        score_unit="return",
+        settings={"pulls": pulls, "arms": arms},
+        entry_point="envs.bandits:Bandit",
+        vector_entry_point="envs.bandits:BanditVector",
+    )
+
+
+def _tabular(episodes: int, best: float) -> Environment:
+    return Environment(
+        id=f"TabularMDP-N{episodes}-v0",
+        description=f"explore a random world of 10 states and earn from it, in {episodes} episodes of 10 steps",
+        best=best,
+        chance=10.0 * episodes,
+        score_unit="return",
+        settings={"episodes": episodes},
+        entry_point="envs.tabular:TabularMDP",
+        vector_entry_point="envs.tabular:TabularMDPVector",
+    )
+
+
 _FOREIGN = (
     Environment(
         id="popgym-RepeatPreviousEasy-v0",
@@ -88,6 +114,15 @@ ENVIRONMENTS: dict[str, Environment] = {
     for environment in (
         *(_repeat_previous(k) for k in (1, 4, 8, 32)),
         *(_tmaze(corridor) for corridor in (10, 50, 100, 500)),
+        # What the Gittins index earns (envs/players.py; 20,000 trials, 8,000 with 50 arms).
+        _bandit(10, 5, best=6.65),
+        _bandit(10, 10, best=6.73),
+        _bandit(100, 5, best=78.6),
+        _bandit(100, 10, best=83.8),
+        _bandit(100, 50, best=85.5),
+        # The highest published, by SNAIL (Mishra et al. 2018, table 4): its share over that of random actions.
+        _tabular(10, best=159.0),
+        _tabular(25, best=447.0),
         *_FOREIGN,
     )
 }
