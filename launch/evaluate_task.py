@@ -19,6 +19,7 @@ from agents.sequence import Evaluation, evaluate
 from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint, to_plain
 from launch.errors import UserError
 from launch.options import Switch, parse
+from launch.presentations import observer, presentations_table, published
 from launch.runs import Run
 from launch.task import make_core
 from launch.task_experiment import TaskExperiment
@@ -195,8 +196,11 @@ def describe(result: dict[str, Any]) -> None:
         table.add_row(*cells if in_bits else [*cells, "-" if row["bits"] is None else f"{row['bits']:.1f}"])
     Console().print(table)
     for row in rows:
+        named = f"{first} {row.get('length', result.get('split'))}"
+        if "presentations" in row:
+            Console().print(presentations_table(f"\n{named}, {row['data']}", row))
         if row["note"]:
-            print(f"warning: {first} {row.get('length', result.get('split'))}: {row['note']}")
+            print(f"warning: {named}: {row['note']}")
 
 
 def _check_widths(trained: TrainedCore, task: str, sampler: Sampler) -> None:
@@ -212,8 +216,9 @@ def _row(
     trained: TrainedCore, task: str, sampler: Sampler, split: str, count: int | None, forced: bool
 ) -> dict[str, Any]:
     batches = split_sequences(task, sampler, split, count)
-    found: Evaluation = evaluate(trained.core, sampler.spec, batches, teacher_forcing=forced)
-    return {
+    by_presentation = observer(sampler)
+    found: Evaluation = evaluate(trained.core, sampler.spec, batches, teacher_forcing=forced, observe=by_presentation)
+    row: dict[str, Any] = {
         "sequences": found.sequences,
         "score": found.score,
         "interval": found.interval,
@@ -222,6 +227,13 @@ def _row(
         "chance": sampler.spec.chance,
         "best": sampler.spec.best,
         "note": note_on_slots(trained.experiment, sampler),
+    }
+    if by_presentation is None:
+        return row
+    return row | {
+        "data": getattr(sampler, "data", task),
+        "presentations": by_presentation.rows(),
+        "published": published(task, sampler),
     }
 
 

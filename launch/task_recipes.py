@@ -185,6 +185,29 @@ def babi_lstm() -> TaskExperiment:
     return replace(babi_dnc(), core="lstm", memory={"size": 256})
 
 
+def omniglot_mann() -> TaskExperiment:
+    """A memory-augmented network names characters that it sees for the first time, as in Santoro et al. 2016."""
+    # The part that the paper trains on: "validation" is in it, and only "test" is new.
+    return replace(FAST, task="omniglot", sampler={"part": "train"}, core="mann", batch_size=16, steps=100_000)
+
+
+def omniglot_lstm() -> TaskExperiment:
+    """An LSTM names characters that it sees for the first time."""
+    return replace(omniglot_mann(), core="lstm", memory={"size": 200})
+
+
+def omniglot_dnc() -> TaskExperiment:
+    """A DNC, with memory and controller of the size of the MANN's, names characters that it sees for the first time."""
+    memory = {"slots": 128, "word_size": 40, "read_heads": 4, "controller_size": 200}
+    return replace(omniglot_mann(), core="dnc", memory=memory)
+
+
+def omniglot_sam() -> TaskExperiment:
+    """A SAM, with memory and controller of the size of the MANN's, names characters that it sees for the first time."""
+    memory = {"slots": 128, "word_size": 40, "heads": 4, "controller_size": 200}
+    return replace(omniglot_mann(), core="sam", memory=memory)
+
+
 TASK_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
     recipe.__name__: recipe
     for recipe in (
@@ -214,6 +237,10 @@ TASK_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
         babi_dnc,
         babi_dnc_paper,
         babi_lstm,
+        omniglot_mann,
+        omniglot_lstm,
+        omniglot_dnc,
+        omniglot_sam,
     )
 }
 """The recipes of `lukasa train task`, by name."""

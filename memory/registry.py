@@ -12,6 +12,7 @@ from memory.baselines import GRU, LSTM, FeedForward
 from memory.core import Core
 from memory.dam import DAM
 from memory.dnc import DNC
+from memory.mann import MANN
 from memory.ntm import NTM
 from memory.sam import SAM
 from memory.sdnc import SDNC
@@ -23,6 +24,7 @@ CORES: dict[str, type[Core]] = {
     "sam": SAM,
     "dam": DAM,
     "sdnc": SDNC,
+    "mann": MANN,
     "lstm": LSTM,
     "gru": GRU,
     "feedforward": FeedForward,

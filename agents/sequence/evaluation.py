@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from agents.sequence.answering import on_core, own_steps, respond
 from memory import Core
@@ -33,7 +34,14 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(core: Core, spec: Spec, batches: Iterable[Batch], *, teacher_forcing: bool = False) -> Evaluation:
+def evaluate(
+    core: Core,
+    spec: Spec,
+    batches: Iterable[Batch],
+    *,
+    teacher_forcing: bool = False,
+    observe: Callable[[Tensor, Batch], None] | None = None,
+) -> Evaluation:
     """Score a core on sequences.
 
     Args:
@@ -41,6 +49,7 @@ def evaluate(core: Core, spec: Spec, batches: Iterable[Batch], *, teacher_forcin
         spec: of the task.
         batches: at least one sequence.
         teacher_forcing: where outputs feed back, show the right answers; by default the core sees its own.
+        observe: called with the outputs of each batch and the batch, for what else is to be measured of them.
 
     Raises:
         ValueError: there is no sequence.
@@ -52,6 +61,8 @@ def evaluate(core: Core, spec: Spec, batches: Iterable[Batch], *, teacher_forcin
         batch = on_core(core, batch)
         own = own_steps(spec, batch, float(teacher_forcing))
         outputs, _ = respond(core, spec, batch.inputs, own=own)
+        if observe is not None:
+            observe(outputs, batch)
         losses += spec.loss(outputs, batch).tolist()
         of_batch = spec.mistakes(outputs, batch)
         wrong, count = wrong + of_batch[0], count + of_batch[1]

@@ -49,6 +49,7 @@ SAM: dict[str, Any] = {**HEADS, "reads": 2, "index": "exact"}
 ACCESS_WEIGHTS = {"read": (R, N), "write": (R, N)}
 SDNC_WEIGHTS = {**ACCESS_WEIGHTS, "read_modes": (R, 3)}
 LINKS = ("links.logs", "links.survival", "links.recent_weights")
+MANN: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -66,6 +67,9 @@ ROWS = {
     "sdnc-lstm": Row("sdnc", {**SAM, "links": 3}, SDNC_WEIGHTS, constant=LINKS),
     "sdnc-gru": Row("sdnc", {**SAM, "link_decay": "both", "controller": "gru"}, SDNC_WEIGHTS, constant=LINKS),
     "sdnc-feedforward": Row("sdnc", {**SAM, "controller": "feedforward"}, SDNC_WEIGHTS, constant=LINKS),
+    "mann-lstm": Row("mann", MANN, DAM_WEIGHTS, constant=("usage",)),
+    "mann-gru": Row("mann", {**MANN, "words": "own", "controller": "gru"}, DAM_WEIGHTS, constant=("usage",)),
+    "mann-feedforward": Row("mann", {**MANN, "controller": "feedforward"}, DAM_WEIGHTS, constant=("usage",)),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),

@@ -1,0 +1,142 @@
+"""Memory-augmented network with least recently used access (Santoro et al. 2016, section 3.2).
+
+Legend: B batch, D input width, K output width, H heads, N slots, W word size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from memory import addressing
+from memory.controllers import Kind, make_controller
+from memory.core import Core, check_inputs, whole_precision
+from memory.dam import discounted_usage, least_used_slots
+from memory.kernels.content import content_weights
+
+
+class MANNState(NamedTuple):
+    """Everything a MANN carries from one step to the next."""
+
+    memory: Tensor  # [B, N, W]
+    usage: Tensor  # [B, N], non-negative; no gradient
+    read_weights: Tensor  # [B, H, N], sums to 1
+    reads: Tensor  # [B, H, W], what the heads read at the step before
+    controller: Any
+
+
+class Heads(NamedTuple):
+    """What the controller tells the heads."""
+
+    keys: Tensor  # [B, H, W], k: sought by the read, and the word that is written
+    write_gates: Tensor  # [B, H], σ(α) in [0, 1]; 1 writes to what was read
+
+    @property
+    def words(self) -> Tensor:
+        """What is written, [B, H, W]."""
+        return self.keys
+
+
+class HeadsWithWords(NamedTuple):
+    """The same where what is written differs from what is sought."""
+
+    keys: Tensor  # [B, H, W]
+    write_gates: Tensor  # [B, H]
+    words: Tensor  # [B, H, W]
+
+
+class MANN(Core):
+    """Least recently used access: heads write keys where they read before or to least used slots, then read by content.
+
+    Args:
+        input_size: D.
+        output_size: K.
+        slots: N.
+        word_size: W.
+        read_heads: H; each writes as well.
+        words: what a head writes: its key, as in the paper, or a word of its own.
+        controller: kind of controller.
+        controller_size: units of each of its layers.
+        controller_layers: number of its layers.
+        discount: γ: how much of its usage a slot keeps from one step to the next.
+        initial_memory: the constant that fills the memory before the first step.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        slots: int = 128,
+        word_size: int = 40,
+        read_heads: int = 4,
+        words: Literal["keys", "own"] = "keys",
+        controller: Kind = "lstm",
+        controller_size: int = 200,
+        controller_layers: int = 1,
+        discount: float = 0.95,
+        initial_memory: float = 1e-6,
+    ):
+        super().__init__()
+        if read_heads > slots:
+            raise ValueError(f"option 'read_heads' of core 'mann' is {read_heads}: expected at most {slots} (slots)")
+        self.input_size, self.output_size = input_size, output_size
+        self.slots, self.word_size, self.read_heads = slots, word_size, read_heads
+        self.discount, self.initial_memory = discount, initial_memory
+        read_size = read_heads * word_size
+        self.controller: Any = make_controller(controller, input_size + read_size, controller_size, controller_layers)
+        self.widths = [read_size, read_heads, read_size if words == "own" else 0]
+        self.interface = nn.Linear(controller_size, sum(self.widths))
+        self.output = nn.Linear(controller_size + read_size, output_size)
+
+    def initial_state(self, batch_size: int) -> MANNState:
+        """Constant memory that nobody has read or written, a controller at rest."""
+        zeros = self.interface.weight.new_zeros
+        return MANNState(
+            memory=torch.full_like(zeros(batch_size, self.slots, self.word_size), self.initial_memory),
+            usage=zeros(batch_size, self.slots),
+            read_weights=zeros(batch_size, self.read_heads, self.slots),
+            reads=zeros(batch_size, self.read_heads, self.word_size),
+            controller=self.controller.initial_state(batch_size),
+        )
+
+    def forward(self, inputs: Tensor, state: MANNState) -> tuple[Tensor, MANNState]:
+        """One step: inputs [B, D] to outputs [B, K]."""
+        check_inputs(self, inputs)
+        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
+        emitted = self.interface(hidden)
+        with whole_precision(inputs.device):
+            heads = self.parse(emitted.to(state.memory.dtype))
+            least_used = least_used_slots(state.usage, self.read_heads)  # [B, H, N]
+            write_weights = lrua_write_weights(state.read_weights, least_used, heads.write_gates)
+            kept = state.memory.masked_fill(least_used.any(1).unsqueeze(2), 0)
+            memory = torch.baddbmm(kept, write_weights.transpose(1, 2), heads.words)
+            read_weights = content_weights(memory, heads.keys, torch.ones_like(heads.write_gates))
+            reads = addressing.read(memory, read_weights)
+            usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
+        if self.recorder is not None:
+            self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory, "usage": usage})
+        output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
+        return output, MANNState(memory, usage, read_weights, reads, controller)
+
+    def parse(self, interface: Tensor) -> Heads | HeadsWithWords:
+        """Split and squash what the controller emits, [B, sum of widths]."""
+        keys, gates, words = interface.split(self.widths, 1)
+        keys, gates = keys.unflatten(1, (self.read_heads, -1)), torch.sigmoid(gates)
+        return HeadsWithWords(keys, gates, words.view_as(keys)) if self.widths[2] else Heads(keys, gates)
+
+
+def lrua_write_weights(prev_read_weights: Tensor, least_used: Tensor, write_gates: Tensor) -> Tensor:
+    """Where the heads write; w^w_t = σ(α) w^r_{t-1} + (1 − σ(α)) w^lu_{t-1}.
+
+    Args:
+        prev_read_weights: [B, H, N], w^r_{t-1}.
+        least_used: bool [B, H, N], w^lu_{t-1}, one slot for each head.
+        write_gates: [B, H], σ(α).
+
+    Returns:
+        [B, H, N]; non-negative, sums to 1, or to 1 − σ(α) where nothing was read.
+    """
+    return torch.lerp(least_used.to(write_gates.dtype), prev_read_weights, write_gates.unsqueeze(2))
