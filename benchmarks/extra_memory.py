@@ -91,7 +91,7 @@ def measure(core: str, slots: int, steps: int, index: str) -> dict[str, int | No
 
 def measure_apart(core: str, slots: int, steps: int, index: str) -> dict[str, int | None] | str:
     """As ``measure``, in a fresh process; where that one does not come back, why."""
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[1])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     # Python's own small objects come out of the C heap too, so that they are counted.
     environment = os.environ | {"PYTHONPATH": paths, "PYTHONMALLOC": "malloc", "OMP_NUM_THREADS": "1"}

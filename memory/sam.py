@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memory.addressing import NORM_EPSILON
 from memory.controllers import Kind, make_controller
 from memory.core import Core, check_inputs, whole_precision
+from memory.kernels.sparse_access import Heads, access, access_reference, parse, sparse_content_weights, widths
 from memory.sparse import SparseMemory
 from memory.sparse.layout import IndexName, IndexOptions, Storage
 
@@ -31,14 +30,7 @@ class SAMState(NamedTuple):
     controller: Any
 
 
-class Heads(NamedTuple):
-    """What the controller tells the heads."""
-
-    keys: Tensor  # [B, H, W], q
-    words: Tensor  # [B, H, W], a
-    strengths: Tensor  # [B, H], β, positive
-    write_gates: Tensor  # [B, H], α in [0, 1]
-    interpolation_gates: Tensor  # [B, H], γ in [0, 1]; 1 writes to what was read
+__all__ = ["SAM", "Heads", "SAMState", "recorded", "sparse_content_weights"]
 
 
 class SAM(Core):
@@ -87,10 +79,7 @@ class SAM(Core):
         self.controller: Any = make_controller(
             controller, input_size + heads * word_size, controller_size, controller_layers
         )
-        self.widths = [heads * word_size, heads * word_size, heads, 2 * heads]
-        self.interface = nn.Linear(controller_size, sum(self.widths))
-        self.kept: Tensor
-        self.register_buffer("kept", torch.tensor([True] * reads + [False]).repeat(heads), persistent=False)
+        self.interface = nn.Linear(controller_size, sum(widths(heads, word_size)))
         self.output = nn.Linear(controller_size + heads * word_size, output_size)
 
     def initial_state(self, batch_size: int) -> SAMState:
@@ -117,71 +106,19 @@ class SAM(Core):
         check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         emitted = self.interface(hidden)
+        # What stands in for a memory, to follow what is done to it, is asked step by step.
+        access_memory = access if isinstance(state.memory, SparseMemory) else access_reference
         with whole_precision(inputs.device):
-            heads = self.parse(emitted.to(state.reads.dtype))
-            write_slots, write_weights = self.write_weighting(state, heads)
-            memory = self.write(state.memory, write_slots, write_weights, heads.words)
-            slots = memory.search(heads.keys, self.reads)
-            rows, memory = memory.read(slots)
-            weights = sparse_content_weights(rows, slots, heads.keys, heads.strengths)
-            reads = torch.matmul(weights.unsqueeze(2), rows).squeeze(2)  # [B, H, W]
-            accessed = torch.cat([write_weights.detach(), weights.detach()], 2)
-            memory = memory.access(torch.cat([write_slots, slots], 2).flatten(1), accessed.flatten(1))
+            after = access_memory(state.memory, emitted.to(state.reads.dtype), state.read_slots, state.read_weights)
         if self.recorder is not None:
-            read, write = (slots, weights), (write_slots, write_weights)
-            self.recorder.append(recorded(memory.slots, {"read": read, "write": write}))
-        output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
-        return output, SAMState(memory, slots, weights, reads, controller)
+            read, write = (after.read_slots, after.read_weights), (after.write_slots, after.write_weights)
+            self.recorder.append(recorded(after.memory.slots, {"read": read, "write": write}))
+        output = self.output(torch.cat([hidden, after.reads.flatten(1)], 1))
+        return output, SAMState(after.memory, after.read_slots, after.read_weights, after.reads, controller)
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""
-        keys, words, strengths, gates = torch.split_with_sizes(interface, self.widths, 1)
-        write_gates, interpolation_gates = torch.sigmoid(gates).chunk(2, 1)
-        return Heads(
-            keys=keys.unflatten(1, (self.heads, -1)),
-            words=words.unflatten(1, (self.heads, -1)),
-            strengths=F.softplus(strengths),
-            write_gates=write_gates,
-            interpolation_gates=interpolation_gates,
-        )
-
-    def write_weighting(self, state: SAMState, heads: Heads) -> tuple[Tensor, Tensor]:
-        """Where the heads write; w^W = α (γ w^R_{t-1} + (1 − γ) 1_LRA), eq. 5.
-
-        Returns:
-            Slots [B, H, C + 1] and weights [B, H, C + 1]; last comes each head's own least recently accessed slot.
-        """
-        to_read = heads.write_gates * heads.interpolation_gates  # [B, H]
-        to_oldest = heads.write_gates - to_read
-        oldest = state.memory.least_recent(self.heads)
-        slots = torch.cat([state.read_slots, oldest.unsqueeze(2)], 2)
-        return slots, torch.cat([to_read.unsqueeze(2) * state.read_weights, to_oldest.unsqueeze(2)], 2)
-
-    def write(self, memory: SparseMemory, slots: Tensor, weights: Tensor, words: Tensor) -> SparseMemory:
-        """Erase the least recently accessed slots, then add all words; M_t, eq. 3."""
-        added = weights.unsqueeze(3) * words.unsqueeze(2)  # [B, H, C + 1, W]
-        return memory.write(slots.flatten(1), self.kept.expand(slots.shape[0], -1), added.flatten(1, 2))
-
-
-def sparse_content_weights(rows: Tensor, slots: Tensor, keys: Tensor, strengths: Tensor) -> Tensor:
-    """Where the rows found resemble the keys; w̃^R, the softmax of eq. 2 over the nearest words alone.
-
-    Args:
-        rows: [B, H, C, W], the words found for each key.
-        slots: int64 [B, H, C], -1 where none was found.
-        keys: [B, H, W], q.
-        strengths: [B, H], β.
-
-    Returns:
-        [B, H, C]; sums to 1, 0 where the slot is -1.
-    """
-    row_scale = (rows.square().sum(-1) + NORM_EPSILON).rsqrt()  # [B, H, C]
-    key_scale = (keys.square().sum(-1) + NORM_EPSILON).rsqrt() * strengths  # [B, H]
-    similarity = torch.matmul(rows, (keys * key_scale.unsqueeze(2)).unsqueeze(3)).squeeze(3) * row_scale
-    missing = slots < 0
-    # Finite, so that a head that finds nothing at all reads zeros and not 0/0.
-    weights = torch.softmax(similarity.masked_fill(missing, torch.finfo(similarity.dtype).min), -1)
-    return weights.masked_fill(missing, 0)
+        return parse(interface, self.heads, self.word_size)
 
 
 def recorded(slots: int, weightings: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

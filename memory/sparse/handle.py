@@ -277,6 +277,18 @@ class SparseMemory:
         """
         return cls(persistence.load(path, **layout))
 
+    def opened(self) -> tuple[Store, Tape, Tensor]:
+        """The store, tape and token, for an operation on the tape that is made elsewhere; ``after`` closes it.
+
+        Raises:
+            StaleStateError: the memory was changed since.
+        """
+        return self._store(), self._tape, self._token
+
+    def after(self, token: Tensor | None = None) -> SparseMemory:
+        """The memory after an operation that changed the store and gave this token; without one no gradient passes."""
+        return self._next() if token is None else SparseMemory(self.store, self._tape, token)
+
     def _store(self) -> Store:
         if self._stamp is not self.store.stamp:
             raise StaleStateError(

@@ -53,6 +53,10 @@ class Tape:
         """No gradient passes where the mask [B, S] is set."""
         self.gradient.index_fill_(0, self._ids[position].masked_fill(~mask, 0).flatten(), 0)
 
+    def mark(self) -> Tensor:
+        """The gradient of a token: a zero that says to the operation before that a pass is under way."""
+        return self.gradient.new_zeros(())
+
     def clear_rows(self, rows: list[int]) -> None:
         """No gradient passes in whole batch rows."""
         for row in rows:
@@ -145,5 +149,4 @@ class Reset(torch.autograd.Function):
 
 
 def _earlier(ctx: Any) -> Tensor | None:
-    """The gradient of the token: a zero that says to the operation before that a pass is under way."""
-    return ctx.tape.gradient.new_zeros(()) if ctx.needs_input_grad[0] else None
+    return ctx.tape.mark() if ctx.needs_input_grad[0] else None

@@ -13,6 +13,8 @@ LOG_ENTRIES = 4096
 """The log is not compacted below this length."""
 NOWHERE = 2**62
 """A position that no entry has."""
+AHEAD = 64
+"""So many of the oldest live entries are found at once, so that most answers come from those found before."""
 
 
 class UsageOrder:
@@ -40,6 +42,7 @@ class UsageOrder:
         self.cursor = torch.zeros(batch_size, 1, dtype=torch.int64, device=device)
         self.furthest = 0  # the largest of the cursors
         self._count_up = torch.arange(0)
+        self._looked_up: tuple[Tensor, Tensor, Tensor] | None = None  # ``front``, its slots and what ``last`` has there
 
     def access(self, slots: Tensor, accessed: Tensor, may_compact: bool = True) -> None:
         """Mark slots as accessed now; within one event the lowest slot counts as the oldest.
@@ -49,11 +52,12 @@ class UsageOrder:
             accessed: bool [B, S]; which of them.
             may_compact: False while entries must keep their positions.
         """
-        event = torch.where(accessed & (slots >= 0), slots, self.slots).sort(1).values
-        begin, self.end = self.end, self.end + slots.shape[1]
+        event = slots.masked_fill((accessed & (slots >= 0)).logical_not_(), self.slots).sort(1).values
+        width = slots.shape[1]
+        begin, self.end = self.end, self.end + width
         if self.end > self.log.shape[1]:
             self._make_room(self.end)
-        self.log[:, begin : self.end] = event
+        self.log.narrow(1, begin, width).copy_(event)
         positions = torch.arange(begin + 1, self.end + 1, device=event.device).expand_as(event)
         # The largest position wins: of duplicates the last, on every device.
         self.last.scatter_reduce_(1, event, positions, "amax")
@@ -66,13 +70,36 @@ class UsageOrder:
         Args:
             count: how many, at most N.
         """
-        held = max(count, self.front.shape[1])
+        if self.front.shape[1] < count:
+            self._look_ahead(count)
+        while True:
+            slots, entries = self._look_up_front()
+            rank = (self.last.gather(1, slots) == entries).cumsum(1)
+            if int(rank[:, -1].min()) >= count:
+                return slots.gather(1, torch.searchsorted(rank, self._first(count)))
+            self._look_ahead(count)
+
+    def _look_up_front(self) -> tuple[Tensor, Tensor]:
+        """The slots of the entries in front, and what ``last`` has for them while they are live."""
+        if self._looked_up is None or self._looked_up[0] is not self.front:
+            slots, _ = self._entries(self.front, NOWHERE)
+            entries = (self.front - (self.slots - 1)).clamp_min_(0)
+            self._looked_up = self.front, slots, entries.masked_fill(slots == self.slots, -1)
+        return self._looked_up[1:]
+
+    def _first(self, count: int) -> Tensor:
+        """1, 2 ... count for each row."""
+        return (self._counting(count) + 1).expand(self.batch_size, count).contiguous()
+
+    def _look_ahead(self, count: int) -> None:
+        """Move the cursor until at least ``count`` live entries are in front."""
+        held = min(max(count, self.front.shape[1], AHEAD), self.slots)
         width = held + 8
-        wanted = (self._counting(held) + 1).expand(self.batch_size, held).contiguous()
+        wanted = self._first(held)
         while True:
             ahead = self.cursor + self._counting(width)
             positions = torch.cat([self.front, ahead], 1)
-            slots, live = self._entries(positions, self.furthest + width)
+            _, live = self._entries(positions, self.furthest + width)
             rank = live.cumsum(1)  # [B, F + width]
             pick = torch.searchsorted(rank, wanted)  # [B, F]
             complete = int(rank[:, -1].min()) >= held
@@ -87,7 +114,7 @@ class UsageOrder:
             self.cursor = torch.maximum(self.cursor, passed)
             self.furthest = int(self.cursor.max())
             if complete:
-                return slots.gather(1, pick[:, :count])
+                return
             width *= 2
 
     def accessed_slots(self) -> Tensor:

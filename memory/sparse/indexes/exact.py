@@ -39,7 +39,7 @@ class Exact:
 
     def search(self, queries: Tensor, k: int) -> Tensor:
         """The nearest slots of each query, ties to the lowest slot; see ``Index``."""
-        return self.search_rows(torch.arange(len(queries), device=queries.device), queries, k)
+        return self._scan(self.contents.rows(), self.scales, self.used, queries.detach(), k)
 
     def search_rows(self, rows: Tensor, queries: Tensor, k: int) -> Tensor:
         """As ``search``, for some batch rows only.
@@ -79,16 +79,21 @@ class Exact:
 
     def _scan(self, words: Tensor, scales: Tensor, used: Tensor, queries: Tensor, k: int) -> Tensor:
         # A GPU's store grows by doubling, so that scanning all it has spares waiting for the highest of ``used``.
-        limit = int(used.max()) if used.device.type == "cpu" else min(words.shape[1], scales.shape[1])
+        most, fewest = min(words.shape[1], scales.shape[1]), 0
+        if used.device.type == "cpu":
+            counts = used.tolist()
+            most, fewest = max(counts), min(counts)
         found = []
-        for first in range(0, limit, SCANNED_AT_ONCE):
-            part = words[:, first : min(first + SCANNED_AT_ONCE, limit)]
+        for first in range(0, most, SCANNED_AT_ONCE):
+            part = words[:, first : min(first + SCANNED_AT_ONCE, most)]
             count = part.shape[1]
             scores = queries.to(scales.dtype) @ part.to(scales.dtype).mT  # [B, R, U]
             scores *= scales[:, None, first : first + count]
-            written = torch.arange(first, first + count, device=used.device) < used.unsqueeze(1)
-            scores, slots = top_slots(scores.masked_fill_(~written.unsqueeze(1), -torch.inf), k)
-            found.append((scores, torch.where(slots < 0, slots, slots + first)))
+            if fewest < first + count:
+                unwritten = torch.arange(first, first + count, device=used.device) >= used.unsqueeze(1)
+                scores.masked_fill_(unwritten.unsqueeze(1), -torch.inf)
+            scores, slots = top_slots(scores, k)
+            found.append((scores, torch.where(slots < 0, slots, slots + first) if first else slots))
         if not found:
             return used.new_full((*queries.shape[:2], k), -1)
         if len(found) == 1:
@@ -109,6 +114,6 @@ class Exact:
 
 
 def _scales(words: Tensor) -> Tensor:
-    """One over each word's length; a zero word is similar to nothing, at 0."""
+    """One over each word's length; a zero word is similar to nothing: 0 times what is finite."""
     length = torch.linalg.vector_norm(words.to(torch.promote_types(words.dtype, torch.float32)), dim=-1)
-    return torch.where(length > 0, 1 / length.clamp_min(torch.finfo(length.dtype).tiny), 0)
+    return length.clamp_min_(torch.finfo(length.dtype).tiny).reciprocal_()

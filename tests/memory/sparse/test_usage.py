@@ -92,4 +92,4 @@ def test_each_entry_of_the_log_is_passed_once():
     for step in range(1, 4000):
         order.access(torch.tensor([[step]]), torch.tensor([[True]]))
         assert order.least_recent(2).tolist() == [[0, step + 1]]
-    assert int(order.cursor) == 4001
+    assert 4001 <= int(order.cursor) <= 4001 + usage.AHEAD
