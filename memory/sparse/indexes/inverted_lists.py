@@ -154,6 +154,8 @@ class Lists:
 
     def __init__(self, words: Tensor, expected: int):
         self.expected, self.made_from, self.changes = expected, len(words), 0
+        self.asked: tuple[int, int, int | None] | None = None
+        self.parameters: Any = None
         wanted = max(1, min(len(words), expected // ROWS_PER_LIST))
         picked = torch.linspace(0, len(words) - 1, wanted, device=words.device).long()
         centres = np.unique(_unit_vectors(words[picked]), axis=0)
@@ -191,11 +193,10 @@ class Lists:
 
     def _probe(self, queries: np.ndarray, k: int, used: int, probes: int) -> np.ndarray:
         average = max(1, self.index.ntotal // self.index.nlist)
-        options: dict[str, Any] = {"nprobe": probes, "max_codes": CROWDING * probes * average + k}
-        options["quantizer_params"] = faiss.SearchParametersIVF(nprobe=max(UPPER_PROBES, probes))
-        if used < self.index.ntotal:
-            options["sel"] = faiss.IDSelectorRange(0, used)
-        return self.index.search(queries, k, params=faiss.SearchParametersIVF(**options))[1]
+        key = (probes, CROWDING * probes * average + k, None if used == self.index.ntotal else used)
+        if key != self.asked:  # making parameters takes as long as a search
+            self.asked, self.parameters = key, _search_parameters(*key)
+        return self.index.search(queries, k, params=self.parameters)[1]
 
 
 def import_faiss() -> None:
@@ -219,6 +220,15 @@ def _inverted(centres: Any, count: int) -> Any:
     index = faiss.IndexIVFFlat(centres, centres.d, count, faiss.METRIC_INNER_PRODUCT)
     index.is_trained = True  # the centres are given
     return index
+
+
+def _search_parameters(probes: int, most_codes: int, used: int | None) -> Any:
+    """What a search may look at: lists, rows of them, and slots below ``used`` where not all are."""
+    options: dict[str, Any] = {"nprobe": probes, "max_codes": most_codes}
+    options["quantizer_params"] = faiss.SearchParametersIVF(nprobe=max(UPPER_PROBES, probes))
+    if used is not None:
+        options["sel"] = faiss.IDSelectorRange(0, used)
+    return faiss.SearchParametersIVF(**options)
 
 
 def _unit_vectors(words: Tensor) -> np.ndarray:
