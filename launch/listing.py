@@ -54,18 +54,7 @@ def cores() -> Rows:
 
     rows = []
     for name, core in memory.CORES.items():
-        texts = documented(core)
-        options = [
-            {
-                "name": one.name,
-                "type": _type_name(one.annotation),
-                "default": one.default,
-                "help": texts.get(one.name, ""),
-            }
-            for one in memory.core_options(name).values()
-        ]
-        summary = (inspect.getdoc(core) or "").partition("\n")[0]
-        rows.append({"name": name, "summary": summary, "options": options})
+        rows.append(_with_options(name, core, memory.core_options(name)))
     return rows
 
 
@@ -125,7 +114,32 @@ def recipes() -> Rows:
     return rows
 
 
-LISTS = {"cores": cores, "tasks": supervised_tasks, "envs": environments, "recipes": recipes}
+def indexes() -> Rows:
+    """Every index of a sparse memory: its name, what it is, its options."""
+    from memory.sparse.indexes import INDEXES, index_options
+
+    rows = []
+    for name, index in INDEXES.items():
+        rows.append(_with_options(name, index, index_options(name)))
+    return rows
+
+
+LISTS = {
+    "cores": cores,
+    "tasks": supervised_tasks,
+    "envs": environments,
+    "recipes": recipes,
+    "indexes": indexes,
+}
+
+
+def _with_options(name: str, made: Any, options: dict[str, inspect.Parameter]) -> dict[str, Any]:
+    texts = documented(made)
+    described = [
+        {"name": one.name, "type": _type_name(one.annotation), "default": one.default, "help": texts.get(one.name, "")}
+        for one in options.values()
+    ]
+    return {"name": name, "summary": (inspect.getdoc(made) or "").partition("\n")[0], "options": described}
 
 
 def _type_name(kind: Any) -> str:

@@ -44,9 +44,10 @@ def make_core(experiment: TaskExperiment, spec: Any) -> memory.Core:
     sizes = {"input_size": spec.input_size, "output_size": spec.output_size}
     try:
         core = memory.make_core(experiment.core, **sizes, **experiment.memory)
+        core.initial_state(experiment.batch_size)  # a memory too large, or an index that cannot be made, shows here
     except memory.UnknownNameError:
         raise
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise UserError(str(error)) from None
     return core.to(experiment.device)
 

@@ -49,7 +49,7 @@ def check_experiment(experiment: RLExperiment) -> None:
     try:
         with quiet_libraries():
             make_module(make_config(experiment), experiment)
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         raise UserError(str(error)) from None
 
 

@@ -17,6 +17,7 @@ from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK, TASK_RECIPES
 from launch.task_settings import length_settings, make_sampler, note_on_slots, split_settings
 from launch.train_task import check_experiment, read_command_line
+from memory.sparse.indexes import INDEXES
 
 
 def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
@@ -46,6 +47,9 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["--sampler.min-length", "30"], "min_length 30 is above max_length 20"),
         (["--memory.shifts", "2"], "expected an odd number"),
         (["--core", "lstm", "--memory-use", "1"], "core 'lstm' has no slots"),
+        (["--core", "sam", "--memory.slots", "100000000000"], "use fewer slots or rows"),
+        (["--core", "sam", "--memory.slots", "4", "--memory.heads", "2", "--memory.reads", "5"], "at most 4 (slots)"),
+        (["--core", "sam", "--memory.index-options", "probes", "5"], "option 'probes' belongs to index 'faiss'"),
         (["--precision", "bfloat16"], "--precision bfloat16 is for GPUs"),
         (["--task", "babi_made", "--sampler.tasks", "4"], "tasks"),
         (["--curriculum.mastery", "80"], "add --curriculum.kind lessons"),
@@ -211,6 +215,14 @@ def test_list_tells_tasks_with_chance_unit_and_paper(capsys):
     )
     assert main(["list", "tasks"]) == 0
     assert "chance 84" in capsys.readouterr().out
+
+
+def test_list_tells_indexes_with_their_options(capsys):
+    assert main(["list", "indexes", "--json"]) == 0
+    rows = {row["name"]: row["options"] for row in json.loads(capsys.readouterr().out)["indexes"]}
+    assert set(rows) == set(INDEXES)
+    assert [option["name"] for option in rows["lsh"]] == ["tables", "bucket"]
+    assert all(option["help"] for options in rows.values() for option in options)
 
 
 @pytest.mark.parametrize("module", [launch.kinds, launch.task_settings, launch.evaluate_task])
