@@ -39,7 +39,7 @@ class TaskExperiment:
         precision: bfloat16 runs the core in mixed precision, on a GPU.
         device: where it is computed.
         compile: compile the core's step with ``torch.compile``: half a minute of preparation, then an NTM on a CPU
-            learns about twice as fast; needs a C++ compiler.
+            takes two thirds to three quarters of the time; needs a C++ compiler.
         gradient_flow: with every line of metrics, measure the gradient with respect to each step's state.
         report_every: sequences of one line of metrics.
         validate_every: sequences after which the next line of metrics has the score on validation sequences as well,
