@@ -3,7 +3,15 @@
 from memory.core import Core, State
 from memory.recording import Recording, record
 from memory.registry import CORES, UnknownNameError, check_core_options, core_options, make_core
-from memory.states import detach_state, fork_state, map_state, reset_rows, state_from_dict, state_to_dict
+from memory.states import (
+    detach_state,
+    fork_state,
+    map_state,
+    reset_rows,
+    state_from_dict,
+    state_to_dict,
+    watched_state,
+)
 from memory.unrolling import unroll
 
 __all__ = [
@@ -23,4 +31,5 @@ __all__ = [
     "state_from_dict",
     "state_to_dict",
     "unroll",
+    "watched_state",
 ]

@@ -16,6 +16,7 @@ from memory.mann import MANN
 from memory.ntm import NTM
 from memory.sam import SAM
 from memory.sdnc import SDNC
+from memory.snail import SNAIL
 from memory.sparse.layout import IndexOptions
 
 CORES: dict[str, type[Core]] = {
@@ -25,6 +26,7 @@ CORES: dict[str, type[Core]] = {
     "dam": DAM,
     "sdnc": SDNC,
     "mann": MANN,
+    "snail": SNAIL,
     "lstm": LSTM,
     "gru": GRU,
     "feedforward": FeedForward,

@@ -45,6 +45,15 @@ class StatePart(Protocol):
         ...
 
 
+@runtime_checkable
+class Watchable(Protocol):
+    """A leaf of a state, no tensor, into which gradients flow."""
+
+    def watched(self) -> tuple[Any, Tensor]:
+        """The part to go on with, and [B, 1], whose gradient will be the norm of the gradient of the part."""
+        ...
+
+
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
     """Apply a function to each tensor of a state, or to the matching tensors of several states.
 
@@ -96,6 +105,28 @@ def detach_state(state: State) -> State:
 def fork_state(state: State) -> State:
     """A state to branch from: sparse memories, which a core changes in place, are copied; tensors are shared."""
     return _map_leaves(lambda part: part.fork() if isinstance(part, StatePart) else part, state)
+
+
+def watched_state(state: State) -> tuple[State, dict[str, Tensor]]:
+    """The same state for the steps to come, and tensors whose gradients tell what these need of each of its parts.
+
+    Returns:
+        The state to go on with, and by path a tensor, batch first, for each part into which gradients can flow: the
+        norm of a row of its gradient is that of the gradient with respect to the part.
+    """
+    watched: dict[str, Tensor] = {}
+    paths = iter([path for path, _ in state_leaves(state)])
+
+    def watch(part: Any) -> Any:
+        path = next(paths)
+        if isinstance(part, Watchable):
+            part, watched[path] = part.watched()
+        elif isinstance(part, Tensor) and part.is_floating_point():
+            # A view of its own: what the step itself reads from its memory is not the later steps' business.
+            part = watched[path] = part.view_as(part)
+        return part
+
+    return _map_leaves(watch, state), watched
 
 
 def state_leaves(state: State) -> Iterator[tuple[str, Tensor | StatePart]]:

@@ -6,12 +6,16 @@ from agents.sequence.gradients import DivergenceError, clip, group_norms, state_
 from agents.sequence.memory_use import slot_information
 from agents.sequence.rmsprop import GravesRMSProp
 from agents.sequence.schedules import make_optimizer, make_schedule
+from agents.sequence.sharing import ALONE, ProcessGroup, Sharing
 from agents.sequence.trainer import StepResult, Trainer
 
 __all__ = [
+    "ALONE",
     "DivergenceError",
     "Evaluation",
     "GravesRMSProp",
+    "ProcessGroup",
+    "Sharing",
     "StepResult",
     "Trainer",
     "clip",

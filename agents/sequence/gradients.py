@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.sequence.answering import on_core
-from memory import Core, map_state, state_to_dict
+from memory import Core, watched_state
 from tasks import Batch, Spec
 
 
@@ -75,17 +75,16 @@ def state_gradients(core: Core, spec: Spec, batch: Batch) -> dict[str, Tensor]:
 
     Returns:
         Tensors [T] by the name of the state's part: the Euclidean norm of the gradient of a row's loss (nats) with
-        respect to it, mean over rows; 0 at the last step.
+        respect to it, mean over rows; 0 at the last step. Slots and links, which have no gradient, are left out.
     """
     batch = on_core(core, batch)
     state = core.initial_state(len(batch.inputs))
     outputs, states = [], []
     for inputs in batch.inputs.unbind(1):
         output, after = core(inputs, state)
-        # A view of its own: what this step itself reads from its memory is not the later steps' business.
-        state = map_state(lambda tensor: tensor.view_as(tensor), after)
+        state, watched = watched_state(after)
         outputs.append(output)
-        states.append(state_to_dict(state))
+        states.append(watched)
     loss = spec.loss(torch.stack(outputs, 1), batch).sum()
     flat = [tensor for state in states for tensor in state.values() if tensor.requires_grad]
     found = iter(torch.autograd.grad(loss, flat, allow_unused=True)) if flat else iter(())

@@ -22,6 +22,7 @@ from agents.sequence.answering import on_core, own_steps, respond
 from agents.sequence.gradients import DivergenceError, clip, group_norms, unusable_groups
 from agents.sequence.memory_use import memory_use_loss
 from agents.sequence.precision import Precision, mixed_precision
+from agents.sequence.sharing import ALONE, Sharing
 from memory import Core
 from tasks import Batch, Curriculum, Doubling, Sampler, Score, Uniform
 
@@ -65,9 +66,10 @@ class Trainer:
             different slots at different steps; it is not part of the loss that is reported.
         precision: "bfloat16" runs the core's layers under ``torch.autocast``; parameters, memory and loss stay as they
             are.
+        sharing: the processes that this one shares every batch with; none by default.
 
     Raises:
-        ValueError: the task is wider than the core, or ``chunk`` is not positive.
+        ValueError: the task is wider than the core, ``chunk`` is not positive, or a batch cannot be shared evenly.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Trainer:
         teacher_forcing: float = 1.0,
         memory_use: float = 0.0,
         precision: Precision = "float32",
+        sharing: Sharing = ALONE,
     ):
         self.core, self.sampler, self.optimizer, self.generator = core, sampler, optimizer, generator
         self.schedule = schedule
@@ -93,6 +96,7 @@ class Trainer:
         self.batch_size, self.clip_value, self.clip_norm, self.chunk = batch_size, clip_value, clip_norm, chunk
         self.teacher_forcing, self.memory_use = teacher_forcing, memory_use
         self.precision: Precision = precision
+        self.sharing = sharing
         self.spec = sampler.spec  # settings of a curriculum change neither columns nor unit
         self.batches = 0
         sizes, widths = (self.spec.input_size, self.spec.output_size), (core.input_size, core.output_size)
@@ -100,6 +104,8 @@ class Trainer:
             raise ValueError(f"the task has inputs and outputs of width {sizes}, the core has {widths}")
         if chunk is not None and chunk < 1:
             raise ValueError(f"chunk is {chunk}: expected at least 1 step")
+        if batch_size % sharing.workers:
+            raise ValueError(f"a batch of {batch_size} sequences cannot be shared evenly by {sharing.workers} workers")
 
     @property
     def sequences(self) -> int:
@@ -118,11 +124,11 @@ class Trainer:
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
         level = self.level
-        settings = self.curriculum.draw(self.generator)
-        sampler: Any = self.sampler
-        batch = on_core(self.core, dataclasses.replace(sampler, **settings).sample(self.batch_size, self.generator))
+        batch, own = self._draw()
         self.optimizer.zero_grad(set_to_none=True)
-        outputs, loss = self._backward(batch)
+        outputs, loss = self._backward(batch, own)
+        self.sharing.average_gradients(self.core.parameters())
+        loss = self.sharing.totals([loss])[0] / self.sharing.workers
         norms = group_norms(self.core)
         if not all(map(math.isfinite, [loss, *norms.values()])):
             raise DivergenceError(loss, self.batches + 1, unusable_groups(self.core))
@@ -132,7 +138,9 @@ class Trainer:
         if self.schedule is not None:
             self.schedule.step()
         self.batches += 1
-        score = self.spec.score(outputs, batch)
+        mine = self.spec.score(outputs, batch)
+        total, count = self.sharing.totals([mine.total, mine.count])
+        score = Score(total, int(count))
         # A level doubles on a low loss; lessons are mastered by the score.
         self.curriculum.report(loss / math.log(2) if isinstance(self.curriculum, Doubling) else score.value)
         return StepResult(loss, score, lr, level, norms)
@@ -158,9 +166,19 @@ class Trainer:
         self.curriculum.load_state_dict(state["curriculum"])
         self.batches = state["batches"]
 
-    def _backward(self, batch: Batch) -> tuple[Tensor, float]:
+    def _draw(self) -> tuple[Batch, Tensor | None]:
+        """This process's rows of the next batch, and which of their steps show the core its own answers."""
+        settings = self.curriculum.draw(self.generator)
+        sampler: Any = self.sampler
+        whole = dataclasses.replace(sampler, **settings).sample(self.batch_size, self.generator)
+        own = own_steps(self.spec, whole, self.teacher_forcing, self.generator)
+        share = self.batch_size // self.sharing.workers
+        rows = slice(self.sharing.rank * share, (self.sharing.rank + 1) * share)
+        batch = on_core(self.core, Batch(*(tensor[rows] for tensor in whole)))
+        return batch, None if own is None else own[rows].to(batch.mask.device)
+
+    def _backward(self, batch: Batch, own: Tensor | None) -> tuple[Tensor, float]:
         """Outputs [B, T, K] and the mean loss of a sequence, with its gradient in the parameters."""
-        own = own_steps(self.spec, batch, self.teacher_forcing, self.generator)
         state, before, total, answers = None, None, 0.0, []
         for start, part in self._chunks(batch):
             recorded = memory.record(self.core) if self.memory_use else nullcontext(None)

@@ -6,8 +6,7 @@ Legend: B batch, N slots, W word size, S slots of one operation, R queries a row
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from memory.sparse import persistence
 from memory.sparse.journal import Journal
 from memory.sparse.layout import Layout
-from memory.sparse.operations import Gather, Reset, Tape, Update
+from memory.sparse.operations import Gather, Reset, Tape, Update, Witness
 from memory.sparse.store import StaleStateError, Store
 
 
@@ -40,13 +39,16 @@ class SparseMemory:
         self._token = torch.zeros((), dtype=store.layout.dtype, device=store.layout.device) if token is None else token
 
     @classmethod
-    def empty(cls, batch_size: int, slots: int, word_size: int, **layout: Any) -> SparseMemory:
+    def empty(
+        cls, batch_size: int, slots: int, word_size: int, *, store: Callable[[Layout], Store] = Store, **layout: Any
+    ) -> SparseMemory:
         """A memory in which nothing is written.
 
         Args:
             batch_size: B.
             slots: N.
             word_size: W.
+            store: makes what holds it; another than ``Store`` may hold it elsewhere.
             **layout: the other fields of ``Layout``: dtype, device, storage, delta, index, index_options.
 
         Raises:
@@ -60,7 +62,7 @@ class SparseMemory:
             >>> memory.search(torch.tensor([[[0.1, 2.0]]]), 2)
             tensor([[[1, 0]]])
         """
-        return cls(Store(Layout(batch_size, slots, word_size, **layout)))
+        return cls(store(Layout(batch_size, slots, word_size, **layout)))
 
     @property
     def batch_size(self) -> int:
@@ -182,6 +184,17 @@ class SparseMemory:
         """The same contents, through which no gradient flows back."""
         return SparseMemory(self._store())
 
+    def watched(self) -> tuple[SparseMemory, Tensor]:
+        """The memory to go on with, and a tensor that tells what later steps need of its contents as they are now.
+
+        Returns:
+            The memory, and zeros [B, 1], whose gradient will be the norm, in each row, of the gradient with respect to
+            all written words. It costs the slots touched, in backward.
+        """
+        witness = self._token.new_zeros(self.batch_size, 1).requires_grad_()
+        token: Any = Witness.apply(self._token, self._tape, witness)
+        return SparseMemory(self._store(), self._tape, token), witness
+
     def fork(self) -> SparseMemory:
         """A copy with a store of its own; gradients flow into what it was copied from."""
         return self.from_tensors(self.tensors())
@@ -249,7 +262,7 @@ class SparseMemory:
         device = self.store.layout.device
         rows, used, order = (tensors[name].to(device) for name in ("rows", "used", "order"))
         self.store.layout.check_contents(rows, used, order)
-        store = Store(replace(self.store.layout, batch_size=len(rows)))
+        store = self.store.another(len(rows))
         memory = SparseMemory(store)
         if rows.shape[1] and not (torch.is_grad_enabled() and rows.requires_grad):
             store.fill(rows.detach(), used)

@@ -62,6 +62,11 @@ class Tape:
         for row in rows:
             self.gradient[self._bounds[row] : self._bounds[row + 1]] = 0
 
+    def norms(self) -> Tensor:
+        """The norm of the whole gradient in each batch row, [B]."""
+        rows = zip(self._bounds[:-1], self._bounds[1:], strict=True)
+        return torch.stack([self.gradient[first:end].norm() for first, end in rows])
+
     def _number_touched_rows(self) -> None:
         """Number the touched slots from 1, batch row by batch row."""
         slots = torch.cat(self.slots, 1)  # [B, L]
@@ -146,6 +151,25 @@ class Reset(torch.autograd.Function):
             return None, None, None, None
         ctx.tape.clear_rows(ctx.rows)
         return _earlier(ctx), None, None, None
+
+
+class Witness(torch.autograd.Function):
+    """Change nothing, and tell in backward how much gradient flows into the contents as they are here."""
+
+    @staticmethod
+    def forward(ctx: Any, token: Tensor, tape: Tape, witness: Tensor) -> Tensor:
+        """The next token; the gradient of ``witness`` [B, 1] will be the norm of G in each batch row."""
+        ctx.set_materialize_grads(False)
+        ctx.tape = tape
+        return torch.empty_like(token)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Every later operation has passed, no earlier one has: G is the gradient of these very contents."""
+        if gradients[0] is None:
+            return None, None, None
+        return _earlier(ctx), None, ctx.tape.norms().unsqueeze(1)
 
 
 def _earlier(ctx: Any) -> Tensor | None:

@@ -50,6 +50,7 @@ ACCESS_WEIGHTS = {"read": (R, N), "write": (R, N)}
 SDNC_WEIGHTS = {**ACCESS_WEIGHTS, "read_modes": (R, 3)}
 LINKS = ("links.logs", "links.survival", "links.recent_weights")
 MANN: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}
+SNAIL: dict[str, Any] = {"length": 8, "filters": 4, "key_size": 3, "value_size": 2}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -70,6 +71,8 @@ ROWS = {
     "mann-lstm": Row("mann", MANN, DAM_WEIGHTS, constant=("usage",)),
     "mann-gru": Row("mann", {**MANN, "words": "own", "controller": "gru"}, DAM_WEIGHTS, constant=("usage",)),
     "mann-feedforward": Row("mann", {**MANN, "controller": "feedforward"}, DAM_WEIGHTS, constant=("usage",)),
+    "snail": Row("snail", SNAIL, {"attention": (3, 9)}),
+    "snail-short": Row("snail", {**SNAIL, "length": 3}, {"attention": (3, 4)}),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),

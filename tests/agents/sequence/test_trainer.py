@@ -203,7 +203,7 @@ def test_training_brings_the_loss_down():
     assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
 
 
-@pytest.mark.parametrize("name", CORES)
+@pytest.mark.parametrize("name", [*CORES, "sam", "sdnc"])
 def test_mixed_precision_keeps_parameters_and_gradients_whole(name):
     sampler = fixed("copy", max_length=3)
     whole = make_trainer(sampler, name).step()

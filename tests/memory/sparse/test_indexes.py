@@ -188,6 +188,17 @@ def test_approximate_search_finds_drifting_clustered_keys(name):
     assert recall(index, words, [6000], queries) >= 0.95
 
 
+@pytest.mark.parametrize("scanned_centres", [0, 1024])
+def test_lists_are_found_by_comparing_with_all_centres_or_through_lists_of_centres(scanned_centres, monkeypatch):
+    monkeypatch.setattr("memory.sparse.indexes.inverted_lists.SCANNED_CENTRES", scanned_centres)
+    monkeypatch.setattr("memory.sparse.indexes.inverted_lists.ROWS_PER_LIST", 16)
+    words = drifting_keys(4000, torch.Generator().manual_seed(12)).view(1, 4000, 16)
+    index = build("faiss", words, exact_up_to=500)
+    write(index, words, [4000], step=50)
+    looked_for = words[:, ::7]
+    assert recall(index, words, [4000], looked_for) == pytest.approx(1, abs=0.01)
+
+
 def test_updates_in_any_order_of_rows_reach_the_right_row():
     words = drifting_keys(240, torch.Generator().manual_seed(8)).view(3, 80, 16)
     index = build("faiss", words, exact_up_to=40)

@@ -76,6 +76,18 @@ def test_a_memory_that_grows_past_the_size_it_was_made_for_is_followed():
     assert index.search(words[:, 1900:1910], 1).flatten().tolist() == list(range(1900, 1910))
 
 
+def test_a_row_that_is_reset_after_the_memory_grew_is_scanned_beside_one_with_lists():
+    words = drifting_keys(1000, torch.Generator().manual_seed(10)).view(2, 500, 16)
+    rows = words[:, :150]
+    index = InvertedLists(Contents(2, 150, 16, words.device, lambda: rows), exact_up_to=100)
+    write(index, words, [150, 150])
+    rows = words
+    write(index, words, [500, 500])
+    index.reset(torch.tensor([0]))
+    write(index, words, [50, 0])
+    assert index.search(words[:, :50], 1).squeeze(2).tolist() == [list(range(50))] * 2
+
+
 def test_probing_goes_on_until_enough_are_found():
     words = drifting_keys(3000, torch.Generator().manual_seed(3)).view(1, 3000, 16)
     index = InvertedLists(contents(words), exact_up_to=100, probes=1)
@@ -104,6 +116,20 @@ def test_reset_drops_the_lists_of_a_row():
     kept = index.lists[1]
     index.reset(torch.tensor([0]))
     assert index.lists == [None, kept]
+
+
+def test_a_row_that_lost_its_lists_is_scanned_by_what_was_written_since():
+    """Lengths among it, which nobody keeps while every row has lists."""
+    words = drifting_keys(400, torch.Generator().manual_seed(9)).view(2, 200, 16)
+    index = InvertedLists(contents(words), exact_up_to=100)
+    write(index, words, [200, 200])
+    words *= torch.linspace(0.01, 100, 200).view(1, -1, 1)
+    write(index, words, [200, 200])
+    index.reset(torch.tensor([0]))
+    words[0] = words[0].flip(0)
+    write(index, words, [90, 0])
+    assert index.lists[0] is None
+    assert index.search(words[:, :90], 1)[0].flatten().tolist() == list(range(90))
 
 
 def test_rows_with_and_without_lists_are_searched_together():

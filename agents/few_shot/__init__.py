@@ -1,0 +1,38 @@
+"""Learners of N-way K-shot episodes: support examples of each class, and queries to be named."""
+
+from agents.few_shot.encoders import ConvEncoder, Encoder, make_encoder
+from agents.few_shot.learning import EpisodeTrainer, Evaluation, Learner, StepResult, evaluate_episodes
+from agents.few_shot.lifelong import ClassMemory, Nearest, embed_all
+from agents.few_shot.maml import MAML, adapt, adapt_and_predict
+from agents.few_shot.matching import MatchingNetwork
+from agents.few_shot.neighbours import NearestNeighbour, nearest_earlier, train_classifier
+from agents.few_shot.prototypical import PrototypicalNetwork
+from agents.few_shot.registry import LEARNERS, check_learner_options, learner_options, make_learner
+from agents.few_shot.sequences import SequenceLearner
+
+__all__ = [
+    "LEARNERS",
+    "MAML",
+    "ClassMemory",
+    "ConvEncoder",
+    "Encoder",
+    "EpisodeTrainer",
+    "Evaluation",
+    "Learner",
+    "MatchingNetwork",
+    "Nearest",
+    "NearestNeighbour",
+    "PrototypicalNetwork",
+    "SequenceLearner",
+    "StepResult",
+    "adapt",
+    "adapt_and_predict",
+    "check_learner_options",
+    "embed_all",
+    "evaluate_episodes",
+    "learner_options",
+    "make_encoder",
+    "make_learner",
+    "nearest_earlier",
+    "train_classifier",
+]

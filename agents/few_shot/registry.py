@@ -1,0 +1,99 @@
+"""Learners of episodes by name, with options checked before anything is built."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from agents.few_shot.learning import Learner
+from agents.few_shot.maml import MAML
+from agents.few_shot.matching import MatchingNetwork
+from agents.few_shot.neighbours import NearestNeighbour
+from agents.few_shot.prototypical import PrototypicalNetwork
+from agents.few_shot.sequences import SequenceLearner
+from memory import UnknownNameError
+
+LEARNERS: dict[str, type[Learner]] = {
+    "prototypical": PrototypicalNetwork,
+    "matching": MatchingNetwork,
+    "nearest": NearestNeighbour,
+    "maml": MAML,
+    "sequence": SequenceLearner,
+}
+"""Every learner by the name that ``make_learner`` and the command line know."""
+
+
+def learner_options(name: str) -> dict[str, inspect.Parameter]:
+    """The options of a learner: name to parameter, with its default and its resolved type annotation.
+
+    Raises:
+        UnknownNameError: there is no such learner.
+    """
+    if name not in LEARNERS:
+        raise UnknownNameError("learner", name, LEARNERS)
+    constructor = LEARNERS[name].__init__
+    hints = typing.get_type_hints(constructor)
+    parameters = inspect.signature(constructor).parameters.values()
+    return {p.name: p.replace(annotation=hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def check_learner_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse options that a learner does not have, or values of another type.
+
+    Raises:
+        UnknownNameError: the learner or one of the options is unknown.
+        ValueError: a value is of another type, not among the choices, or a size that is not positive.
+    """
+    known = learner_options(name)
+    for option, value in options.items():
+        if option not in known:
+            raise UnknownNameError(f"option of learner {name!r}:", option, known)
+        expected = _expected(value, known[option].annotation)
+        if expected:
+            raise ValueError(f"option {option!r} of learner {name!r} is {value!r}: {expected}")
+
+
+def make_learner(name: str, shape: Sequence[int], ways: int, **options: Any) -> Learner:
+    """Build a learner by name.
+
+    Args:
+        name: a key of ``LEARNERS``.
+        shape: of one example.
+        ways: classes of an episode; a learner that takes any number says so.
+        **options: the learner's own options; the paper's values are the defaults.
+
+    Raises:
+        UnknownNameError: the name or an option is unknown; the message gives the nearest known one.
+        ValueError: an option's value cannot be used.
+
+    Example:
+        >>> import torch
+        >>> learner = make_learner("prototypical", (20, 20), 5, channels=16)
+        >>> learner(torch.rand(2, 5, 1, 20, 20), torch.rand(2, 3, 20, 20)).shape
+        torch.Size([2, 3, 5])
+    """
+    check_learner_options(name, options)
+    for what, size in (("ways", ways), *(("shape", side) for side in shape)):
+        expected = _expected(size, int)
+        if expected:
+            raise ValueError(f"{what} of learner {name!r} has {size!r}: {expected}")
+    build: Any = LEARNERS[name]
+    return build(tuple(shape), ways, **options)
+
+
+def _expected(value: Any, kind: Any) -> str:
+    """What was expected in place of a value; empty where it fits."""
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+        return "" if value in choices else f"choose one of {', '.join(map(repr, choices))}"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits, words = {
+        bool: (isinstance(value, bool), "True or False"),
+        int: (number and isinstance(value, int) and value >= 1, "a whole number of at least 1"),
+        float: (number and math.isfinite(value), "a finite number"),
+        str: (isinstance(value, str), "a name"),
+    }.get(kind, (True, ""))
+    return "" if fits else f"expected {words}"
