@@ -1,13 +1,9 @@
-"""From an experiment to an RLlib algorithm, and its whole state to plain values and back.
-
-Ray is started by us on the loopback interface of this machine, never found by ``address="auto"``.
-"""
+"""From an experiment to an RLlib algorithm, and its whole state to plain values and back."""
 
 from __future__ import annotations
 
 import functools
 import logging
-import os
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
-import ray
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -24,16 +19,16 @@ import envs
 from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
 from launch.outcomes import EpisodeOutcomes
 from launch.recipes import RLExperiment
+from launch.waits import LEARNERS, Waits
 
-OBJECT_STORE_BYTES = 200_000_000
 
-
-def make_config(experiment: RLExperiment, seed: int | None = None) -> AlgorithmConfig:
+def make_config(experiment: RLExperiment, seed: int | None = None, gpus: float = 0) -> AlgorithmConfig:
     """The RLlib config of an experiment.
 
     Args:
         experiment: what to train.
         seed: seeds the actions and environments; that of the experiment when None.
+        gpus: of each learner.
     """
     kind = {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig}[experiment.algorithm]
     config: Any = kind()
@@ -43,7 +38,14 @@ def make_config(experiment: RLExperiment, seed: int | None = None) -> AlgorithmC
         num_envs_per_env_runner=experiment.envs_per_runner,
         gym_env_vectorize_mode="vector_entry_point",
     )
-    config.learners(num_learners=0)
+    config.learners(
+        num_learners=experiment.learners,
+        num_gpus_per_learner=gpus,
+        num_aggregator_actors_per_learner=experiment.aggregators,
+    )
+    if experiment.algorithm in LEARNERS:
+        config.learners(learner_class=LEARNERS[experiment.algorithm])
+    config.fault_tolerance(restart_failed_env_runners=True)
     config.training(**_learning_options(experiment))
     config.memory(
         core=experiment.core,
@@ -54,7 +56,7 @@ def make_config(experiment: RLExperiment, seed: int | None = None) -> AlgorithmC
         max_seq_len=experiment.max_seq_len,
         **experiment.memory,
     )
-    config.callbacks(EpisodeOutcomes)
+    config.callbacks([EpisodeOutcomes, Waits])
     # One batch an iteration keeps ctrl-C quick; asynchronous algorithms, whose batches are many, get a second.
     config.reporting(min_time_s_per_iteration=0 if experiment.algorithm == "ppo" else 1)
     config.debugging(seed=experiment.seed if seed is None else seed, log_level="ERROR")
@@ -62,18 +64,19 @@ def make_config(experiment: RLExperiment, seed: int | None = None) -> AlgorithmC
 
 
 def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
-    """What RLlib's ``training()`` takes, by RLlib's names."""
+    """What RLlib's ``training()`` takes, by RLlib's names; learners share each batch."""
+    learners = max(1, experiment.learners)
     options = {
         "lr": experiment.lr,
         "gamma": experiment.gamma,
-        "train_batch_size_per_learner": experiment.batch_size,
+        "train_batch_size_per_learner": experiment.batch_size // learners,
         "grad_clip": experiment.grad_clip,
         "entropy_coeff": experiment.entropy,
         "vf_loss_coeff": experiment.value_weight,
     }
     if experiment.algorithm == "ppo":
         options |= {
-            "minibatch_size": experiment.minibatch_size,
+            "minibatch_size": experiment.minibatch_size // learners,
             "num_epochs": experiment.epochs,
             "lambda_": experiment.gae_lambda,
             "vf_clip_param": experiment.value_clip,
@@ -95,52 +98,6 @@ def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLMo
         return cast(MemoryRLModule, config.get_rl_module_spec(spaces=spaces).build())
     finally:
         env.close()
-
-
-@contextmanager
-def running_ray(runners: int, threads: int) -> Iterator[None]:
-    """Ray on this machine alone, for as long as the block lasts; a Ray that already runs here is left as it is.
-
-    Args:
-        runners: processes that sample; each takes one logical CPU, as does the learner.
-        threads: threads of this process, which learns.
-    """
-    torch.set_num_threads(threads)
-    if ray.is_initialized():
-        yield
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"  # inherited by Ray's workers
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    with _native_stderr_off():
-        ray.init(
-            address="local",
-            num_cpus=runners + 1,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES * (1 + runners),
-            _node_ip_address="127.0.0.1",
-        )
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _native_stderr_off() -> Iterator[None]:
-    """Drop what native code writes to stderr: Ray announces there that it took its log level from our variable."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 @contextmanager

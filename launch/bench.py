@@ -12,6 +12,9 @@ SUBJECTS = {
     "sparse": ("benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
     "cores": ("benchmarks.cores", "the dense cores beside plain references and a public package"),
     "states": ("benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
+    "runners": ("benchmarks.runners", "steps a second of one agent with several numbers of runners, and who waits"),
+    "sharded": ("benchmarks.sharded", "a memory in shards beside one process, a shard killed and brought back"),
+    "lifelong": ("benchmarks.lifelong", "all characters of Omniglot in one class memory, FAISS beside exact search"),
 }
 """Every subject: the module whose ``main(argv)`` measures it, imported only then, and what it is."""
 
@@ -26,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     if not words and {"-h", "--help"} & set(rest):
         print("usage: lukasa bench SUBJECT [--option value ...]\n")
         for name, (_, text) in SUBJECTS.items():
-            print(f"  lukasa bench {name:<8}{text}")
+            print(f"  lukasa bench {name:<10}{text}")
         return 0
     if len(words) != 1:
         raise UserError(f"lukasa bench takes one subject: choose one of {', '.join(SUBJECTS)}")

@@ -95,6 +95,12 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     return found
 
 
+def last_good(folder: Path) -> str:
+    """The end of a message about a run that could not go on: what is left of it."""
+    checkpoints = list_checkpoints(folder)
+    return f"the last good checkpoint is {checkpoints[-1].path}" if checkpoints else "there is no checkpoint yet"
+
+
 def set_later_aside(folder: Path, step: int) -> None:
     """Rename the checkpoints after a step, so that a run that continues from there does not take them for its own."""
     for checkpoint in list_checkpoints(folder):

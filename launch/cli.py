@@ -15,9 +15,13 @@ from launch.errors import UserError, nearest
 COMMANDS = {
     "train rl": ("launch.train_rl", "train a memory agent on a Gymnasium environment, with Ray RLlib"),
     "train task": ("launch.train_task", "train a core on a supervised task, such as copy or bAbI"),
+    "train few-shot": ("launch.train_few_shot", "train a learner to name classes from a few examples of each"),
+    "tune": ("launch.tune", "train a recipe with several values of its fields; those that fall behind are stopped"),
     "eval": ("launch.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
     "plot": ("launch.plot", "draw the learning curve, and what the memory does over an episode or a sequence"),
     "list": ("launch.listing", "what there is: cores, tasks, environments, recipes"),
+    "fetch": ("launch.fetch", "make a run directory of a run that was trained with --sync"),
+    "check-cluster": ("launch.clusters", "check a cluster file of `ray up` or KubeRay before it costs anything"),
     "bench": ("launch.bench", "measure: the sparse memory, the dense cores, the bytes of states"),
 }
 """Every command: the module whose ``main(argv)`` runs it, imported only then, and one line of help."""

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from launch.errors import UserError
-from launch.options import parse, split_words
+from launch.options import parse, peek, split_words
 from launch.runs import open_run
 
-KINDS = {"rl": "launch.evaluate_rl", "task": "launch.evaluate_task"}
+KINDS = {"rl": "launch.evaluate_rl", "task": "launch.evaluate_task", "few-shot": "launch.evaluate_few_shot"}
 """The module that evaluates the runs of each kind: ``main(run, config, argv)`` with the options ``EvalOptions``."""
 
 
@@ -27,4 +27,9 @@ def main(argv: Sequence[str]) -> int:
     if len(words) != 1:
         raise UserError("lukasa eval takes one run directory: lukasa eval RUN")
     run, config = open_run(Path(words[0]))
+    if config["kind"] != "few-shot" and peek(rest, "--one-shot-runs") is not None:
+        raise UserError(
+            f"--one-shot-runs scores learners of support and queries, and run {run.path} is of `lukasa train "
+            f"{config['kind']}`: train one, such as lukasa train few-shot omniglot_prototypical"
+        )
     return importlib.import_module(KINDS[config["kind"]]).main(run, config, rest)

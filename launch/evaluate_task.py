@@ -103,7 +103,7 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     chosen = [settings] if lengths is None else [settings | length_settings(experiment.task, one) for one in lengths]
     samplers = [make_sampler(experiment.task, split, one) for one in chosen]
     trained = load_core(run, trained_on, options.checkpoint, options.slots)
-    _check_widths(trained, experiment.task, samplers[0])
+    check_widths(trained, experiment.task, samplers[0])
     print(f"{trained.checkpoint.path} on {split} sequences of {experiment.task}", file=sys.stderr)
     count = options.sequences or (None if lengths is None else SEQUENCES_OF_A_LENGTH)
     rows = [_row(trained, experiment.task, one, split, count, options.teacher_forcing) for one in samplers]
@@ -203,12 +203,19 @@ def describe(result: dict[str, Any]) -> None:
             print(f"warning: {named}: {row['note']}")
 
 
-def _check_widths(trained: TrainedCore, task: str, sampler: Sampler) -> None:
+def check_widths(trained: TrainedCore, task: str, sampler: Sampler) -> None:
+    """Refuse sequences that are wider or narrower than those the core was trained on.
+
+    Raises:
+        UserError: the message gives both widths.
+    """
     asked, core = (sampler.spec.input_size, sampler.spec.output_size), trained.core
     if asked != (core.input_size, core.output_size):
+        same = task == trained.experiment.task
+        other = f"take a task of the same widths as {trained.experiment.task!r}"
         raise UserError(
             f"task {task!r} has inputs and outputs of width {asked}, the core was trained with "
-            f"{(core.input_size, core.output_size)}: take a task of the same widths as {trained.experiment.task!r}"
+            f"{(core.input_size, core.output_size)}: {'take settings that keep its widths' if same else other}"
         )
 
 

@@ -22,6 +22,7 @@ class Subject:
         counted: what the steps are.
         score_key: key of the score in the metrics.
         spread_key: key of its standard deviation; empty where there is none.
+        learner: the core or the learner of episodes, which tells one run from another.
         chance: score of a guess, None when it is not known.
         best: the best score there is, None when it is not known.
         published: score that a paper reports, None when it is not known or for other settings.
@@ -33,6 +34,7 @@ class Subject:
     counted: str
     score_key: str
     spread_key: str = ""
+    learner: str = ""
     chance: float | None = None
     best: float | None = None
     published: float | None = None
@@ -58,7 +60,7 @@ def plot_learning(runs: Sequence[tuple[Run, Any]], subject_of: Callable[[Any], S
         raise UserError(f"these runs are of {len(names)} {plural} ({', '.join(names)}): draw those of one at a time")
     if path.suffix != ".png":
         raise UserError(f"--out {path} is not a picture: give a file that ends in .png")
-    curves = [_curve(run, label, subjects[0]) for (run, _), label in zip(runs, _labels(runs), strict=True)]
+    curves = [_curve(run, label, subjects[0]) for (run, _), label in zip(runs, _labels(runs, subjects), strict=True)]
     draw_learning(curves, path, subjects[0])
     return path
 
@@ -80,15 +82,11 @@ def _curve(run: Run, label: str, subject: Subject) -> Any:
     )
 
 
-def _labels(runs: Sequence[tuple[Run, Any]]) -> list[str]:
-    """The core of each run; with the seed, then the folder, where that does not tell them apart."""
-    labels: list[str] = []
-    for tell in (
-        lambda run, experiment: experiment.core,
-        lambda run, experiment: f"{experiment.core}, seed {experiment.seed}",
-        lambda run, experiment: str(run.path),
-    ):
-        labels = [tell(run, experiment) for run, experiment in runs]
-        if len(set(labels)) == len(labels):
-            break
+def _labels(runs: Sequence[tuple[Run, Any]], subjects: Sequence[Subject]) -> list[str]:
+    """The core or learner of each run; with the seed, then the folder, where that does not tell them apart."""
+    labels = [subject.learner for subject in subjects]
+    if len(set(labels)) < len(runs):
+        labels = [f"{label}, seed {experiment.seed}" for label, (_, experiment) in zip(labels, runs, strict=True)]
+    if len(set(labels)) < len(runs):
+        labels = [str(run.path) for run, _ in runs]
     return labels

@@ -13,11 +13,19 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.errors import UserError, nearest
+from launch.few_shot_recipes import FEW_SHOT, SEQUENCE_RECIPES
 from launch.options import Switch, documented, parse, split_words
 from launch.recipes import RL
 from launch.task_recipes import TASK
 
 Rows = list[dict[str, Any]]
+
+_KINDS: tuple[tuple[Any, ...], ...] = (
+    (RL, "env", "core", "steps"),
+    (TASK, "task", "core", "steps"),
+    (FEW_SHOT, "learner", "ways", "shots", "steps"),
+)
+"""Every kind, and the fields of its experiments that a list of recipes tells."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +105,17 @@ def supervised_tasks() -> Rows:
 def recipes() -> Rows:
     """Every recipe: what it trains, for how many steps."""
     rows = []
-    for kind in (RL, TASK):
+    for kind, *told in _KINDS:
         for name, recipe in kind.recipes.items():
             experiment: Any = recipe()
-            subject = "env" if kind is RL else "task"
+            # Episodes that are sequences are trained as a task, by the command of few-shot episodes too.
+            command = FEW_SHOT.name if name in SEQUENCE_RECIPES else kind.name
             rows.append(
                 {
                     "name": name,
                     "summary": (inspect.getdoc(recipe) or "").partition("\n")[0],
-                    "command": f"lukasa train {kind.name} {name}",
-                    subject: getattr(experiment, subject),
-                    "core": experiment.core,
-                    "steps": experiment.steps,
+                    "command": f"lukasa train {command} {name}",
+                    **{field: getattr(experiment, field) for field in told},
                 }
             )
     return rows
@@ -153,13 +160,13 @@ def _print_table(title: str, rows: Rows) -> None:
     table.add_column(no_wrap=True)
     table.add_column()
     for row in rows:
-        name, summary, *details = (_cell(name, value) for name, value in row.items() if name != "command")
+        name, summary, *details = (_cell(name, value) for name, value in row.items())
         table.add_row(name, f"{summary}\n[dim]{', '.join(filter(None, details))}[/dim]")
     Console().print(table, "")
 
 
 def _cell(name: str, value: Any) -> str:
-    if name in ("name", "id", "summary"):
+    if name in ("name", "id", "summary", "command"):
         return value
     if name == "options":
         return ", ".join(f"{option['name']}={option['default']}" for option in value)

@@ -95,6 +95,19 @@ def task_options_class(task: str) -> type:
     return _class_of_parameters(f"task {task}", tasks.task_options(task), documented(tasks.TASKS[task].sampler))
 
 
+def learner_options_class(learner: str) -> type:
+    """A dataclass of the options of a learner of episodes, with the learner's defaults.
+
+    Raises:
+        memory.UnknownNameError: there is no such learner.
+    """
+    from agents import few_shot
+
+    return _class_of_parameters(
+        f"learner {learner}", few_shot.learner_options(learner), documented(few_shot.LEARNERS[learner])
+    )
+
+
 def peek(argv: Sequence[str], option: str) -> str | None:
     """The value of an option before the command line is parsed, None when it is not given.
 
@@ -136,12 +149,18 @@ def documented(cls: type) -> dict[str, str]:
 
 def _class_of_parameters(owner: str, parameters: Mapping[str, inspect.Parameter], texts: Mapping[str, str]) -> type:
     fields = [
-        (name, _with_help(one.annotation, texts.get(name, "")), dataclasses.field(default=one.default))
+        (name, _with_help(_typed(one.annotation), texts.get(name, "")), dataclasses.field(default=one.default))
         for name, one in parameters.items()
     ]
     made = dataclasses.make_dataclass(f"{owner.title().replace(' ', '')}Options", fields, frozen=True)
     made.__doc__ = f"Options of the {owner}."
     return made
+
+
+def _typed(kind: Any) -> Any:
+    """Options of something else, whatever they are, as NAME VALUE pairs; other types as they are."""
+    one_of = [one for one in typing.get_args(kind) if typing.get_origin(one) is Mapping]
+    return dict[str, int | float | str] | None if one_of else kind
 
 
 def _with_help(kind: Any, text: str) -> Any:

@@ -12,7 +12,7 @@ from launch.learning import plot_learning
 from launch.options import parse, split_words
 from launch.runs import open_run
 
-KINDS = {"rl": "launch.plot_rl", "task": "launch.plot_task"}
+KINDS = {"rl": "launch.plot_rl", "task": "launch.plot_task", "few-shot": "launch.plot_few_shot"}
 """The module of each kind: ``KIND``, ``PlotOptions``, ``subject`` and ``plot_details``."""
 
 

@@ -47,6 +47,7 @@ def subject(experiment: RLExperiment) -> Subject:
         counted="environment steps",
         score_key="success_rate" if unit == "success rate" else "return_mean",
         spread_key="" if unit == "success rate" else "return_std",
+        learner=experiment.core,
         chance=known.chance if known else None,
         best=known.best if known else None,
     )

@@ -16,8 +16,10 @@ import tasks
 from agents.sequence import on_core, own_steps, respond, state_gradients
 from launch.checkpoints import list_checkpoints
 from launch.errors import UserError
-from launch.evaluate_task import TrainedCore, load_core, read_lengths
+from launch.evaluate_task import TrainedCore, check_widths, load_core, read_lengths
 from launch.learning import Subject
+from launch.plot_presentations import plot_presentations
+from launch.presentations import observer
 from launch.published import PUBLISHED
 from launch.runs import Run, read_metrics
 from launch.task_experiment import TaskExperiment
@@ -60,6 +62,7 @@ def subject(experiment: TaskExperiment) -> Subject:
         unit=spec.unit,
         counted="sequences",
         score_key="score",
+        learner=experiment.core,
         chance=_known(spec.chance),
         best=_known(spec.best),
         published=PUBLISHED.get((experiment.task, experiment.core)) if is_default else None,
@@ -72,18 +75,25 @@ def plot_details(run: Run, experiment: TaskExperiment, options: PlotOptions) -> 
         return
     trained = load_core(run, experiment, options.checkpoint)
     title = f"{experiment.core} on {experiment.task} ({trained.checkpoint.name})"
-    samplers = _samplers(experiment, options.length)
+    samplers = _samplers(trained, options.length)
     answers = [_answer(trained, name, sampler, options.seed) for name, sampler in samplers.items()]
     yield draw_answers(answers, run.plots / "answers.png", title=title)
     sampler = make_sampler(experiment.task, "test", split_settings(experiment, "test"))
     yield from _plot_memory(trained, sampler, run.plots, title, options.seed)
+    if observer(sampler):
+        yield from plot_presentations(trained, sampler, run.plots, title, options.seed)
     batch = sampler.sample(FLOW_SEQUENCES, torch.Generator().manual_seed(options.seed))
     flow = {name: one.cpu().numpy() for name, one in state_gradients(trained.core, sampler.spec, batch).items()}
     yield draw_flow(read_metrics(run), flow, run.plots / "gradients.png", title=title)
 
 
-def _samplers(experiment: TaskExperiment, text: str | None) -> dict[str, Sampler]:
-    """The samplers of the lengths that are asked for, or of those around the trained one."""
+def _samplers(trained: TrainedCore, text: str | None) -> dict[str, Sampler]:
+    """The samplers of the lengths that are asked for, or of those around the trained one that the core is as wide as.
+
+    Raises:
+        UserError: a length that is asked for cannot be had.
+    """
+    experiment = trained.experiment
     settings = split_settings(experiment, "test")
     lengths = read_lengths(text)
     if lengths is None:
@@ -96,9 +106,9 @@ def _samplers(experiment: TaskExperiment, text: str | None) -> dict[str, Sampler
     made = {}
     for length in lengths:
         try:
-            made[f"length {length}"] = make_sampler(
-                experiment.task, "test", settings | length_settings(experiment.task, length)
-            )
+            sampler = make_sampler(experiment.task, "test", settings | length_settings(experiment.task, length))
+            check_widths(trained, experiment.task, sampler)
+            made[f"length {length}"] = sampler
         except UserError:
             if text is not None:
                 raise

@@ -69,12 +69,17 @@ def draw_learning(curves: Sequence[Curve], path: Path, subject: Subject) -> None
             place = {"xycoords": ("axes fraction", "data"), "va": align, "color": "0.35", "fontsize": 9}
             axes.annotate(f" {name} {level:g}", (side, level), **place)
     axes.set(title=subject.name, xlabel=subject.counted, ylabel=f"mean {subject.unit}")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.3g}k" if value else "0"))
+    axes.xaxis.set_major_formatter(FuncFormatter(_counted))
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
     save_figure(figure, path)
+
+
+def _counted(steps: float, _: int) -> str:
+    """Steps at an axis, such as 500 and 20k."""
+    return f"{steps / 1000:,.3g}k" if steps >= 1000 else f"{steps:g}"
 
 
 def _draw_spread(axes: Axes, curve: Curve) -> None:
@@ -92,7 +97,14 @@ def _draw_levels(axes: Axes, curve: Curve) -> None:
         beside.spines["top"].set_visible(False)
 
 
-def draw_episode(shown: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], path: Path, *, title: str) -> None:
+def draw_episode(
+    shown: Mapping[str, np.ndarray],
+    weights: Mapping[str, np.ndarray],
+    path: Path,
+    *,
+    title: str,
+    pictures: np.ndarray | None = None,
+) -> None:
     """What went in and came out above the memory's weights, over the time of one episode or sequence.
 
     Args:
@@ -100,18 +112,25 @@ def draw_episode(shown: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarr
         weights: named weights [T, heads, slots], or [T, units] of a core that has no slots.
         path: the PNG to write.
         title: which episode this is.
+        pictures: [T, height, width] that went in, from 0 to 1 for all ink, to be drawn above everything.
     """
     steps = len(next(iter(shown.values())))
     images = [(label, image, values) for name, values in weights.items() for label, image in _images(name, values)]
-    heights = [*map(_row_height, shown.values()), *[2.0] * len(images)]
-    size = (min(16.0, max(7.0, 0.16 * steps + 2)), sum(heights) * 0.9 + 1.2)
+    strips = [] if pictures is None else [pictures]
+    width = min(16.0, max(7.0, (0.3 if strips else 0.16) * steps + 2))
+    # So high that pictures are about square beside the labels and the colour bars.
+    heights = [*[1.4 * (width - 2) / steps] * len(strips), *map(_row_height, shown.values()), *[2.0] * len(images)]
+    size = (width, sum(heights) * 0.9 + 1.2)
     figure, grid = plt.subplots(
         len(heights), 1, figsize=size, height_ratios=heights, sharex=True, layout="constrained", squeeze=False
     )
     rows = list(grid[:, 0])
-    for axes, (label, values) in zip(rows, shown.items(), strict=False):
-        _draw_row(axes, values, label)
-    for axes, (label, image, values) in zip(rows[len(shown) :], images, strict=True):
+    for axes, strip in zip(rows, strips, strict=False):
+        _draw_pictures(axes, strip)
+    largest = max((int(values.max()) for values in shown.values() if _is_category(values)), default=0)
+    for axes, (label, values) in zip(rows[len(strips) :], shown.items(), strict=False):
+        _draw_row(axes, values, label, largest)
+    for axes, (label, image, values) in zip(rows[len(strips) + len(shown) :], images, strict=True):
         has_slots = values.ndim == 3
         limits: dict[str, Any] = {"vmin": 0, "vmax": float(values.max()), "cmap": "viridis"}
         drawn = axes.imshow(
@@ -145,11 +164,27 @@ def _row_height(values: np.ndarray) -> float:
     return 0.5 if features == 1 else min(2.5, 0.6 + 0.1 * features)
 
 
-def _draw_row(axes: Axes, values: np.ndarray, label: str) -> None:
+def _draw_pictures(axes: Axes, pictures: np.ndarray) -> None:
+    """Each picture [T, height, width] above its step."""
+    steps, height, width = pictures.shape
+    strip = pictures.transpose(1, 0, 2).reshape(height, steps * width)
+    axes.imshow(1 - strip, cmap="gray", vmin=0, vmax=1, aspect="auto", extent=(-0.5, steps - 0.5, 0, 1))
+    axes.vlines(np.arange(1, steps) - 0.5, 0, 1, color="0.8", linewidth=0.5)
+    axes.set_ylabel("picture", rotation=0, ha="right", va="center")
+    axes.set_yticks([])
+
+
+def _is_category(values: np.ndarray) -> bool:
+    return np.issubdtype(values.dtype, np.integer) and values.size == len(values)
+
+
+def _draw_row(axes: Axes, values: np.ndarray, label: str, largest: int) -> None:
     """What the agent saw or did: numbers in coloured cells where they are few, an image of its features else."""
     image = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
-    is_category = np.issubdtype(values.dtype, np.integer) and image.shape[1] == 1
-    axes.imshow(image.T, aspect="auto", interpolation="nearest", cmap="Set3" if is_category else "cividis")
+    is_category = _is_category(values)
+    # A category has one colour in all rows.
+    colours: dict[str, Any] = {"cmap": "Set3", "vmin": 0, "vmax": largest} if is_category else {"cmap": "cividis"}
+    axes.imshow(image.T, aspect="auto", interpolation="nearest", **colours)
     axes.set_ylabel(label, rotation=0, ha="right", va="center")
     if image.shape[1] == 1 or image.shape[1] > MOST_FEATURE_LABELS:
         axes.set_yticks([])

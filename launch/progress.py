@@ -72,6 +72,19 @@ class LiveBar:
         )
 
 
+class Silence:
+    """Shows nothing: for a process that others speak for."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return
+
+    def update(self, done: int, score: float | None, rate: float) -> None:
+        """Nothing."""
+
+
 class PlainLines:
     """Lines for logs: the first and the last update, and one every few seconds between."""
 

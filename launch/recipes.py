@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from launch.errors import UserError
-from launch.kinds import Group, Kind
+from launch.kinds import Group, Kind, option_name
 from launch.options import core_options_class
 
 
@@ -28,6 +28,8 @@ class RLExperiment:
         stop_at: stop earlier, when the mean return of the last 100 episodes reaches this.
         seed: seed of the weights, the actions and the environments.
         runners: processes that sample; 0 samples in the process that learns.
+        learners: processes that learn, each from its share of a batch; 0 learns in the process that was started.
+        aggregators: processes that put the batches of each learner together (APPO, IMPALA).
         envs_per_runner: copies of the environment in each.
         batch_size: environment steps of one iteration.
         minibatch_size: environment steps of one gradient step (PPO).
@@ -58,6 +60,8 @@ class RLExperiment:
     stop_at: float | None = None
     seed: int = 0
     runners: int = 0
+    learners: int = 0
+    aggregators: int = 0
     envs_per_runner: int = 16
     batch_size: int = 2048
     minibatch_size: int = 256
@@ -207,11 +211,13 @@ RL = Kind(
     experiment=RLExperiment,
     recipes=RL_RECIPES,
     groups={"memory": Group("core", core_options_class), "env_settings": Group("env")},
-    may_change=("steps", "stop_at", "threads", "checkpoint_every"),
+    may_change=("steps", "stop_at", "runners", "learners", "aggregators", "threads", "checkpoint_every"),
     least={
         "steps": 1,
         "seed": 0,
         "runners": 0,
+        "learners": 0,
+        "aggregators": 0,
         "envs_per_runner": 1,
         "batch_size": 1,
         "minibatch_size": 1,
@@ -243,3 +249,9 @@ def check_numbers(experiment: RLExperiment) -> None:
             f"option --minibatch-size is {experiment.minibatch_size}: expected at most "
             f"the batch size, {experiment.batch_size}"
         )
+    if experiment.algorithm == "ppo" and experiment.aggregators:
+        raise UserError("option --aggregators is for appo and impala: PPO's learners wait for whole batches")
+    for name in ("batch_size", "minibatch_size"):
+        size, learners = getattr(experiment, name), max(1, experiment.learners)
+        if size % learners:
+            raise UserError(f"option {option_name(name)} is {size}: expected a number that {learners} learners divide")

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from ray.exceptions import RayError
 
 import envs
-from launch.algorithms import capture_state, make_config, quiet_libraries, restore_state, running_ray
-from launch.checkpoints import save_checkpoint, set_later_aside
+from launch.algorithms import capture_state, make_config, quiet_libraries, restore_state
+from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, save_checkpoint, set_later_aside
+from launch.errors import TrainingError, UserError
 from launch.outcomes import OUTCOMES
+from launch.placement import Bundle, OnRay, Placement
 from launch.progress import make_reporter
+from launch.ray_session import running_ray
 from launch.recipes import RLExperiment
 from launch.runs import MetricsWriter, Run, rewind_metrics
-from launch.stopping import Stop, stop_on_signals
+from launch.stopping import Wish, stop_on_signals
 from launch.training import Outcome, Resume
+from launch.waits import memories, waits
 
 Rows = list[dict[str, Any]]
 Recent = deque[tuple[float, float, float]]
 EPISODES_IN_MEAN = 100
+
+RESTARTS = 10
+"""Times that all of RLlib's processes are started anew within one sitting; runners it replaces by itself."""
 
 LOSSES = {
     "total_loss": "loss",
@@ -35,43 +48,78 @@ LOSSES = {
 """Names of RLlib and ours."""
 
 
-def train(run: Run, experiment: RLExperiment, resume: Resume | None) -> Outcome:
+def train(
+    run: Run,
+    experiment: RLExperiment,
+    resume: Resume | None,
+    placement: Placement | None = None,
+    listen: Callable[[], AbstractContextManager[Wish]] = stop_on_signals,
+) -> Outcome:
     """Train until the steps are done, the score is reached or the user stops; saves before it returns.
+
+    A lost runner is replaced while training goes on; the loss of another process, such as a learner, takes the run
+    back to its last checkpoint.
 
     Args:
         run: a run directory that this process holds.
         experiment: what to train.
         resume: the checkpoint to continue from and its state.
+        placement: the learners' GPUs; none where there is no Ray but ours.
+        listen: begins to listen for a wish to stop.
+
+    Raises:
+        TrainingError: processes were lost too often.
     """
+    torch.set_num_threads(experiment.threads)
+    cpus = 1 + experiment.runners + experiment.learners * (1 + experiment.aggregators)
+    gpus = (placement.gpus_per_worker if placement else None) or 0
+    with quiet_libraries(), running_ray(cpus), listen() as stop:
+        lost = ""
+        for _ in range(RESTARTS):
+            try:
+                return _sitting(run, experiment, resume, stop, gpus)
+            except RayError as error:
+                lost = str(error).strip().split("\n")[0]
+            checkpoints = list_checkpoints(run.checkpoints)
+            resume = (checkpoints[-1], load_checkpoint(checkpoints[-1])) if checkpoints else None
+            step = resume[0].step if resume else 0
+            print(f"a process was lost ({lost}): the run goes on from {step:,} steps", file=sys.stderr, flush=True)
+    raise TrainingError(f"processes were lost {RESTARTS} times, at last: {lost}; {last_good(run.checkpoints)}")
+
+
+def _sitting(run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wish, gpus: float) -> Outcome:
     step = resume[0].step if resume else 0
     if resume:
         set_later_aside(run.checkpoints, step)
     rows = rewind_metrics(run, step)
-    with quiet_libraries(), running_ray(experiment.runners, experiment.threads), stop_on_signals() as stop:
-        # Other seeds than those of the first sitting: else the environments would replay its first episodes.
-        algorithm = make_config(experiment, experiment.seed + step).build_algo()
-        try:
-            if resume:
-                restore_state(algorithm, resume[1])
-            recent: Recent = deque(resume[1]["recent"] if resume else (), EPISODES_IN_MEAN)
-            return _train_loop(run, experiment, algorithm, stop, rows, recent)
-        finally:
-            algorithm.stop()
+    # Other seeds than those of the first sitting: else the environments would replay its first episodes.
+    algorithm = make_config(experiment, experiment.seed + step, gpus).build_algo()
+    try:
+        if resume:
+            restore_state(algorithm, resume[1])
+        recent: Recent = deque(resume[1]["recent"] if resume else (), EPISODES_IN_MEAN)
+        return _train_loop(run, experiment, algorithm, stop, rows, recent)
+    finally:
+        algorithm.stop()
 
 
-def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Stop, rows: Rows, recent: Recent) -> Outcome:
+def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, rows: Rows, recent: Recent) -> Outcome:
     last = rows[-1] if rows else {"env_steps": 0, "seconds": 0.0}
     step, before, score = last["env_steps"], last["seconds"], None
     unit = envs.score_unit(experiment.env)
     started = saved_at = time.monotonic()
     saved_step, seconds = step, before
+    runners = Runners()
     writer = MetricsWriter(run, step)
     with make_reporter(experiment.steps, step, unit="steps", score=unit) as reporter:
         while step < experiment.steps and stop.signal is None:
             result = algorithm.train()
+            runners.watch(result)
             recent.extend(result.get("env_runners", {}).get(OUTCOMES, ()))
             seconds = before + time.monotonic() - started
-            row = metrics_row(result, recent, seconds, last, unit)
+            row = metrics_row(result, recent, seconds, last, unit) | _workings(
+                result, seconds - last["seconds"], experiment
+            )
             step, score, last = row["env_steps"], row[score_name(unit)], row
             writer.write(row)
             reporter.update(step, score, row["steps_per_second"])
@@ -84,6 +132,31 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Stop, 
         save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent), score)
     writer.close()
     return Outcome(step, "environment steps", seconds, score, unit, stop.signal)
+
+
+def _workings(result: dict[str, Any], elapsed: float, experiment: RLExperiment) -> dict[str, Any]:
+    """What tells where the time of an iteration went, and what the memories did in it."""
+    processes = {"runners": experiment.runners, "learners": experiment.learners}
+    asynchronous = experiment.algorithm != "ppo"
+    return waits(result, elapsed, **processes, asynchronous=asynchronous) | memories(result, elapsed)
+
+
+class Runners:
+    """Says when runners were lost, and when others took their place."""
+
+    def __init__(self) -> None:
+        self._healthy: int | None = None
+        self._restarts = 0
+
+    def watch(self, result: dict[str, Any]) -> None:
+        """Look at what ``Algorithm.train`` returned."""
+        found = result.get("fault_tolerance", {})
+        healthy, restarts = found.get("num_healthy_workers", 0), found.get("num_remote_worker_restarts", 0)
+        if self._healthy is not None and healthy < self._healthy:
+            print(f"lost a runner: {healthy} left, and training goes on", file=sys.stderr, flush=True)
+        if restarts > self._restarts:
+            print(f"a runner that was lost was started anew: {healthy} at work", file=sys.stderr, flush=True)
+        self._healthy, self._restarts = healthy, restarts
 
 
 def metrics_row(
@@ -129,3 +202,20 @@ def _number(values: dict[str, Any], name: str) -> float | None:
     """A metric as a float, None where it is missing or not finite."""
     value = values.get(name)
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _with_runners(experiment: RLExperiment, placement: Placement) -> RLExperiment:
+    if placement.gpus_per_worker and not experiment.learners:
+        raise UserError(f"--gpus-per-worker {placement.gpus_per_worker:g} is for learners: add --learners 1 or more")
+    return experiment if placement.workers is None else replace(experiment, runners=placement.workers)
+
+
+def _bundles(experiment: RLExperiment, placement: Placement) -> list[Bundle]:
+    learner: Bundle = {"CPU": 1, "GPU": placement.gpus_per_worker or 0}
+    sampling = experiment.runners + experiment.learners * experiment.aggregators
+    bundles: list[Bundle] = [{"CPU": 1}] * sampling
+    return bundles + [learner] * experiment.learners
+
+
+ON_RAY = OnRay(_with_runners, _bundles, train)
+"""Reinforcement learning with ``--ray``, whose workers are the runners."""

@@ -16,20 +16,24 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launch.errors import UserError
+
+if TYPE_CHECKING:
+    from launch.prometheus import Gauges
 
 FORMAT = 1
 PACKAGES = ("lukasa", "torch", "ray", "gymnasium", "numpy")
 
-STEP_KEYS = {"rl": "env_steps", "task": "sequences"}
+STEP_KEYS = {"rl": "env_steps", "task": "sequences", "few-shot": "episodes"}
 """What a run of each kind counts: the key in every line of its metrics."""
 
 
@@ -200,7 +204,7 @@ def rewind_metrics(run: Run, step: int) -> list[dict[str, Any]]:
 
 
 class MetricsWriter:
-    """Appends rows to ``metrics.jsonl`` and to TensorBoard's events.
+    """Appends rows to ``metrics.jsonl`` and to TensorBoard's events; where Ray runs, Prometheus sees the newest row.
 
     Args:
         run: a run that this process holds.
@@ -213,11 +217,14 @@ class MetricsWriter:
         self._step_key = run.step_key
         self._file = open(run.metrics_file, "a")  # noqa: SIM115
         self._events = SummaryWriter(str(run.events), purge_step=step or None)
+        self._gauges = _gauges(run)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row; it needs the run's ``step_key``, and numbers that are not finite become null."""
         self._file.write(_line(row))
         self._file.flush()
+        if self._gauges:
+            self._gauges.show(row)
         for name, value in row.items():
             if isinstance(value, int | float) and name != self._step_key:
                 self._events.add_scalar(name, value, row[self._step_key])
@@ -226,6 +233,15 @@ class MetricsWriter:
         """Flush and close both."""
         self._file.close()
         self._events.close()
+
+
+def _gauges(run: Run) -> Gauges | None:
+    """None where this process does not use Ray, which is not imported to find out."""
+    if "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
+        return None
+    from launch.prometheus import Gauges
+
+    return Gauges(run.path.name)
 
 
 def write_atomically(path: Path, text: str) -> None:

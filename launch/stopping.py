@@ -8,6 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Protocol
+
+
+class Wish(Protocol):
+    """Whether somebody asked to stop."""
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that said so, None while nobody has."""
+        ...
 
 
 @dataclass

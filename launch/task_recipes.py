@@ -77,8 +77,12 @@ def reuse_dnc() -> TaskExperiment:
 
 
 def repeat_copy_ntm() -> TaskExperiment:
-    """An NTM learns to copy a sequence as many times as told."""
-    return replace(FAST, task="repeat_copy", core="ntm", memory=FIRST_SLOT, steps=200_000)
+    """An NTM learns to copy a sequence as many times as told, few words and times first."""
+    sizes = ((3, 2), (4, 4), (6, 6), (8, 8), (10, 10))
+    lessons = json.dumps([{"max_length": words, "max_repeats": times} for words, times in sizes])
+    curriculum = CurriculumOptions(kind="lessons", lessons=lessons, mastery=1.0, window=50)
+    constant = replace(FAST, schedule="constant", final_lr=0.0, steps=200_000)
+    return replace(constant, task="repeat_copy", core="ntm", memory=FIRST_SLOT, curriculum=curriculum)
 
 
 def repeat_copy_ntm_paper() -> TaskExperiment:
@@ -208,6 +212,27 @@ def omniglot_sam() -> TaskExperiment:
     return replace(omniglot_mann(), core="sam", memory=memory)
 
 
+def omniglot_mann_strings() -> TaskExperiment:
+    """A memory-augmented network names 5 new characters by strings of five letters (Santoro et al. 2016, table 2)."""
+    return replace(omniglot_mann(), sampler={"part": "train", "labels": "string"})
+
+
+def omniglot_mann_strings_15() -> TaskExperiment:
+    """Names 15 new characters by strings, and one more after every 10,000 episodes up to 25 (Santoro et al. 2016)."""
+    from tasks.episodes import class_curriculum
+
+    lessons = class_curriculum(15, 25, episodes=10_000, batch_size=16)
+    curriculum = CurriculumOptions(
+        kind="lessons",
+        lessons=json.dumps(lessons.lessons),
+        mastery=lessons.mastery,
+        review=lessons.review,
+        window=lessons.window,
+    )
+    sampler = {"part": "train", "labels": "string", "classes": 15}
+    return replace(omniglot_mann(), sampler=sampler, curriculum=curriculum, steps=110_000)
+
+
 TASK_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
     recipe.__name__: recipe
     for recipe in (
@@ -241,6 +266,8 @@ TASK_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
         omniglot_lstm,
         omniglot_dnc,
         omniglot_sam,
+        omniglot_mann_strings,
+        omniglot_mann_strings_15,
     )
 }
 """The recipes of `lukasa train task`, by name."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-from launch.errors import UserError
+from launch.errors import TrainingError, UserError
+from launch.placement import OnRay
 from launch.recipes import RL, RLExperiment, check_numbers
 from launch.runs import Run
 from launch.training import Outcome, Request, Resume, read_request, train_command
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train, or continue training; returns the exit code."""
-    return train_command(RL, argv, check_experiment, _train)
+    """Train, or continue training; returns the exit code, 1 when processes were lost too often."""
+    try:
+        return train_command(RL, argv, check_experiment, _train, _on_ray)
+    except TrainingError as error:
+        print(f"lukasa: {error}", file=sys.stderr)
+        return 1
 
 
 def read_command_line(argv: Sequence[str]) -> Request[RLExperiment]:
@@ -57,3 +63,9 @@ def _train(run: Run, experiment: RLExperiment, resume: Resume | None) -> Outcome
     from launch.rl import train  # imports Ray
 
     return train(run, experiment, resume)
+
+
+def _on_ray() -> OnRay[RLExperiment]:
+    from launch.rl import ON_RAY  # imports Ray
+
+    return ON_RAY

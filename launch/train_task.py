@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from launch.errors import TrainingError, UserError
+from launch.placement import OnRay
 from launch.runs import Run
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK
@@ -15,7 +16,7 @@ from launch.training import Outcome, Request, Resume, read_request, train_comman
 def main(argv: Sequence[str]) -> int:
     """Train, or continue training; returns the exit code, 1 when the loss or a gradient is not finite."""
     try:
-        return train_command(TASK, argv, check_experiment, _train)
+        return train_command(TASK, argv, check_experiment, _train, _on_ray)
     except TrainingError as error:
         print(f"lukasa: {error}", file=sys.stderr)
         return 1
@@ -60,3 +61,10 @@ def _train(run: Run, experiment: TaskExperiment, resume: Resume | None) -> Outco
     from launch.task import train
 
     return train(run, experiment, resume)
+
+
+def _on_ray() -> OnRay[TaskExperiment]:
+    from launch.data_parallel import on_workers  # imports Ray
+    from launch.task import train
+
+    return on_workers(train)

@@ -18,8 +18,11 @@ from launch.cli import program
 from launch.errors import UserError
 from launch.kinds import Kind, option_name
 from launch.options import Switch, options_class, parse, peek, split_words
+from launch.placement import OPTIONS, OnRay, Placement, read_placement
 from launch.progress import show_score
 from launch.runs import Run, create_run, describe_run, locked, open_run
+from launch.storage import OPTIONS as STORAGE_OPTIONS
+from launch.storage import fetch, synced
 
 Experiment = TypeVar("Experiment")
 Resume = tuple[Checkpoint, dict[str, Any]]
@@ -34,6 +37,8 @@ class Request(Generic[Experiment]):
     out: Path | None
     resume: bool
     checkpoint: str | None
+    placement: Placement | None = None
+    sync: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def train_command(
     argv: Sequence[str],
     check: Callable[[Experiment], None],
     train: Callable[[Run, Experiment, Resume | None], Outcome],
+    on_ray: Callable[[], OnRay[Experiment]] | None = None,
 ) -> int:
     """Train, or continue training; returns the exit code.
 
@@ -74,17 +80,23 @@ def train_command(
         argv: the words after ``lukasa train KIND``.
         check: refuses an experiment that cannot run, before anything is written.
         train: trains; called with the run locked.
+        on_ray: makes what ``--ray`` does, importing Ray only then; ``--ray`` is refused when None.
     """
     request = read_request(kind, argv)
-    check(request.experiment)
-    run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
     with ExitStack() as stack:
+        if request.placement:
+            request, train = _place(request, request.placement, check, on_ray, stack)
+        else:
+            check(request.experiment)
+        run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
         stack.enter_context(locked(run))
+        if request.sync:
+            stack.enter_context(synced(run.path, request.sync))
         resume = _load_checkpoint_to_resume(kind, run, request) if request.resume else None
         print(_describe(run, config), file=sys.stderr)
         outcome = train(run, request.experiment, resume)
     if outcome.signal is not None:
-        command = resume_command(kind, run)
+        command = resume_command(kind, run, request.placement, request.sync)
         print(f"stopped at {outcome.steps:,} {outcome.counted}; continue with\n  {command}", file=sys.stderr)
         return 128 + outcome.signal
     print(outcome.summary())
@@ -109,6 +121,8 @@ def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experim
     if "--resume" in rest:
         if out is None:
             raise UserError("--resume needs to know which run: add --out DIR")
+        if (sync := peek(rest, "--sync")) and not Path(out).exists():
+            fetch(sync, Path(out))
         _, config = _open(kind, Path(out))
         if recipe in (None, config["recipe"]):
             base, recipe = kind.from_json(config["experiment"]), config["recipe"]
@@ -121,14 +135,48 @@ def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experim
         group = kind.groups.get(one.name)
         fields[one.name] = dataclasses.asdict(value) if group and group.options else value
     experiment = kind.experiment(**fields)
-    return Request(
-        recipe, experiment, None if options.out is None else Path(options.out), options.resume, options.checkpoint
-    )
+    out = None if options.out is None else Path(options.out)
+    return Request(recipe, experiment, out, options.resume, options.checkpoint, read_placement(options), options.sync)
 
 
-def resume_command(kind: Kind[Any], run: Run) -> str:
-    """The exact command that continues a run."""
-    return f"{program()} train {kind.name} --out {shlex.quote(str(run.path))} --resume"
+def resume_command(kind: Kind[Any], run: Run, placement: Placement | None = None, sync: str | None = None) -> str:
+    """The exact command that continues a run, where it ran."""
+    words = ["train", kind.name, "--out", str(run.path), "--resume", *(placement.words() if placement else ())]
+    words += ["--sync", sync] if sync else []
+    return f"{program()} {shlex.join(words)}"
+
+
+def _place(
+    request: Request[Experiment],
+    placement: Placement,
+    check: Callable[[Experiment], None],
+    on_ray: Callable[[], OnRay[Experiment]] | None,
+    stack: ExitStack,
+) -> tuple[Request[Experiment], Callable[[Run, Experiment, Resume | None], Outcome]]:
+    """Have Ray running, with all that the workers need, until the stack closes: what to train then, and how."""
+    if on_ray is None:
+        raise UserError("--ray is not for this kind of training: leave it out")
+    from launch.ray_session import check_resources, running_ray  # imports Ray
+
+    way = on_ray()
+    experiment = way.adapt(request.experiment, placement)
+    check(_on_any_device(experiment))
+    stack.enter_context(running_ray(address=placement.address))
+    check_resources(way.bundles(experiment, placement))
+
+    def train(run: Run, experiment: Experiment, resume: Resume | None) -> Outcome:
+        return way.train(run, experiment, resume, placement)
+
+    return dataclasses.replace(request, experiment=experiment), train
+
+
+def _on_any_device(experiment: Experiment) -> Experiment:
+    """The experiment as this machine can check it, which need not have the workers' GPUs."""
+    if getattr(experiment, "device", "cpu") == "cpu":
+        return experiment
+    here = {"device": "cpu", "precision": "float32"}
+    names = {one.name for one in dataclasses.fields(experiment)}  # pyright: ignore[reportArgumentType]
+    return dataclasses.replace(experiment, **{name: here[name] for name in names & here.keys()})  # pyright: ignore
 
 
 def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
@@ -146,6 +194,8 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
         ("out", str | None, None, "the run directory; runs/NAME-TIME by default."),
         ("resume", Switch, False, "continue the run at --out."),
         ("checkpoint", str | None, None, "with --resume: the checkpoint to continue from, the last one by default."),
+        *OPTIONS,
+        *STORAGE_OPTIONS,
     ]
     options = options_class("Options", kind.experiment, types, extra)
     return parse(options, argv, prog=f"lukasa train {kind.name} [RECIPE]", default=options(**values))
@@ -188,7 +238,7 @@ def _load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any])
         return chosen, load_checkpoint(chosen)
     except UserError as error:
         earlier = [one.name for one in checkpoints if one.step < chosen.step]
-        command = resume_command(kind, run)
+        command = resume_command(kind, run, request.placement, request.sync)
         hint = f"{command} --checkpoint {earlier[-1]}" if earlier else "there is no earlier one: train anew"
         raise UserError(f"{error}; {'continue from the one before with ' if earlier else ''}{hint}") from None
 

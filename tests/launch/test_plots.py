@@ -58,6 +58,20 @@ def test_episode_is_drawn_for_every_kind_of_space(tmp_path, observations, action
     assert is_picture(tmp_path / "plots" / "e.png")
 
 
+def test_pictures_stand_above_their_steps(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("launch.plots.save_figure", lambda figure, _: figures.append(figure))
+    pictures = np.zeros((4, 3, 3))
+    pictures[2] = 1
+    shown = {"class": np.array([1, 2, 3, 1]), "answer": np.array([0, 2, 2, 1])}
+    draw_episode(shown, {"read": weights(4, 1, 5)}, tmp_path / "e.png", title="t", pictures=pictures)
+    strip = figures[0].axes[0].get_images()[0]
+    assert strip.get_extent()[:2] == [-0.5, 3.5]
+    np.testing.assert_array_equal(np.asarray(strip.get_array()).mean(0), [1] * 6 + [0] * 3 + [1] * 3)
+    # A class and an answer of the same number have the same colour.
+    assert len({axes.get_images()[0].get_clim() for axes in figures[0].axes[1:3]}) == 1
+
+
 def test_core_without_slots_is_drawn_by_its_units(tmp_path):
     draw_episode({"input": np.arange(9)}, {"hidden": RANDOM.normal(size=(9, 12))}, tmp_path / "e.png", title="t")
     assert is_picture(tmp_path / "e.png")

@@ -2,11 +2,13 @@
 
 import json
 
+import matplotlib.image
 import pytest
 import torch
 
 from agents.sequence import evaluate
 from launch.cli import main
+from launch.plot_presentations import draw_presentations
 from launch.presentations import ByPresentation, observer, presentations_table, published
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK_RECIPES
@@ -125,3 +127,28 @@ def test_few_shot_run_is_trained_and_scored_by_presentation(tmp_path, capsys):
     assert "paper's MANN" in out
     assert "82.8" in out
     assert "generated strokes" in out
+
+
+def test_plot_draws_accuracy_by_presentation_and_reads_beside_pictures(tmp_path, capsys):
+    run = tmp_path / "run"
+    small = [*SMALL.split(), *CORE.split(), "--steps", "32"]
+    assert main(["train", "task", "omniglot_mann", "--out", str(run), *small]) == 0
+    capsys.readouterr()
+    assert main(["plot", str(run)]) == 0  # with answers at the lengths, in classes, that the core is as wide as
+    drawn = capsys.readouterr().out.split()
+    for name in ("answers", "presentations", "reads"):
+        path = str(run / "plots" / f"{name}.png")
+        assert path in drawn
+        assert matplotlib.image.imread(path).std() > 0.03, name
+    assert main(["plot", str(run), "--length", "4"]) == 2
+    assert "the core was trained with (41, 5): take settings that keep its widths" in capsys.readouterr().err
+
+
+def test_curve_has_the_interval_and_the_papers_numbers_at_their_presentations(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("launch.plot_presentations.save_figure", lambda figure, _: figures.append(figure))
+    rows = [{"presentation": number, "accuracy": 50.0 + number, "interval": (40.0, 60.0)} for number in (1, 2)]
+    draw_presentations(rows, {"paper": {1: 30.0, 10: 90.0}}, tmp_path / "curve.png", title="t")
+    own, paper = figures[0].axes[0].get_lines()
+    assert (list(own.get_xdata()), list(own.get_ydata())) == ([1, 2], [51.0, 52.0])
+    assert (list(paper.get_xdata()), list(paper.get_ydata())) == ([1, 10], [30.0, 90.0])

@@ -1,0 +1,240 @@
+"""``lukasa eval`` of a learner of episodes: its accuracy on new characters, and on the official one-shot runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Generator, Tensor
+
+from agents.few_shot import Learner, NearestNeighbour, evaluate_episodes
+from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint, to_plain
+from launch.errors import UserError
+from launch.few_shot import build_learner, make_shots, side_by_side
+from launch.few_shot_experiment import FewShotExperiment
+from launch.few_shot_recipes import FEW_SHOT
+from launch.options import Switch, parse
+from launch.published import SHOTS
+from launch.runs import Run
+from tasks.episodes import Shots
+from tasks.one_shot_runs import nearest_pixels, one_shot_error, read_one_shot_runs
+
+SEED = 3
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Score a trained learner of episodes on characters that it has not seen.
+
+    Attributes:
+        ways: classes of an episode, such as 5,20: a line for each; by default as trained.
+        shots: support examples of each class, such as 1,5: a line for each; by default as trained.
+        queries: of each class; by default as trained.
+        episodes: how many, of each line.
+        part: of the characters; by default evaluation after training on an official part, and test after the others.
+        one_shot_runs: score the official 20 runs instead, out of this all_runs.zip or the folder it unpacks to.
+        checkpoint: which one: best, last, or its name.
+        seed: of the episodes.
+        json: print one JSON object.
+    """
+
+    ways: str | None = None
+    shots: str | None = None
+    queries: int | None = None
+    episodes: int = 1000
+    part: str | None = None
+    one_shot_runs: str | None = None
+    checkpoint: str = "best"
+    seed: int = SEED
+    json: Switch = False
+
+
+@dataclass(frozen=True)
+class TrainedLearner:
+    """A trained learner out of a run directory, in evaluation mode."""
+
+    experiment: FewShotExperiment
+    checkpoint: Checkpoint
+    learner: Learner
+
+
+def main(run: Run, config: dict[str, Any], argv: Sequence[str]) -> int:
+    """Evaluate a run with the options of the command line."""
+    options = parse(EvalOptions, argv, prog="lukasa eval RUN")
+    experiment = FEW_SHOT.from_json(config["experiment"])
+    evaluated = evaluate_run if options.one_shot_runs is None else score_one_shot_runs
+    result = evaluated(run, experiment, options)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        Console().print(_table(result))
+    return 0
+
+
+def evaluate_run(run: Run, experiment: FewShotExperiment, options: EvalOptions) -> dict[str, Any]:
+    """Score a run on episodes; the keys are those that ``lukasa eval --json`` prints.
+
+    Raises:
+        UserError: an option cannot be used, or there is no checkpoint.
+        tasks.DataError: the data cannot be had.
+    """
+    for name in ("queries", "episodes"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"option --{name} is {value}: expected at least 1")
+    trained_ways, trained_shots = experiment.tested_on
+    ways = read_numbers("--ways", options.ways, least=2) or [trained_ways]
+    shots = read_numbers("--shots", options.shots) or [trained_shots]
+    part = options.part or new_part(experiment)
+    episodes = [make_shots(experiment, part, ways=n, shots=k, queries=options.queries) for n in ways for k in shots]
+    trained = load_learner(run, experiment, options.checkpoint)
+    data = episodes[0].examples.source
+    print(f"{trained.checkpoint.path} on {data}", file=sys.stderr)
+    rows = [_row(trained, one, part, options) for one in episodes]
+    return _described(run, trained) | {"part": part, "data": data, "rows": rows}
+
+
+def score_one_shot_runs(run: Run, experiment: FewShotExperiment, options: EvalOptions) -> dict[str, Any]:
+    """Score a run on the official one-shot runs; the keys are those that ``lukasa eval --json`` prints.
+
+    Raises:
+        UserError: an option cannot be used, there is no checkpoint, or the learner does not take 20 ways.
+        tasks.DataError: the archive is not there, or broken.
+    """
+    changed = [one for one in ("ways", "shots", "queries", "part") if getattr(options, one) is not None]
+    if changed:
+        raise UserError(f"--one-shot-runs are what they are: leave --{changed[0]} out")
+    runs = read_one_shot_runs(str(options.one_shot_runs), size=experiment.size)
+    trained = load_learner(run, experiment, options.checkpoint)
+
+    @torch.no_grad()
+    def classify(training: Tensor, test: Tensor) -> Tensor:
+        training, test = training.to(experiment.device), test.to(experiment.device)
+        return trained.learner(training[None, :, None], test[None])[0].argmax(-1)
+
+    try:
+        error, each = one_shot_error(classify, runs)
+    except ValueError as fault:
+        raise UserError(str(fault)) from None
+    pixels, each_pixels = one_shot_error(nearest_pixels, runs)
+    names = [one.name for one in runs]
+    rows = [
+        {"run": name, "error": one, "nearest_pixels": far}
+        for name, one, far in zip(names, each, each_pixels, strict=True)
+    ]
+    return _described(run, trained) | {"error": error, "nearest_pixels": pixels, "one_shot_runs": rows}
+
+
+def load_learner(run: Run, experiment: FewShotExperiment, which: str) -> TrainedLearner:
+    """Rebuild the learner of a run from its config and a checkpoint.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is cut short.
+    """
+    checkpoint = find_checkpoint(run.checkpoints, which)
+    state = to_plain(load_checkpoint(checkpoint))
+    torch.set_num_threads(experiment.threads)
+    learner = build_learner(experiment)
+    learner.load_state_dict(state["trainer"]["learner"])
+    return TrainedLearner(experiment, checkpoint, learner.eval())
+
+
+def new_part(experiment: FewShotExperiment) -> str:
+    """The part whose characters are new to those of the part that was trained on."""
+    return "evaluation" if experiment.part.startswith("background") else "test"
+
+
+def read_numbers(option: str, text: str | None, least: int = 1) -> list[int] | None:
+    """Whole numbers out of the command line, None for None.
+
+    Raises:
+        UserError: one is no whole number, or too small.
+
+    Example:
+        >>> read_numbers("--ways", "5,20")
+        [5, 20]
+    """
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not word.isdigit() or int(word) < least:
+            raise UserError(f"option {option} has {word!r}: expected whole numbers of at least {least}, such as 5,20")
+    return [int(word) for word in words]
+
+
+def published(experiment: FewShotExperiment, part: str, shots: Shots) -> dict[str, float]:
+    """Percent right that papers report for this learner on these very episodes, by paper.
+
+    Args:
+        experiment: what learned.
+        part: whose characters are named.
+        shots: the episodes; characters that were made are no paper's.
+    """
+    settings = (part, experiment.size, experiment.turns)
+    if settings != ("test", 28, True) or not shots.examples.source.startswith("Omniglot"):
+        return {}
+    learner = experiment.options.get("core") if experiment.learner == "sequence" else experiment.learner
+    reported = SHOTS.get(str(learner), {}).items()
+    return {
+        paper: numbers[shots.ways, shots.shots] for paper, numbers in reported if (shots.ways, shots.shots) in numbers
+    }
+
+
+def _row(trained: TrainedLearner, shots: Shots, part: str, options: EvalOptions) -> dict[str, Any]:
+    def scored(learner: Learner) -> Any:
+        generator = Generator().manual_seed(options.seed)
+        return evaluate_episodes(learner, shots, options.episodes, generator, batch_size=side_by_side(shots))
+
+    try:
+        found = scored(trained.learner)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return {
+        "ways": shots.ways,
+        "shots": shots.shots,
+        "queries": shots.queries,
+        "episodes": found.episodes,
+        "accuracy": found.accuracy,
+        "interval": found.interval,
+        "loss": found.loss,
+        "nearest_pixels": scored(NearestNeighbour(trained.learner.shape)).accuracy,
+        "published": published(trained.experiment, part, shots),
+    }
+
+
+def _described(run: Run, trained: TrainedLearner) -> dict[str, Any]:
+    return {"run": str(run.path), "checkpoint": trained.checkpoint.name, "learner": trained.experiment.learner}
+
+
+def _table(result: dict[str, Any]) -> Table:
+    """The result for people."""
+    title = f"{result['learner']}, {result['checkpoint']}"
+    if "one_shot_runs" in result:
+        table = _empty_table(f"{title}: the official one-shot runs", "run", "errors %", "nearest pixels %")
+        for row in result["one_shot_runs"]:
+            table.add_row(row["run"], f"{row['error']:.1f}", f"{row['nearest_pixels']:.1f}")
+        table.add_row("mean", f"{result['error']:.2f}", f"{result['nearest_pixels']:.2f}")
+        return table
+    papers = list(dict.fromkeys(paper for row in result["rows"] for paper in row["published"]))
+    columns = ("ways", "shots", "queries", "episodes", "accuracy %,\n± 95 % interval", "nearest\npixels")
+    table = _empty_table(f"{title}: {result['data']}", *columns, *(paper.replace("al. ", "al.\n") for paper in papers))
+    for row in result["rows"]:
+        counts = [str(row[name]) for name in ("ways", "shots", "queries", "episodes")]
+        reported = [f"{row['published'][paper]:g}" if paper in row["published"] else "-" for paper in papers]
+        accuracy = f"{row['accuracy']:.2f} ± {row['interval'][1] - row['accuracy']:.2f}"
+        table.add_row(*counts, accuracy, f"{row['nearest_pixels']:.2f}", *reported)
+    return table
+
+
+def _empty_table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table

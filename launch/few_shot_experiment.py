@@ -1,0 +1,96 @@
+"""What a run of ``lukasa train few-shot`` is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class FewShotExperiment:
+    """A learner, the episodes it learns from, and how.
+
+    Attributes:
+        learner: who learns: its name.
+        options: of the learner; its defaults for those that are not given.
+        part: of Omniglot that is trained on: train (1,200 characters), fit and validation (train in two, to choose
+            settings by), test (the other 423), background and evaluation (the official parts), or all.
+        size: side of the pictures, pixels.
+        source: real, generated, or auto for real characters where they can be had.
+        data_dir: folder to look for the files in first.
+        turns: characters turned by 90, 180 and 270 degrees are characters of their own.
+        augment: move, turn and stretch each picture a little, each time it is shown.
+        ways: classes of an episode.
+        shots: support examples of each class.
+        queries: of each class.
+        test_ways: classes of an episode that the learner is validated and evaluated on; as many as ways by default.
+        test_shots: support examples of each class there; as many as shots by default.
+        steps: episodes to train on.
+        stop_at: stop earlier, when the accuracy of a line of metrics, in percent, is at least this.
+        seed: seed of the weights and of the episodes.
+        batch_size: episodes of one gradient step.
+        optimizer: Adam, AdamW, or RMSProp as in Graves 2013.
+        lr: learning rate.
+        weight_decay: of Adam and AdamW.
+        clip_norm: largest norm of the gradient.
+        schedule: constant learning rate, one that halves every so many episodes, or a decay that ends with the last.
+        halve_every: episodes after which the learning rate halves (schedule halving).
+        final_lr: share of the learning rate that a decay ends at (schedules linear and cosine).
+        device: where it is computed.
+        report_every: episodes of one line of metrics.
+        validate_every: episodes after which the next line of metrics has the accuracy on episodes of part validation
+            as well; never by default. It takes part fit, which has no character of validation.
+        threads: threads of this process; more pay on cores that nobody else uses.
+        checkpoint_every: seconds between two checkpoints.
+    """
+
+    learner: str = "prototypical"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    part: Literal[
+        "train",
+        "test",
+        "fit",
+        "validation",
+        "background",
+        "evaluation",
+        "background_small1",
+        "background_small2",
+        "all",
+    ] = "train"
+    size: int = 28
+    source: Literal["auto", "real", "generated"] = "auto"
+    data_dir: str = ""
+    turns: bool = True
+    augment: bool = False
+    ways: int = 5
+    shots: int = 1
+    queries: int = 5
+    test_ways: int | None = None
+    test_shots: int | None = None
+    steps: int = 10_000
+    stop_at: float | None = None
+    seed: int = 0
+    batch_size: int = 1
+    optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    schedule: Literal["constant", "linear", "cosine", "halving"] = "constant"
+    halve_every: int = 2000
+    final_lr: float = 0.0
+    device: Literal["cpu", "cuda"] = "cpu"
+    report_every: int = 100
+    validate_every: int | None = None
+    threads: int = 1
+    checkpoint_every: float = 60.0
+
+    @property
+    def name(self) -> str:
+        """What a run of it is called when nobody says."""
+        return f"omniglot-{self.learner}"
+
+    @property
+    def tested_on(self) -> tuple[int, int]:
+        """Ways and shots of the episodes that it is validated and evaluated on."""
+        return self.test_ways or self.ways, self.test_shots or self.shots

@@ -1,0 +1,72 @@
+"""End the Ray that runs under one folder on this machine, and no other.
+
+``python launch/node_stop.py [FOLDER]`` ends the processes of this user whose command line names the folder, that in
+``RAY_TMPDIR`` by default: first asked, then told. Ray's workers end with the raylet that started them. ``ray stop``
+would end every Ray of this user, whosesoever run it carries.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+SECONDS_TO_END = 10.0
+
+
+def main(argv: Sequence[str]) -> int:
+    """End them and say how many there were; returns the exit code."""
+    folder = argv[0] if argv else os.environ.get("RAY_TMPDIR")
+    if not folder:
+        print("node_stop.py needs to know which Ray: give its folder, or set RAY_TMPDIR", file=sys.stderr)
+        return 2
+    print(f"{stop(Path(folder).expanduser().resolve())} processes of the Ray under {folder} ended")
+    return 0
+
+
+def stop(folder: Path) -> int:
+    """End the processes of the Ray under a folder; those left after ten seconds are killed.
+
+    Returns:
+        How many there were.
+    """
+    found = find(folder)
+    _send(found, signal.SIGTERM)
+    until = time.monotonic() + SECONDS_TO_END
+    while find(folder) and time.monotonic() < until:
+        time.sleep(0.1)
+    _send(find(folder), signal.SIGKILL)
+    return len(found)
+
+
+def find(folder: Path) -> list[int]:
+    """The processes of this user that run Ray's programs on a session under a folder."""
+    session = f"{folder}/ray/"
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            mine = entry.stat().st_uid == os.getuid()
+            words = (entry / "cmdline").read_text(errors="replace").split("\0") if mine else []
+        except OSError:  # it ended meanwhile
+            continue
+        program = " ".join(words[:4])
+        if "ray" in program and any(session in word for word in words):
+            found.append(int(entry.name))
+    return found
+
+
+def _send(processes: Sequence[int], number: int) -> None:
+    for process in processes:
+        try:
+            os.kill(process, number)
+        except ProcessLookupError:
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
