@@ -17,6 +17,7 @@ from torch import Tensor
 from memory.sparse.indexes import make_index
 from memory.sparse.journal import Journal
 from memory.sparse.layout import Layout
+from memory.sparse.traffic import TRAFFIC
 from memory.sparse.usage import UsageOrder, lazy_zeros
 
 FIRST_CAPACITY = 1024
@@ -71,6 +72,10 @@ class Store:
         self.journal: Journal | None = None
         self.make_index()
 
+    def another(self, batch_size: int) -> Store:
+        """An empty store of this kind."""
+        return Store(replace(self.layout, batch_size=batch_size))
+
     def make_index(self) -> None:
         """A new index over what is written."""
         layout = self.layout
@@ -98,6 +103,7 @@ class Store:
 
     def gather(self, slots: Tensor) -> Tensor:
         """Copies of rows, [B, S, W] for slots [B, S]; zeros for -1."""
+        TRAFFIC.reads += slots.numel()
         rows = self.rows.index_select(0, self._places(slots))
         return rows.to(self.layout.dtype).view(*slots.shape, self.layout.word_size)
 
@@ -111,6 +117,7 @@ class Store:
             words: [B, S, W].
         """
         used = self._use(slots)
+        TRAFFIC.writes += slots.numel()
         places, keep = self._places(slots), keep.reshape(-1)
         changed = places.unique()
         if self.journal is not None:
@@ -221,6 +228,7 @@ class Store:
                     f"slots up to {highest - 1} cannot be written while {self.used.tolist()} of "
                     f"{self.layout.slots} are: new slots are handed out in order, least_recent() says which come next"
                 )
+            TRAFFIC.filled = max(TRAFFIC.filled, highest)
         if self.capacity < self.layout.slots and int(used.max()) > self.capacity:
             self._reserve(int(used.max()))
         return used

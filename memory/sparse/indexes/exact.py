@@ -34,11 +34,19 @@ class Exact:
         if not len(slots):
             return
         self._make_room(words.dtype)
-        self.used.scatter_reduce_(0, rows, slots + 1, "amax")
+        self.note_written(rows, slots)
         self.scales[rows, slots] = _scales(words).to(self.scales.dtype)
+
+    def note_written(self, rows: Tensor, slots: Tensor) -> None:
+        """Count slots [M] of batch rows [M] as used, where others look after their contents."""
+        self.used.scatter_reduce_(0, rows, slots + 1, "amax")
 
     def search(self, queries: Tensor, k: int) -> Tensor:
         """The nearest slots of each query, ties to the lowest slot; see ``Index``."""
+        return self.scored(queries, k)[1]
+
+    def scored(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """As ``search``, behind the scores [B, R, k]: a cosine times the query's length, -inf where there are fewer."""
         return self._scan(self.contents.rows(), self.scales, self.used, queries.detach(), k)
 
     def search_rows(self, rows: Tensor, queries: Tensor, k: int) -> Tensor:
@@ -55,7 +63,7 @@ class Exact:
         words, scales, used = self.contents.rows(), self.scales, self.used
         if len(rows) < len(words):
             words, scales, used = words[rows], scales[rows], used[rows]
-        return self._scan(words, scales, used, queries.detach(), k)
+        return self._scan(words, scales, used, queries.detach(), k)[1]
 
     def reset(self, rows: Tensor) -> None:
         """Forget all slots of some batch rows; see ``Index``."""
@@ -77,7 +85,7 @@ class Exact:
             self.scales[:, first : first + part.shape[1]] = _scales(part)
         self.rebuild_seconds += time.perf_counter() - started
 
-    def _scan(self, words: Tensor, scales: Tensor, used: Tensor, queries: Tensor, k: int) -> Tensor:
+    def _scan(self, words: Tensor, scales: Tensor, used: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         # A GPU's store grows by doubling, so that scanning all it has spares waiting for the highest of ``used``.
         most, fewest = min(words.shape[1], scales.shape[1]), 0
         if used.device.type == "cpu":
@@ -95,12 +103,14 @@ class Exact:
             scores, slots = top_slots(scores, k)
             found.append((scores, torch.where(slots < 0, slots, slots + first) if first else slots))
         if not found:
-            return used.new_full((*queries.shape[:2], k), -1)
+            shape = (*queries.shape[:2], k)
+            return scales.new_full(shape, -torch.inf), used.new_full(shape, -1)
         if len(found) == 1:
-            return found[0][1]
+            return found[0]
         scores, slots = (torch.cat(parts, -1) for parts in zip(*found, strict=True))
         # Parts come in ascending order of slot, so that a stable sort keeps ties at the lowest one.
-        return slots.gather(-1, scores.sort(dim=-1, descending=True, stable=True).indices[..., :k])
+        best = scores.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+        return scores.gather(-1, best), slots.gather(-1, best)
 
     def _make_room(self, dtype: torch.dtype) -> None:
         slots = self.contents.rows().shape[1]
@@ -108,7 +118,7 @@ class Exact:
             dtype = torch.promote_types(dtype, torch.float32)
             # Like the rows themselves, untouched zeros take no memory on the CPU.
             scales = lazy_zeros((self.contents.batch_size, slots), dtype, self.contents.device)
-            known = int(self.used.max()) if self.scales.shape[1] else 0
+            known = min(int(self.used.max()), self.scales.shape[1])
             scales[:, :known] = self.scales[:, :known]
             self.scales = scales
 

@@ -24,7 +24,8 @@ EXACT_UP_TO = 8192  # where scanning and inverted lists take as long; docs/index
 GROWTH = 4  # lists are made anew each time the rows have grown this many times
 OVERWRITES = 8  # ... and, as the contents drift, each time every row was changed this often on average
 ROWS_PER_LIST = 256  # when grown; a quarter of it when just made
-UPPER_PROBES = 16  # lists of centres looked into for the nearest centres
+SCANNED_CENTRES = 1024  # up to so many, comparing with all costs no more than lists of centres, and misses none
+UPPER_PROBES = 16  # lists of centres looked into for the nearest centres, where there are more
 ROWS_AT_ONCE = 1 << 18  # bounds the copies made while building
 CROWDING = 4  # a search gives up after this many times the rows that lists of average length would show it
 
@@ -57,7 +58,10 @@ class InvertedLists:
 
     def update(self, rows: Tensor, slots: Tensor, words: Tensor) -> None:
         """Take in the new contents of some slots; see ``Index``."""
-        self.scanned.update(rows, slots, words)
+        if any(lists is None for lists in self.lists):
+            self.scanned.update(rows, slots, words)
+        else:
+            self.scanned.note_written(rows, slots)
         used = self.scanned.used.tolist()
         if any(lists is not None for lists in self.lists):
             self._update_lists(rows, slots, words)
@@ -67,20 +71,20 @@ class InvertedLists:
 
     def search(self, queries: Tensor, k: int) -> Tensor:
         """The nearest slots of each query; see ``Index``."""
-        found = torch.empty(*queries.shape[:2], k, dtype=torch.int64)
         scanned = [b for b, lists in enumerate(self.lists) if lists is None]
-        if len(scanned) == len(found):
+        if len(scanned) == len(queries):
             return self.scanned.search(queries, k)
+        found = np.empty((*queries.shape[:2], k), dtype=np.int64)
         if scanned:
             some = torch.tensor(scanned, device=queries.device)
-            found[scanned] = self.scanned.search_rows(some, queries[some], k).cpu()
-        used, vectors = self.scanned.used.tolist(), _unit_vectors(queries.flatten(0, 1)).reshape(queries.shape)
+            found[scanned] = self.scanned.search_rows(some, queries[some], k).cpu().numpy()
+        used, vectors = self.scanned.used.tolist(), _unit_vectors(queries)
 
         def look(b: int, lists: Lists) -> None:
-            found[b] = torch.from_numpy(lists.search(vectors[b], k, used[b], self.probes))
+            found[b] = lists.search(vectors[b], k, used[b], self.probes)
 
         self._for_each_row(look)
-        return found.to(queries.device)
+        return torch.from_numpy(found).to(queries.device)
 
     def reset(self, rows: Tensor) -> None:
         """Forget all slots of some batch rows; see ``Index``."""
@@ -144,8 +148,8 @@ class Lists:
     """The inverted lists of one batch row.
 
     The centre of each list is one of the rows, taken at even distances in the order of writing: nothing needs training,
-    and centres are as dense as the rows. The nearest centres are found through lists of their own, so that neither an
-    update nor a search compares with all L.
+    and centres are as dense as the rows. Many centres have lists of their own, so that neither an update nor a search
+    compares with all L.
 
     Args:
         words: [U, W], what is written.
@@ -153,21 +157,15 @@ class Lists:
     """
 
     def __init__(self, words: Tensor, expected: int):
-        self.expected, self.made_from, self.changes = expected, len(words), 0
+        self.expected, self.made_from, self.changes, self.filed = expected, len(words), 0, len(words)
         self.asked: tuple[int, int, int | None] | None = None
         self.parameters: Any = None
         wanted = max(1, min(len(words), expected // ROWS_PER_LIST))
         picked = torch.linspace(0, len(words) - 1, wanted, device=words.device).long()
         centres = np.unique(_unit_vectors(words[picked]), axis=0)
-        centres = np.random.default_rng(0).permutation(centres)
-        # Each upper list holds its own centre, so that none is empty: FAISS can file no row through an empty one.
-        upper = np.ascontiguousarray(centres[: math.ceil(2 * math.sqrt(len(centres)))])
-        self.upper = faiss.IndexFlatIP(words.shape[1])
-        self.upper.add(upper)
-        self.centres = _inverted(self.upper, len(upper))
-        self.centres.add(centres)
-        self.index = _inverted(self.centres, len(centres))
-        self.centres.nprobe = UPPER_PROBES
+        self.centres = Scanned(centres) if len(centres) <= SCANNED_CENTRES else Filed(centres)
+        self.count = len(centres)
+        self.index = _inverted(self.centres.index, self.count)
         for first in range(0, len(words), ROWS_AT_ONCE):
             self.index.add(_unit_vectors(words[first : first + ROWS_AT_ONCE]))
         self.index.set_direct_map_type(faiss.DirectMap.Array)
@@ -175,28 +173,65 @@ class Lists:
     def update(self, slots: np.ndarray, vectors: np.ndarray) -> None:
         """File some words of unit length, float32 [M, W], under their ascending slots, int64 [M]."""
         self.changes += len(slots)
-        known = int(np.searchsorted(slots, self.index.ntotal))
+        known = int(np.searchsorted(slots, self.filed))
         if known:
             self.index.update_vectors(slots[:known], vectors[:known])
         if known < len(slots):
-            assert slots[known] == self.index.ntotal, "slots are handed out in order"
+            assert slots[known] == self.filed, "slots are handed out in order"
             self.index.add(vectors[known:])
+            self.filed += len(slots) - known
 
     def search(self, queries: np.ndarray, k: int, used: int, probes: int) -> np.ndarray:
         """The nearest slots below ``used``, int64 [R, k], of queries of unit length, float32 [R, W]."""
         found = self._probe(queries, k, used, probes)
         wanted = min(k, used)
-        while (found[:, :wanted] < 0).any() and probes < self.index.nlist:
-            probes = min(8 * probes, self.index.nlist)
+        while wanted and (found[:, wanted - 1] < 0).any() and probes < self.count:
+            probes = min(8 * probes, self.count)
             found = self._probe(queries, k, used, probes)
         return found
 
     def _probe(self, queries: np.ndarray, k: int, used: int, probes: int) -> np.ndarray:
-        average = max(1, self.index.ntotal // self.index.nlist)
-        key = (probes, CROWDING * probes * average + k, None if used == self.index.ntotal else used)
+        average = max(1, self.filed // self.count)
+        key = (probes, CROWDING * probes * average + k, None if used == self.filed else used)
         if key != self.asked:  # making parameters takes as long as a search
-            self.asked, self.parameters = key, _search_parameters(*key)
+            self.asked, self.parameters = key, self._search_parameters(*key)
         return self.index.search(queries, k, params=self.parameters)[1]
+
+    def _search_parameters(self, probes: int, most_codes: int, used: int | None) -> Any:
+        """What a search may look at: lists, rows of them, and slots below ``used`` where not all are."""
+        options: dict[str, Any] = {"nprobe": probes, "max_codes": most_codes}
+        options["quantizer_params"] = self.centres.search_parameters(probes)
+        if used is not None:
+            options["sel"] = faiss.IDSelectorRange(0, used)
+        return faiss.SearchParametersIVF(**options)
+
+
+class Scanned:
+    """Centres, float32 [L, W], of which the nearest are found by comparing with all."""
+
+    def __init__(self, centres: np.ndarray):
+        self.index = faiss.IndexFlatIP(centres.shape[1])
+        self.index.add(centres)
+
+    def search_parameters(self, probes: int) -> None:
+        """Nothing to say."""
+
+
+class Filed:
+    """Centres, float32 [L, W], of which the nearest are found through lists of their own."""
+
+    def __init__(self, centres: np.ndarray):
+        centres = np.random.default_rng(0).permutation(centres)
+        # Each upper list holds its own centre, so that none is empty: FAISS can file no row through an empty one.
+        upper = np.ascontiguousarray(centres[: math.ceil(2 * math.sqrt(len(centres)))])
+        self.upper = Scanned(upper)
+        self.index = _inverted(self.upper.index, len(upper))
+        self.index.add(centres)
+        self.index.nprobe = UPPER_PROBES
+
+    def search_parameters(self, probes: int) -> Any:
+        """How to find that many centres."""
+        return faiss.SearchParametersIVF(nprobe=max(UPPER_PROBES, probes))
 
 
 def import_faiss() -> None:
@@ -220,15 +255,6 @@ def _inverted(centres: Any, count: int) -> Any:
     index = faiss.IndexIVFFlat(centres, centres.d, count, faiss.METRIC_INNER_PRODUCT)
     index.is_trained = True  # the centres are given
     return index
-
-
-def _search_parameters(probes: int, most_codes: int, used: int | None) -> Any:
-    """What a search may look at: lists, rows of them, and slots below ``used`` where not all are."""
-    options: dict[str, Any] = {"nprobe": probes, "max_codes": most_codes}
-    options["quantizer_params"] = faiss.SearchParametersIVF(nprobe=max(UPPER_PROBES, probes))
-    if used is not None:
-        options["sel"] = faiss.IDSelectorRange(0, used)
-    return faiss.SearchParametersIVF(**options)
 
 
 def _unit_vectors(words: Tensor) -> np.ndarray:
