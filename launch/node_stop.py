@@ -1,8 +1,8 @@
 """End the Ray that runs under one folder on this machine, and no other.
 
-``python launch/node_stop.py [FOLDER]`` ends the processes of this user whose command line names the folder, that in
-``RAY_TMPDIR`` by default: first asked, then told. Ray's workers end with the raylet that started them. ``ray stop``
-would end every Ray of this user, whosesoever run it carries.
+``python launch/node_stop.py [FOLDER]`` ends the processes of this user whose command line or surroundings name the
+folder, that in ``RAY_TMPDIR`` by default: first asked, then told. ``ray stop`` would end every Ray of this user,
+whosesoever run it carries.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SECONDS_TO_END = 10.0
+UNNAMED = (
+    "ray::",
+    "ray-dashboard-",
+    "ray.util.client.server",
+    "multiprocessing.forkserver",
+    "multiprocessing.resource_",
+)
+"""In the command lines of Ray's processes that do not name the session's folder: agents, workers, what these fork."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,21 +51,28 @@ def stop(folder: Path) -> int:
 
 
 def find(folder: Path) -> list[int]:
-    """The processes of this user that run Ray's programs on a session under a folder."""
-    session = f"{folder}/ray/"
+    """The processes of this user that run Ray's programs for the Ray under a folder."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
             mine = entry.stat().st_uid == os.getuid()
-            words = (entry / "cmdline").read_text(errors="replace").split("\0") if mine else []
+            if mine and _belongs(_words(entry / "cmdline"), _words(entry / "environ"), folder):
+                found.append(int(entry.name))
         except OSError:  # it ended meanwhile
             continue
-        program = " ".join(words[:4])
-        if "ray" in program and any(session in word for word in words):
-            found.append(int(entry.name))
     return found
+
+
+def _belongs(command: list[str], environment: list[str], folder: Path) -> bool:
+    if any(f"{folder}/ray/" in word for word in command) and "ray" in " ".join(command[:4]):
+        return True
+    return f"RAY_TMPDIR={folder}" in environment and any(mark in word for mark in UNNAMED for word in command)
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text(errors="replace").split("\0")
 
 
 def _send(processes: Sequence[int], number: int) -> None:

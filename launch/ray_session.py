@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._private.state import state as cluster_state
 from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]
 from ray.exceptions import RayError, RayTaskError
@@ -58,7 +59,7 @@ def running_ray(cpus: int | None = None, address: str | None = None) -> Iterator
 
 
 def _start(cpus: int | None) -> None:
-    with _native_stderr_off():
+    with _native_stderr_off(), _loopback_only():
         ray.init(
             address="local",
             num_cpus=cpus,
@@ -68,6 +69,24 @@ def _start(cpus: int | None) -> None:
             object_store_memory=OBJECT_STORE_BYTES * max(1, cpus or 1),
             _node_ip_address="127.0.0.1",
         )
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Have a Ray that is started meanwhile listen on loopback alone.
+
+    Ray replaces the address 127.0.0.1 by one that other machines reach, and then listens on all of them, unless it is
+    told that this is no machine for clusters.
+    """
+    kept, variable = ray_constants.ENABLE_RAY_CLUSTER, ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before = os.environ.get(variable)
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ[variable] = "0"  # for the processes that are started
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = kept
+        os.environ.pop(variable) if before is None else os.environ.update({variable: before})
 
 
 def check_address(address: str) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,100 +21,16 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.stopper import Stopper
 
 from launch.algorithms import quiet_libraries
-from launch.checkpoints import list_checkpoints, load_checkpoint
-from launch.errors import TrainingError, UserError
-from launch.loop import Worker
 from launch.placement import Bundle
-from launch.progress import Silence, make_reporter, show_score
+from launch.progress import make_reporter, show_score
 from launch.ray_session import check_visible
-from launch.runs import Run, locked, open_run, read_metrics
 from launch.stopping import Stop, stop_on_signals
-from launch.sweep import DONE, FAILED, STOPPED, Sweep, higher_is_better, is_score, kind_of, results, subject_of
-from launch.training import Resume
+from launch.sweep import DONE, FAILED, STOPPED, Sweep, higher_is_better, results, subject_of
+from launch.trial import TrialRun
 
-LOOK_SECONDS = 0.2
-"""Between two looks of a trial at its metrics."""
-LOCK_SECONDS = 30.0
-"""How long a trial waits for the process that had its run before to be gone."""
 RESTARTS = 3
 """Times that a trial whose process was lost is begun again."""
 TUNE_FOLDER = ".tune"
-
-
-class TrialRun(tune.Trainable):
-    """A run that trains in a thread; Tune hears its lines of metrics one by one."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Begin to train, from the last checkpoint where there is one."""
-        self._run, written = open_run(Path(config["folder"]))
-        self._kind = written["kind"]
-        self._experiment = kind_of(self._kind).from_json(written["experiment"])
-        self._score_key = subject_of(self._kind, self._experiment).score_key
-        self._stop, self._told = Stop(), -1
-        self._last: dict[str, Any] = {}
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._train, name="trial", daemon=True)
-        self._thread.start()
-
-    def step(self) -> dict[str, Any]:
-        """Wait for the next line of metrics that has a score.
-
-        Raises:
-            Exception: training failed in a way that another attempt may mend.
-        """
-        while True:
-            ended = not self._thread.is_alive()  # asked first: what was written before it ended is then seen
-            row = self._next_row()
-            if row is not None:
-                self._told = row[self._run.step_key]
-                self._last = {"steps": self._told, "score": row[self._score_key]}
-                return dict(self._last)
-            if ended:
-                return self._end()
-            time.sleep(LOOK_SECONDS)
-
-    def cleanup(self) -> None:
-        """Stop training; the run saves first."""
-        self._stop.signal = signal.SIGTERM
-        self._thread.join()
-
-    def _next_row(self) -> dict[str, Any] | None:
-        key = self._run.step_key
-        rows = (row for row in read_metrics(self._run) if row[key] > self._told and is_score(row.get(self._score_key)))
-        return next(rows, None)
-
-    def _end(self) -> dict[str, Any]:
-        if isinstance(self._error, UserError | TrainingError):
-            return {"done": True, "failed": str(self._error), **self._last}
-        if self._error is not None:
-            raise self._error
-        # Tune sets ``done`` for trials that it stops as well.
-        return {"done": True, "whole": True, **self._last}
-
-    def _train(self) -> None:
-        try:
-            with ExitStack() as stack:
-                _lock_soon(self._run, stack)
-                checkpoints = list_checkpoints(self._run.checkpoints)
-                resume = (checkpoints[-1], load_checkpoint(checkpoints[-1])) if checkpoints else None
-                self._train_from(resume)
-        except Exception as error:  # told by step(), to Tune
-            self._error = error
-
-    def _train_from(self, resume: Resume | None) -> None:
-        def listen() -> Any:
-            return nullcontext(self._stop)
-
-        if self._kind == "rl":
-            from launch import rl
-
-            rl.train(self._run, self._experiment, resume, listen=listen)
-            return
-        if self._kind == "task":
-            from launch.task import train
-        else:
-            from launch.few_shot import train
-        train(self._run, self._experiment, resume, Worker(listen=listen, make_reporter=lambda *_, **__: Silence()))
 
 
 def run_trials(
@@ -271,23 +185,6 @@ class _Endings(tune.Callback):
 
 def _name(trial: Any) -> str:
     return Path(trial.config["folder"]).name
-
-
-def _lock_soon(run: Run, stack: ExitStack) -> None:
-    """Hold a run as soon as the process that had it has gone.
-
-    Raises:
-        UserError: it does not go.
-    """
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            stack.enter_context(locked(run))
-            return
-        except UserError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(LOOK_SECONDS)
 
 
 def wish_to_stop() -> Any:
