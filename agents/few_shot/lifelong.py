@@ -9,10 +9,10 @@ from os import PathLike
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.few_shot import class_files
-from agents.few_shot.encoders import Encoder
+from agents.few_shot.encoders import BatchStatistics, Encoder
 from memory.sparse import SparseMemory
 from memory.sparse.layout import IndexName, IndexOptions, Storage
 from memory.sparse.usage import lazy_zeros
@@ -51,7 +51,7 @@ class ClassMemory:
         index: that finds what is near: exact, faiss, lsh, or auto, which picks by size and device.
         index_options: of that index.
         storage: "full", or half of the memory: "float16" or "bfloat16".
-        candidates: found by the index for a query, to be put in order by their distances.
+        candidates: found by the index for a query, then put in order by distance.
 
     Raises:
         ValueError: an option cannot be used, or the machine has not so much memory.
@@ -63,6 +63,8 @@ class ClassMemory:
         >>> memory.answer(torch.tensor([[0.1, 0.8], [0.9, 0.1]]))
         tensor([7, 9])
     """
+
+    keep: Kept
 
     def __init__(
         self,
@@ -77,22 +79,20 @@ class ClassMemory:
     ):
         if keep not in ("means", "instances"):
             raise ValueError(f"a class memory cannot keep {keep!r}: choose 'means' or 'instances'")
-        for name, value in (("slots", slots), ("candidates", candidates)):
-            if value < 1:
-                raise ValueError(f"a class memory with {name} {value!r}: expected at least 1")
-        self.encoder, self.keep, self.candidates = encoder, keep, candidates
-        # What the index and the rows are made of is checked there.
+        if min(slots, candidates) < 1:
+            raise ValueError(f"a class memory with slots {slots}, candidates {candidates}: expected at least 1")
+        self.encoder, self.candidates, self.keep = encoder, candidates, keep
         self.memory = SparseMemory.empty(
             batch_size=1,
             slots=slots,
             word_size=encoder.size,
-            device=_device(encoder),
+            device=_like(encoder).device,
             storage=storage,
             index=index,
             index_options=index_options,
         )
         self._class_of, self._count_of = _tables(slots, self.memory)
-        self._slot_of: dict[int, int] = {}  # of each class, where means are kept
+        self._slot_of: dict[int, int] = {}  # of each class; only asked for where means are kept
 
     @property
     def slots(self) -> int:
@@ -115,7 +115,7 @@ class ClassMemory:
 
         Args:
             examples: [n, *shape].
-            classes: int64 [n], any numbers from 0.
+            classes: int64 [n], from 0.
 
         Raises:
             ValueError: they do not belong together, or an embedding is not finite; nothing is learned then.
@@ -174,9 +174,9 @@ class ClassMemory:
             ValueError: there are more already, or the machine has not so much memory.
         """
         self.memory = self.memory.grow(slots)
-        before = self._class_of, self._count_of
+        classes, counts = self._class_of[: self.used], self._count_of[: self.used]
         self._class_of, self._count_of = _tables(slots, self.memory)
-        self._class_of[: self.used], self._count_of[: self.used] = (table[: self.used] for table in before)
+        self._class_of[: self.used], self._count_of[: self.used] = classes, counts
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write everything that is remembered to a folder, all or nothing; the encoder is not among it."""
@@ -201,7 +201,7 @@ class ClassMemory:
         Raises:
             ValueError: the folder has no memory, not all of one, or one of another encoder.
         """
-        memory, table = class_files.load(folder, device=_device(encoder), **layout)
+        memory, table = class_files.load(folder, device=_like(encoder).device, **layout)
         probe = _probe(encoder).cpu()
         # The same network on another device or number of threads rounds differently.
         if probe.shape != table.probe.shape or not torch.allclose(probe, table.probe, rtol=1e-3, atol=1e-4):
@@ -211,8 +211,7 @@ class ClassMemory:
         loaded.memory = memory
         loaded._class_of, loaded._count_of = _tables(memory.slots, memory)
         loaded._class_of[: loaded.used], loaded._count_of[: loaded.used] = table.classes, table.counts
-        means = table.keep == "means"
-        loaded._slot_of = {one: slot for slot, one in enumerate(table.classes.tolist())} if means else {}
+        loaded._slot_of = {one: slot for slot, one in enumerate(table.classes.tolist())}
         return loaded
 
     def _learn_instances(self, embeddings: Tensor, classes: Tensor) -> None:
@@ -263,14 +262,19 @@ def embed_all(encoder: Encoder, examples: Tensor) -> Tensor:
     The encoder is afterwards in the mode it was in.
 
     Raises:
-        ValueError: they are no such examples, there are none, or an embedding is not finite.
+        ValueError: they are no such examples, there are none, an embedding is not finite or depends on the others.
     """
+    if any(isinstance(one, BatchStatistics) for one in encoder.modules()):
+        raise ValueError(
+            "this encoder's batch norm uses the statistics of the batch, as MAML's does, so that an example has no "
+            "embedding of its own: take one of make_encoder, or that of a prototypical network"
+        )
     if examples.shape[1:] != encoder.shape or not len(examples) or not examples.is_floating_point():
         raise ValueError(
             f"examples are {list(examples.shape)} of {examples.dtype}: expected some of shape {list(encoder.shape)}, "
             "in floating point"
         )
-    like = next(encoder.parameters(), torch.empty(0))
+    like = _like(encoder)
     training = encoder.training
     encoder.eval()
     try:
@@ -282,14 +286,14 @@ def embed_all(encoder: Encoder, examples: Tensor) -> Tensor:
     return embeddings
 
 
-def _device(encoder: nn.Module) -> torch.device:
-    return next(encoder.parameters(), torch.empty(0)).device
+def _like(encoder: Encoder) -> Tensor:
+    return next(encoder.parameters(), torch.empty(0))
 
 
 def _tables(slots: int, memory: SparseMemory) -> tuple[Tensor, Tensor]:
     """Room for the class of each slot and for how many examples its embedding is the mean of."""
-    device = memory.used.device
-    return lazy_zeros((slots,), torch.int64, device), lazy_zeros((slots,), torch.int64, device)
+    classes, counts = (lazy_zeros((slots,), torch.int64, memory.used.device) for _ in range(2))
+    return classes, counts
 
 
 def _probe(encoder: Encoder) -> Tensor:

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.few_shot import ClassMemory, class_files, embed_all, evaluate_episodes, lifelong, make_encoder, make_learner
-from memory.sparse import SparseMemory
+from agents.few_shot import (
+    MAML,
+    ClassMemory,
+    PrototypicalNetwork,
+    class_files,
+    embed_all,
+    evaluate_episodes,
+    lifelong,
+    make_encoder,
+)
 from tasks.episodes import Shots
 from tasks.examples import Examples
 
@@ -60,7 +68,7 @@ def test_distance_decides_among_the_candidates_and_not_the_angle():
 
 
 def test_agrees_with_a_prototypical_network_on_an_episode():
-    learner = make_learner("prototypical", (16, 16), 5, channels=4).eval()
+    learner = PrototypicalNetwork((16, 16), channels=4).eval()
     support, queries = torch.rand(1, 5, 3, 16, 16), torch.rand(1, 30, 16, 16)
     memory = ClassMemory(learner.encoder, 5)
     memory.learn(support[0].flatten(0, 1), torch.arange(5).repeat_interleave(3))
@@ -198,13 +206,18 @@ def test_crash_while_saving_leaves_what_was_saved_before(tmp_path, monkeypatch, 
     memory.save(tmp_path)
     memory.learn(points(2, 1), torch.arange(2, 4))
 
+    synced = []
+
     def fail(*_):
-        raise OSError("no space left")
+        synced.append(0)
+        if len(synced) == (1 if broken == "memory" else 2):  # the memory's file comes first
+            raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((SparseMemory, "save") if broken == "memory" else (class_files.os, "fsync")), fail)
+        patch.setattr(class_files.os, "fsync", fail)
         with pytest.raises(OSError, match="no space left"):
             memory.save(tmp_path)
+    assert not list(tmp_path.glob("*.partial"))
     assert ClassMemory.load(tmp_path, memory.encoder).classes.tolist() == [0, 1]
     memory.save(tmp_path)
     assert ClassMemory.load(tmp_path, memory.encoder).classes.tolist() == [0, 1, 2, 3]
@@ -277,7 +290,7 @@ def test_embeddings_are_those_of_evaluation_and_leave_training_as_it_was():
         (lambda m: m.learn(points(3) / 0, torch.arange(3)), "not finite: look for NaN"),
         (lambda m: m.answer(points(3)), "knows no class yet: learn some examples first"),
         (lambda m: m.nearest(points(3), 0), "0 neighbours cannot be found: expected at least 1"),
-        (lambda m: memory_of(0), "slots 0: expected at least 1"),
+        (lambda m: memory_of(0), "slots 0, candidates 16: expected at least 1"),
         (lambda m: memory_of(4, candidates=0), "candidates 0: expected at least 1"),
         (lambda m: memory_of(4, keep="mean"), "cannot keep 'mean': choose 'means' or 'instances'"),
         (lambda m: memory_of(4, index="exakt"), "the nearest known one is 'exact'"),
@@ -291,6 +304,12 @@ def test_bad_input_is_one_sentence_and_nothing_is_learned(call, sentence):
     assert memory.used == 0
 
 
+def test_encoder_that_sees_the_whole_batch_is_refused():
+    memory = ClassMemory(MAML((16, 16), 5, channels=4).encoder, 4)
+    with pytest.raises(ValueError, match="an example has no embedding of its own"):
+        memory.learn(torch.rand(2, 16, 16), torch.arange(2))
+
+
 def test_every_one_of_many_classes_is_named_through_inverted_lists():
     known = points(3000)
     memory = memory_of(1 << 16, index="faiss", index_options={"exact_up_to": 256})
@@ -301,7 +320,7 @@ def test_every_one_of_many_classes_is_named_through_inverted_lists():
 
 def test_names_more_classes_than_an_episode_has_about_as_well_as_a_learner_of_that_many():
     groups = Examples(points(50)[:, None] + 0.3 * points(500, 1).view(50, 10, SIZE), "groups")
-    learner = make_learner("prototypical", (SIZE,), 50, encoder="identity")
+    learner = PrototypicalNetwork((SIZE,), encoder="identity")
     shots = Shots(examples=groups, ways=50, shots=5, queries=5)
     expected = evaluate_episodes(learner, shots, 5, torch.Generator().manual_seed(0)).accuracy
     memory = ClassMemory(learner.encoder, 50, candidates=50)
