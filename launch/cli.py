@@ -22,7 +22,7 @@ COMMANDS = {
     "list": ("launch.listing", "what there is: cores, tasks, environments, recipes"),
     "fetch": ("launch.fetch", "make a run directory of a run that was trained with --sync"),
     "check-cluster": ("launch.clusters", "check a cluster file of `ray up` or KubeRay before it costs anything"),
-    "bench": ("launch.bench", "measure: the sparse memory, the dense cores, the bytes of states"),
+    "bench": ("launch.bench", "measure: the sparse memory, whole or in shards, the dense cores, states, runners"),
 }
 """Every command: the module whose ``main(argv)`` runs it, imported only then, and one line of help."""
 

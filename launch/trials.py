@@ -84,12 +84,13 @@ def make_scheduler(sweep: Sweep) -> ASHAScheduler:
     """ASHA (Li et al. 2020), which knows what ended trials measured."""
     found = results(sweep)
     unit = subject_of(sweep.kind, found[0].experiment).unit
+    steps = max(result.experiment.steps for result in found)
     scheduler = ASHAScheduler(
         time_attr="steps",
         metric="score",
         mode="max" if higher_is_better(sweep.kind, unit) else "min",
-        max_t=max(result.experiment.steps for result in found),
-        grace_period=sweep.settings["grace"],
+        max_t=steps,
+        grace_period=min(sweep.settings["grace"], steps),
         reduction_factor=sweep.settings["reduction"],
     )
     controller: Any = None  # ASHA asks nothing of it
@@ -98,8 +99,8 @@ def make_scheduler(sweep: Sweep) -> ASHAScheduler:
             continue
         past: Any = SimpleNamespace(trial_id=f"ended-{result.trial.name}")
         scheduler.on_trial_add(controller, past)
-        for steps, score in zip(result.steps, result.scores, strict=True):
-            scheduler.on_trial_result(controller, past, {"steps": steps, "score": score})
+        for reached, score in zip(result.steps, result.scores, strict=True):
+            scheduler.on_trial_result(controller, past, {"steps": reached, "score": score})
     return scheduler
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import launch.cli
 from launch.cli import main
+from launch.few_shot_recipes import FEW_SHOT_RECIPES
 from launch.options import documented, peek, split_words
 from launch.recipes import RL_RECIPES
 from launch.runs import create_run, describe_run
@@ -152,7 +153,8 @@ def test_list_needs_no_ray_and_prints_json():
     assert {"ntm", "dnc"} <= {core["name"] for core in found["cores"]}
     assert {"name": "slots", "type": "int", "default": 128}.items() <= found["cores"][0]["options"][0].items()
     assert "TMaze-L50-v0" in {env["id"] for env in found["envs"]}
-    assert {recipe["name"] for recipe in found["recipes"]} == set(RL_RECIPES) | set(TASK_RECIPES)
+    recipes = {recipe["name"] for recipe in found["recipes"]}
+    assert recipes == set(RL_RECIPES) | set(TASK_RECIPES) | set(FEW_SHOT_RECIPES)
 
 
 def test_list_prints_one_list(capsys):

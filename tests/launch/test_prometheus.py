@@ -1,0 +1,72 @@
+"""Metrics of a run at Ray's Prometheus endpoint, which only this machine can reach."""
+
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.ray
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import ray
+from launch.ray_session import running_ray
+from launch.runs import MetricsWriter, Run
+
+with running_ray(1):
+    MetricsWriter(Run(Path(sys.argv[1]))).write(
+        {"env_steps": 512, "steps_per_second": 12.5, "return_mean": None, "grad_norm/core": 0.25}
+    )
+    print(ray.nodes()[0]["MetricsExportPort"], flush=True)
+    sys.stdin.read()
+"""
+
+
+def listening(port: int) -> set[str]:
+    """The addresses at which somebody listens on a port, as the kernel writes them."""
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    ends = [line[1].split(":") for line in lines if len(line) > 3 and line[3] == "0A"]
+    return {address for address, end in ends if int(end, 16) == port}
+
+
+def served(port: int) -> list[str]:
+    """The metrics of ours that are served, once there are some."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            lines = []
+        if found := [line for line in lines if line.startswith("ray_lukasa_")]:
+            return found
+        time.sleep(0.5)
+    return []
+
+
+def test_endpoint_on_loopback_serves_the_newest_line_of_metrics_to_this_machine_alone(tmp_path):
+    run = tmp_path / "maze"
+    run.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        port = int(process.stdout.readline())
+        lines = served(port)
+        values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in lines}
+        assert values == {
+            "ray_lukasa_env_steps": 512,
+            "ray_lukasa_steps_per_second": 12.5,
+            "ray_lukasa_grad_norm_core": 0.25,
+        }
+        assert all('run="maze"' in line for line in lines)
+        loopback = {"0100007F", "0000000000000000FFFF00000100007F"}
+        assert listening(port)
+        assert listening(port) <= loopback
+    finally:
+        process.communicate()
