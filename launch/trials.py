@@ -141,7 +141,9 @@ class _Endings(tune.Callback):
         self._scores = {result.trial.name: result.score for result in found if result.score is not None}
         self._reporter = make_reporter(sum(self._asked.values()), self._before, unit="steps", score=f"best {unit}")
 
-    def setup(self, **info: Any) -> None:
+    def setup(
+        self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any
+    ) -> None:
         self._reporter.__enter__()
 
     def on_trial_result(

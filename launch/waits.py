@@ -17,8 +17,8 @@ from ray.rllib.algorithms.impala.impala_learner import (
 )
 from ray.rllib.algorithms.impala.torch.impala_torch_learner import IMPALATorchLearner
 from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import (
-    ALL_MODULES,
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
     LEARNER_RESULTS,
