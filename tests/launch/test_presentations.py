@@ -132,7 +132,7 @@ def test_few_shot_run_is_trained_and_scored_by_presentation(tmp_path, capsys):
 def test_plot_draws_accuracy_by_presentation_and_reads_beside_pictures(tmp_path, capsys):
     run = tmp_path / "run"
     small = [*SMALL.split(), *CORE.split(), "--steps", "32"]
-    assert main(["train", "task", "omniglot_mann", "--out", str(run), *small]) == 0
+    assert main(["train", "task", "--task", "omniglot", "--core", "mann", "--out", str(run), *small]) == 0
     capsys.readouterr()
     assert main(["plot", str(run)]) == 0  # with answers at the lengths, in classes, that the core is as wide as
     drawn = capsys.readouterr().out.split()
