@@ -11,7 +11,7 @@ import pytest
 from launch.checkpoints import list_checkpoints
 from launch.cli import main
 from launch.errors import UserError
-from launch.runs import MetricsWriter, read_metrics
+from launch.runs import STEP_KEYS, MetricsWriter, Run, locked, read_metrics
 from launch.sweep import Result, Sweep, Trial, open_sweep, ranked, results
 from launch.task_recipes import TASK
 from launch.tune import TuneOptions, bundles, new_sweep, split_own
@@ -178,6 +178,18 @@ def wait_for_checkpoint(folder):
         time.sleep(0.1)
 
 
+def wait_until_nobody_trains(folder):
+    """A trial outlives a killed sweep until its Ray notices: its run is held so long."""
+    deadline = time.monotonic() + 100
+    while True:
+        try:
+            with locked(Run(folder, STEP_KEYS["task"])):
+                return
+        except UserError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_stopped_sweep_goes_on_where_it_was(tmp_path, ray_cluster, number):
@@ -200,6 +212,7 @@ def test_stopped_sweep_goes_on_where_it_was(tmp_path, ray_cluster, number):
         assert f"tune --resume --out {folder}" in told
     sweep = open_sweep(folder)
     assert sweep.endings() == {}
+    wait_until_nobody_trains(first)
     # From here on the trials are done after a few more batches.
     reached = list_checkpoints(first / "checkpoints")[-1].step
     for trial in sweep.trials:
