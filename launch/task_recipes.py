@@ -192,7 +192,7 @@ def babi_lstm() -> TaskExperiment:
 def omniglot_mann() -> TaskExperiment:
     """A memory-augmented network names characters that it sees for the first time, as in Santoro et al. 2016.
 
-    Two characters at first and up to five: with five at once no core had learned to tell them apart in 40,000 episodes.
+    Two characters at first and up to five: with five at once a MANN could not tell them apart after 40,000 episodes.
     """
     lessons = json.dumps([{"classes": classes} for classes in (2, 3, 4, 5)])
     curriculum = CurriculumOptions(kind="lessons", lessons=lessons, mastery=75.0, window=50)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import math
 import typing
 from typing import Any
 
@@ -14,6 +13,7 @@ from memory.dam import DAM
 from memory.dnc import DNC
 from memory.mann import MANN
 from memory.ntm import NTM
+from memory.options import check_value, keyword_options
 from memory.sam import SAM
 from memory.sdnc import SDNC
 from memory.snail import SNAIL
@@ -52,10 +52,7 @@ def core_options(name: str) -> dict[str, inspect.Parameter]:
     """
     if name not in CORES:
         raise UnknownNameError("core", name, CORES)
-    constructor = CORES[name].__init__
-    hints = typing.get_type_hints(constructor)
-    parameters = inspect.signature(constructor).parameters.values()
-    return {p.name: p.replace(annotation=hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return keyword_options(CORES[name])
 
 
 def check_core_options(name: str, options: dict[str, Any]) -> None:
@@ -101,18 +98,9 @@ def make_core(name: str, *, input_size: int, output_size: int, **options: Any) -
 
 def _check_value(core: str, option: str, value: Any, kind: Any) -> None:
     where = f"option {option!r} of core {core!r}"
-    if typing.get_origin(kind) is typing.Literal:
-        if value not in typing.get_args(kind):
-            raise ValueError(f"{where} is {value!r}: choose one of {', '.join(map(repr, typing.get_args(kind)))}")
-    elif kind is bool:
-        if not isinstance(value, bool):
-            raise ValueError(f"{where} is {value!r}: expected True or False")
-    elif kind is int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{where} is {value!r}: expected a whole number of at least 1")
-    elif kind == IndexOptions:
+    if kind == IndexOptions:
         pairs = value.items() if isinstance(value, dict) else [] if value is None else [(None, None)]
         if not all(isinstance(name, str) and isinstance(number, int | float) for name, number in pairs):
             raise ValueError(f"{where} is {value!r}: expected numbers by the names of options, or None")
-    elif kind is float and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
-        raise ValueError(f"{where} is {value!r}: expected a finite number")
+    else:
+        check_value(where, value, kind)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
-import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from agents.few_shot.neighbours import NearestNeighbour
 from agents.few_shot.prototypical import PrototypicalNetwork
 from agents.few_shot.sequences import SequenceLearner
 from memory import UnknownNameError
+from memory.options import check_value, keyword_options
 
 LEARNERS: dict[str, type[Learner]] = {
     "prototypical": PrototypicalNetwork,
@@ -34,10 +33,7 @@ def learner_options(name: str) -> dict[str, inspect.Parameter]:
     """
     if name not in LEARNERS:
         raise UnknownNameError("learner", name, LEARNERS)
-    constructor = LEARNERS[name].__init__
-    hints = typing.get_type_hints(constructor)
-    parameters = inspect.signature(constructor).parameters.values()
-    return {p.name: p.replace(annotation=hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return keyword_options(LEARNERS[name])
 
 
 def check_learner_options(name: str, options: dict[str, Any]) -> None:
@@ -51,9 +47,7 @@ def check_learner_options(name: str, options: dict[str, Any]) -> None:
     for option, value in options.items():
         if option not in known:
             raise UnknownNameError(f"option of learner {name!r}:", option, known)
-        expected = _expected(value, known[option].annotation)
-        if expected:
-            raise ValueError(f"option {option!r} of learner {name!r} is {value!r}: {expected}")
+        check_value(f"option {option!r} of learner {name!r}", value, known[option].annotation)
 
 
 def make_learner(name: str, shape: Sequence[int], ways: int, **options: Any) -> Learner:
@@ -77,23 +71,6 @@ def make_learner(name: str, shape: Sequence[int], ways: int, **options: Any) -> 
     """
     check_learner_options(name, options)
     for what, size in (("ways", ways), *(("shape", side) for side in shape)):
-        expected = _expected(size, int)
-        if expected:
-            raise ValueError(f"{what} of learner {name!r} has {size!r}: {expected}")
+        check_value(f"{what} of learner {name!r}", size, int)
     build: Any = LEARNERS[name]
     return build(tuple(shape), ways, **options)
-
-
-def _expected(value: Any, kind: Any) -> str:
-    """What was expected in place of a value; empty where it fits."""
-    if typing.get_origin(kind) is typing.Literal:
-        choices = typing.get_args(kind)
-        return "" if value in choices else f"choose one of {', '.join(map(repr, choices))}"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits, words = {
-        bool: (isinstance(value, bool), "True or False"),
-        int: (number and isinstance(value, int) and value >= 1, "a whole number of at least 1"),
-        float: (number and math.isfinite(value), "a finite number"),
-        str: (isinstance(value, str), "a name"),
-    }.get(kind, (True, ""))
-    return "" if fits else f"expected {words}"

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from memory.options import keyword_options
 from memory.sparse.indexes.automatic import Automatic
 from memory.sparse.indexes.exact import Exact
 from memory.sparse.indexes.hashing import Hashing
@@ -41,10 +42,7 @@ def index_options(name: str) -> dict[str, inspect.Parameter]:
     """
     if name not in INDEXES:
         raise ValueError(f"unknown index {name!r}: {_nearest(name, INDEXES)}")
-    constructor: Any = INDEXES[name].__init__
-    hints = typing.get_type_hints(constructor)
-    parameters = inspect.signature(constructor).parameters.values()
-    return {p.name: p.replace(annotation=hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return keyword_options(INDEXES[name])
 
 
 def check_index_options(name: str, options: IndexOptions) -> None:

@@ -54,5 +54,5 @@ def test_unknown_learner_is_an_unknown_name():
 
 @pytest.mark.parametrize(("shape", "ways", "message"), [((20, 20), 0, "ways of"), ((20, 0), 5, "shape of")])
 def test_sizes_that_cannot_be_are_refused(shape, ways, message):
-    with pytest.raises(ValueError, match=f"{message} learner 'nearest' has 0: expected a whole number of at least 1"):
+    with pytest.raises(ValueError, match=f"{message} learner 'nearest' is 0: expected a whole number of at least 1"):
         make_learner("nearest", shape, ways)
