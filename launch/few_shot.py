@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.optim import Optimizer
@@ -14,6 +13,7 @@ from agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_lea
 from agents.sequence import ALONE, Sharing, make_optimizer, make_schedule
 from launch.errors import UserError
 from launch.few_shot_experiment import FewShotExperiment
+from launch.initial_weights import load_initial_weights
 from launch.loop import FIRST_SEED, Row, Worker, train_batches
 from launch.runs import Run
 from launch.training import Outcome, Resume
@@ -59,7 +59,7 @@ def make_shots(
             source=experiment.source,
             data_dir=experiment.data_dir,
         )
-        examples = dataclasses.replace(loaded, turns=experiment.turns, augmentation=Augmentation() if augment else None)
+        examples = replace(loaded, turns=experiment.turns, augmentation=Augmentation() if augment else None)
         return Shots(examples=examples, ways=ways, shots=shots, queries=queries or experiment.queries)
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -108,6 +108,8 @@ def make_trainer(experiment: FewShotExperiment, sharing: Sharing = ALONE) -> Epi
             f"learner {experiment.learner!r} learns nothing from episodes: choose another --learner; "
             "lukasa eval shows nearest pixels beside it"
         )
+    if experiment.start_from:
+        load_initial_weights(learner, "few-shot", "learner", experiment.start_from)
     parameters = [one for one in learner.parameters() if one.requires_grad]
     try:
         optimizer = make_optimizer(
@@ -148,8 +150,8 @@ def train(run: Run, experiment: FewShotExperiment, resume: Resume | None, worker
     """
     torch.set_num_threads(experiment.threads)
     worker = worker or Worker()
-    job = FewShotJob(experiment, make_trainer(experiment, worker.sharing))
-    return train_batches(run, experiment, job, resume, worker)
+    trainer = make_trainer(replace(experiment, start_from=None) if resume else experiment, worker.sharing)
+    return train_batches(run, experiment, FewShotJob(experiment, trainer), resume, worker)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class FewShotExperiment:
         test_ways: classes of an episode that the learner is validated and evaluated on; as many as ways by default.
         test_shots: support examples of each class there; as many as shots by default.
         steps: episodes to train on.
+        start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
         stop_at: stop earlier, when the accuracy of a line of metrics, in percent, is at least this.
         seed: seed of the weights and of the episodes.
         batch_size: episodes of one gradient step.
@@ -69,6 +70,7 @@ class FewShotExperiment:
     test_ways: int | None = None
     test_shots: int | None = None
     steps: int = 10_000
+    start_from: str | None = None
     stop_at: float | None = None
     seed: int = 0
     batch_size: int = 1

@@ -132,5 +132,6 @@ FEW_SHOT = Kind(
     },
     above_zero=("lr", "clip_norm"),
     at_most_one=("final_lr",),
+    before_first=("start_from",),
 )
 """Few-shot episodes of support and queries, as the command line sees them."""

@@ -39,6 +39,7 @@ class Kind(Generic[Experiment]):
         least: the smallest value of a field; None is always allowed.
         above_zero: fields that must be more than 0.
         at_most_one: fields that must be no more than 1.
+        before_first: fields that say how a run begins, and nothing to one that is resumed.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Kind(Generic[Experiment]):
     least: Mapping[str, float] = field(default_factory=dict)
     above_zero: tuple[str, ...] = ()
     at_most_one: tuple[str, ...] = ()
+    before_first: tuple[str, ...] = ()
 
     def make(self, recipe: str | None) -> Experiment:
         """The experiment of a recipe; the default one for None.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ import memory
 from agents.sequence import ALONE, Sharing, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
 from launch.curricula import make_curriculum
 from launch.errors import UserError
+from launch.initial_weights import load_initial_weights
 from launch.loop import FIRST_SEED, Row, Worker, train_batches
 from launch.runs import Run
 from launch.task_experiment import TaskExperiment
@@ -70,6 +71,8 @@ def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Traine
     sampler = make_sampler(experiment.task, "train", dict(experiment.sampler))
     spec = sampler.spec
     core = make_core(experiment, spec)
+    if experiment.start_from:
+        load_initial_weights(core, "task", "core", experiment.start_from)
     if experiment.compile:
         compile_step(core)
     curriculum = make_curriculum(
@@ -125,7 +128,8 @@ def train(run: Run, experiment: TaskExperiment, resume: Resume | None, worker: W
     """
     torch.set_num_threads(experiment.threads)
     worker = worker or Worker()
-    return train_batches(run, experiment, TaskJob(experiment, make_trainer(experiment, worker.sharing)), resume, worker)
+    trainer = make_trainer(replace(experiment, start_from=None) if resume else experiment, worker.sharing)
+    return train_batches(run, experiment, TaskJob(experiment, trainer), resume, worker)
 
 
 @dataclass(frozen=True)

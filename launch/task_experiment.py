@@ -19,6 +19,7 @@ class TaskExperiment:
         core: the memory core: its name.
         memory: options of the core; its defaults for those that are not given.
         steps: sequences to train on.
+        start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
         stop_at: stop earlier, when the mean score of a line of metrics is at least this good.
         seed: seed of the weights and of the sequences.
         batch_size: sequences of one gradient step.
@@ -53,6 +54,7 @@ class TaskExperiment:
     core: str = "ntm"
     memory: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 100_000
+    start_from: str | None = None
     stop_at: float | None = None
     seed: int = 0
     batch_size: int = 16

@@ -304,5 +304,6 @@ TASK = Kind(
     },
     above_zero=("lr", "epsilon", "clip_value", "clip_norm"),
     at_most_one=("final_lr", "teacher_forcing"),
+    before_first=("start_from",),
 )
 """Supervised tasks, as the command line sees them."""

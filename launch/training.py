@@ -85,9 +85,9 @@ def train_command(
     request = read_request(kind, argv)
     with ExitStack() as stack:
         if request.placement:
-            request, train = _place(request, request.placement, check, on_ray, stack)
+            request, train = _place(kind, request, request.placement, check, on_ray, stack)
         else:
-            check(request.experiment)
+            check(_as_it_begins(kind, request))
         run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
         stack.enter_context(locked(run))
         if request.sync:
@@ -146,7 +146,15 @@ def resume_command(kind: Kind[Any], run: Run, placement: Placement | None = None
     return f"{program()} {shlex.join(words)}"
 
 
+def _as_it_begins(kind: Kind[Experiment], request: Request[Experiment]) -> Experiment:
+    """The experiment without what says nothing to a run that is resumed."""
+    if not request.resume:
+        return request.experiment
+    return dataclasses.replace(request.experiment, **dict.fromkeys(kind.before_first))  # pyright: ignore
+
+
 def _place(
+    kind: Kind[Experiment],
     request: Request[Experiment],
     placement: Placement,
     check: Callable[[Experiment], None],
@@ -159,15 +167,15 @@ def _place(
     from launch.ray_session import check_resources, running_ray  # imports Ray
 
     way = on_ray()
-    experiment = way.adapt(request.experiment, placement)
-    check(_on_any_device(experiment))
+    request = dataclasses.replace(request, experiment=way.adapt(request.experiment, placement))
+    check(_on_any_device(_as_it_begins(kind, request)))
     stack.enter_context(running_ray(address=placement.address))
-    check_resources(way.bundles(experiment, placement))
+    check_resources(way.bundles(request.experiment, placement))
 
     def train(run: Run, experiment: Experiment, resume: Resume | None) -> Outcome:
         return way.train(run, experiment, resume, placement)
 
-    return dataclasses.replace(request, experiment=experiment), train
+    return request, train
 
 
 def _on_any_device(experiment: Experiment) -> Experiment:

@@ -1,0 +1,49 @@
+"""Training that begins with the weights of another run: its memory of what it learned, and none of how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from launch.checkpoints import PREFIX, Checkpoint, find_checkpoint, load_checkpoint, to_plain
+from launch.errors import UserError
+from launch.runs import open_run
+
+
+def load_initial_weights(module: nn.Module, kind: str, part: str, start_from: str) -> None:
+    """Give a module the weights of a trained one.
+
+    Args:
+        module: a core or a learner, of the same parameters.
+        kind: of training, the word after ``lukasa train``.
+        part: the module's key in the trainer's state.
+        start_from: a run directory, for its best checkpoint, or one of its checkpoints.
+
+    Raises:
+        UserError: there is no such run or checkpoint, it is cut short, or its parameters are others.
+    """
+    checkpoint = _find(Path(start_from), kind)
+    weights = to_plain(load_checkpoint(checkpoint))["trainer"][part]
+    own = module.state_dict()
+    for name in [*own, *weights]:
+        shapes = [list(one[name].shape) if name in one else None for one in (own, weights)]
+        if shapes[0] != shapes[1]:
+            here, there = (f"of shape {shape}" if shape is not None else "not there" for shape in shapes)
+            raise UserError(
+                f"--start-from {start_from} does not fit: its parameter {name} is {there}, and here it is {here}; "
+                "choose the same task, core and sizes, or train without --start-from"
+            )
+    module.load_state_dict(weights)
+
+
+def _find(path: Path, kind: str) -> Checkpoint:
+    which = "best"
+    if path.name.startswith(PREFIX):
+        path, which = path.parent.parent, path.name
+    run, config = open_run(path)
+    if config.get("kind") != kind:
+        raise UserError(
+            f"--start-from {path} was written by `lukasa train {config.get('kind')}`: give a run of `train {kind}`"
+        )
+    return find_checkpoint(run.checkpoints, which)

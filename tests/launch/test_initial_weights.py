@@ -1,0 +1,84 @@
+"""Runs that begin with the weights of another."""
+
+import shutil
+
+import pytest
+import torch
+
+from launch.checkpoints import list_checkpoints, load_checkpoint
+from launch.cli import main
+from launch.runs import Run, open_run
+
+CORE = ["--core", "gru", "--memory.size", "6"]
+TASK = ["task", "--task", "copy", "--sampler.bits", "2", *CORE, "--batch-size", "4", "--report-every", "8"]
+DATA = ["--source", "generated", "--part", "background_small1", "--size", "16", "--options.channels", "4"]
+FEW_SHOT = ["few-shot", *DATA, "--ways", "3", "--queries", "2", "--batch-size", "4", "--report-every", "4"]
+PARTS = {"task": "core", "few-shot": "learner"}
+
+
+def train(run: Run, *argv: str) -> int:
+    return main(["train", *argv, "--out", str(run.path)])
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    _, config = open_run(run.path)
+    return load_checkpoint(list_checkpoints(run.checkpoints)[-1])["trainer"][PARTS[config["kind"]]]
+
+
+@pytest.fixture(scope="module", params=[TASK, FEW_SHOT], ids=["task", "few-shot"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def first(kind, tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("runs") / "first")
+    assert train(run, *kind, "--steps", "16") == 0
+    return run
+
+
+def test_training_begins_with_another_runs_weights(kind, first, tmp_path):
+    started = Run(tmp_path / "started")
+    # A rate that moves nothing shows what it began with; the seed would have drawn other weights.
+    assert train(started, *kind, "--steps", "4", "--lr", "1e-30", "--seed", "5", "--start-from", str(first.path)) == 0
+    for name, value in weights(first).items():
+        if "running_" not in name and "num_batches" not in name:  # statistics go on
+            assert (weights(started)[name] == value).all(), name
+
+
+def test_a_checkpoint_can_be_named(kind, first, tmp_path):
+    started, checkpoint = Run(tmp_path / "started"), list_checkpoints(first.checkpoints)[-1].path
+    assert train(started, *kind, "--steps", "4", "--start-from", str(checkpoint)) == 0
+
+
+def test_a_resumed_run_does_not_need_them_any_more(kind, first, tmp_path):
+    gone, started = tmp_path / "gone", Run(tmp_path / "started")
+    shutil.copytree(first.path, gone)
+    assert train(started, *kind, "--steps", "4", "--start-from", str(gone)) == 0
+    shutil.rmtree(gone)
+    assert train(started, kind[0], "--resume", "--steps", "8") == 0
+
+
+def refused(capsys, run: Run, *argv: str) -> str:
+    """Train where it must be refused before anything is written; returns the one sentence."""
+    capsys.readouterr()
+    assert train(run, *argv) == 2
+    assert not run.path.exists()
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    return printed
+
+
+def test_other_shapes_and_cores_are_refused(kind, first, tmp_path, capsys):
+    changes = [["--memory.size", "7"], ["--core", "lstm"]] if kind is TASK else [["--options.channels", "5"]]
+    for change in changes:
+        printed = refused(capsys, Run(tmp_path / "other"), *kind, *change, "--start-from", str(first.path))
+        assert f"--start-from {first.path} does not fit: its parameter" in printed
+
+
+def test_another_kind_and_nothing_at_all_are_refused(kind, first, tmp_path, capsys):
+    other = FEW_SHOT if kind is TASK else TASK
+    printed = refused(capsys, Run(tmp_path / "other"), *other, "--start-from", str(first.path))
+    assert f"was written by `lukasa train {kind[0]}`: give a run of `train {other[0]}`" in printed
+    printed = refused(capsys, Run(tmp_path / "none"), *kind, "--start-from", str(tmp_path / "nowhere"))
+    assert "there is no run at" in printed
