@@ -14,6 +14,7 @@ SUBJECTS = {
     "states": ("benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
     "runners": ("benchmarks.runners", "steps a second of one agent with several numbers of runners, and who waits"),
     "sharded": ("benchmarks.sharded", "a memory in shards beside one process, a shard killed and brought back"),
+    "episodes": ("benchmarks.episodes", "episodes that the Omniglot samplers draw a second, beside training on them"),
     "lifelong": ("benchmarks.lifelong", "all characters of Omniglot in one class memory, FAISS beside exact search"),
 }
 """Every subject: the module whose ``main(argv)`` measures it, imported only then, and what it is."""

@@ -41,6 +41,8 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["sparse", "--steps", "0"], "option --steps is 0: expected at least 1"),
         (["sparse", "--index", "exakt"], "did you mean 'exact'?"),
         (["sparse", "--run", "RUN"], "there is no run at RUN"),
+        (["episodes", "--recipes", "omniglot_man"], "did you mean 'omniglot_mann'?"),
+        (["episodes", "--batches", "0"], "option --batches is 0: expected at least 1"),
     ],
 )
 def test_bad_word_is_one_sentence_with_what_was_expected(capsys, argv, sentence):
@@ -88,3 +90,14 @@ def test_sparse_measures_prints_and_saves(capsys, tmp_path):
     page = (tmp_path / "new" / "sparse.md").read_text()
     assert "| 32 |" in page
     assert {"time.png", "memory.png"} <= {path.name for path in (tmp_path / "new").iterdir()}
+
+
+def test_episodes_are_measured_beside_training(capsys):
+    words = "--recipes omniglot_lstm,omniglot_prototypical --batches 2 --warm-up 1 --source generated".split()
+    assert main(["bench", "episodes", *words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["recipe"] for row in rows] == ["omniglot_lstm", "omniglot_prototypical"]
+    assert all("generated" in row["data"] for row in rows)
+    assert all(0 < row["share"] < 1 and row["draw_ms"] < row["step_ms"] for row in rows)
+    assert main(["bench", "episodes", *words]) == 0
+    assert "omniglot_prototypical" in capsys.readouterr().out

@@ -1,0 +1,156 @@
+"""``lukasa bench episodes``: episodes that the Omniglot samplers draw a second, and their share of training time."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from launch.errors import UserError, nearest
+from launch.few_shot_recipes import FEW_SHOT_RECIPES, SEQUENCE_RECIPES
+from launch.options import Switch, parse
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Measure drawing a batch of episodes beside training on one, in turns.
+
+    Attributes:
+        recipes: which, with commas between.
+        batches: timed of each; the medians are told.
+        warm_up: batches before them.
+        source: of the pictures: real, generated, or auto for real characters where they can be had.
+        threads: of this process.
+        out: write the rows here as JSON.
+        json: print the rows as JSON.
+    """
+
+    recipes: str = "omniglot_mann,omniglot_lstm,omniglot_prototypical,omniglot_matching,omniglot_maml,omniglot_snail"
+    batches: int = 20
+    warm_up: int = 2
+    source: str = "auto"
+    threads: int = 1
+    out: Path | None = None
+    json: Switch = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe; times are medians, milliseconds.
+
+    Attributes:
+        recipe: its name.
+        data: where the pictures came from.
+        batch: episodes in a batch.
+        pictures: in an episode.
+        draw_ms: to draw a batch.
+        step_ms: to draw a batch and learn from it.
+        episodes_per_second: that are drawn.
+        share: of training time that is drawing.
+    """
+
+    recipe: str
+    data: str
+    batch: int
+    pictures: int
+    draw_ms: float
+    step_ms: float
+    episodes_per_second: float
+    share: float
+
+
+def measure(recipe: str, settings: Settings) -> Row:
+    """Draw and train in turns, so that both see the same machine."""
+    draw, step, data, batch, pictures = _prepared(recipe, settings.source)
+    for _ in range(settings.warm_up):
+        draw()
+        step()
+    times = [(_milliseconds(draw), _milliseconds(step)) for _ in range(settings.batches)]
+    draws, steps = (statistics.median(column) for column in zip(*times, strict=True))
+    share = statistics.median(one / other for one, other in times)
+    return Row(recipe, data, batch, pictures, draws, steps, 1000 * batch / draws, share)
+
+
+Prepared = tuple[Callable[[], object], Callable[[], object], str, int, int]
+
+
+def _prepared(recipe: str, source: str) -> Prepared:
+    """What draws a batch, what draws and learns, where pictures come from, episodes of a batch, pictures of each."""
+    generator = torch.Generator().manual_seed(0)
+    if recipe in SEQUENCE_RECIPES:
+        from launch.task import make_trainer as make_sequence_trainer
+
+        task = SEQUENCE_RECIPES[recipe]()
+        task = replace(task, sampler={**task.sampler, "source": source})
+        trainer, size = make_sequence_trainer(task), task.batch_size
+        # A curriculum begins with fewer classes; both draw at its present level.
+        sampler = replace(trainer.sampler, **trainer.curriculum.draw(generator))  # pyright: ignore
+        data = sampler.data  # pyright: ignore
+        pictures = int(sampler.sample(1, generator).mask.shape[1])
+        return lambda: sampler.sample(size, generator), trainer.step, data, size, pictures
+    from launch.few_shot import make_trainer as make_episode_trainer
+
+    experiment = replace(FEW_SHOT_RECIPES[recipe](), source=source)
+    learning, size = make_episode_trainer(experiment), experiment.batch_size
+    shots = learning.shots
+    pictures = shots.ways * (shots.shots + shots.queries)
+    return lambda: shots.sample(size, generator), learning.step, shots.examples.source, size, pictures
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - start)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print a table, or JSON; write JSON where asked.
+
+    Raises:
+        UserError: a recipe is unknown, or a number cannot be used.
+        tasks.DataError: the pictures cannot be had.
+    """
+    settings = parse(Settings, argv, prog="lukasa bench episodes")
+    known = [*FEW_SHOT_RECIPES, *SEQUENCE_RECIPES]
+    recipes = [word.strip() for word in settings.recipes.split(",")]
+    for recipe in recipes:
+        if recipe not in known:
+            raise UserError(f"unknown recipe {recipe!r}: {nearest(recipe, known)}")
+    for name, least in (("batches", 1), ("warm_up", 0), ("threads", 1)):
+        if (value := getattr(settings, name)) < least:
+            raise UserError(f"option --{name.replace('_', '-')} is {value}: expected at least {least}")
+    torch.set_num_threads(settings.threads)
+    rows = []
+    for recipe in recipes:
+        rows.append(measure(recipe, settings))
+        print(f"{recipe}: {rows[-1].share:.1%} of training time", file=sys.stderr)
+    if settings.out is not None:
+        settings.out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    if settings.json:
+        print(json.dumps([asdict(row) for row in rows]))
+    else:
+        Console().print(_table(rows))
+    return 0
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(title=f"Drawing and training, {rows[0].data}; medians", box=SIMPLE)
+    for name in ("recipe", "batch", "pictures", "draw ms", "learn ms", "drawn/s", "share"):
+        table.add_column(
+            name, justify="left" if name == "recipe" else "right", no_wrap=name == "recipe", overflow="fold"
+        )
+    for row in rows:
+        sizes = (str(row.batch), str(row.pictures))
+        times = (f"{row.draw_ms:.2f}", f"{row.step_ms:.1f}", f"{row.episodes_per_second:,.0f}", f"{row.share:.1%}")
+        table.add_row(row.recipe, *sizes, *times)
+    table.caption = "pictures of an episode; ms of a batch, learn with its drawing; share of drawing in training"
+    return table
