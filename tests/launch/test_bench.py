@@ -93,7 +93,8 @@ def test_sparse_measures_prints_and_saves(capsys, tmp_path):
 
 
 def test_episodes_are_measured_beside_training(capsys):
-    words = "--recipes omniglot_lstm,omniglot_prototypical --batches 2 --warm-up 1 --source generated".split()
+    recipes = "omniglot_lstm,omniglot_prototypical"
+    words = ["--recipes", recipes, "--batches", "2", "--warm-up", "1", "--source", "generated"]
     assert main(["bench", "episodes", *words, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["recipe"] for row in rows] == ["omniglot_lstm", "omniglot_prototypical"]
