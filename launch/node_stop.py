@@ -1,7 +1,7 @@
 """End the Ray that runs under one folder on this machine, and no other.
 
-``python launch/node_stop.py [FOLDER]`` ends the processes of this user whose command line or surroundings name the
-folder, that in ``RAY_TMPDIR`` by default: first asked, then told. ``ray stop`` would end every Ray of this user,
+``python launch/node_stop.py [FOLDER]`` ends the processes of this user whose command line, surroundings or open files
+name the folder, that in ``RAY_TMPDIR`` by default: first asked, then told. ``ray stop`` would end every Ray of this user,
 whosesoever run it carries.
 """
 
@@ -58,17 +58,24 @@ def find(folder: Path) -> list[int]:
             continue
         try:
             mine = entry.stat().st_uid == os.getuid()
-            if mine and _belongs(_words(entry / "cmdline"), _words(entry / "environ"), folder):
+            if mine and _belongs(entry, folder):
                 found.append(int(entry.name))
         except OSError:  # it ended meanwhile
             continue
     return found
 
 
-def _belongs(command: list[str], environment: list[str], folder: Path) -> bool:
-    if any(f"{folder}/ray/" in word for word in command) and "ray" in " ".join(command[:4]):
+def _belongs(process: Path, folder: Path) -> bool:
+    command = _words(process / "cmdline")
+    session = f"{folder}/ray/"
+    if any(session in word for word in command) and "ray" in " ".join(command[:4]):
         return True
-    return f"RAY_TMPDIR={folder}" in environment and any(mark in word for mark in UNNAMED for word in command)
+    if not any(mark in word for mark in UNNAMED for word in command):
+        return False
+    if f"RAY_TMPDIR={folder}" in _words(process / "environ"):
+        return True
+    # Agents that write their titles over their surroundings still hold their logs open.
+    return any(os.readlink(file).startswith(session) for file in (process / "fd").iterdir())
 
 
 def _words(file: Path) -> list[str]:

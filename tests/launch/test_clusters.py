@@ -217,15 +217,24 @@ def test_node_stop_ends_the_ray_of_its_folder_and_no_other(tmp_path):
             process.wait()
 
 
-def test_node_stop_ends_what_does_not_name_its_folder(tmp_path):
-    def like_client_server(folder):
-        words = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(60)", "ray.util.client.server"]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=os.environ | {"RAY_TMPDIR": str(folder)})
+@pytest.mark.parametrize("by", ["surroundings", "open log"])
+def test_node_stop_ends_what_does_not_name_its_folder(tmp_path, by):
+    def like_agent(folder):
+        log = folder / "ray" / "session_1" / "logs" / "agent.log"
+        log.parent.mkdir(parents=True)
+        program = "import sys, time; log = open(sys.argv[2], 'a') if sys.argv[2:] else None; print('up', flush=True)"
+        words = [sys.executable, "-c", f"{program}; time.sleep(60)", "ray::DashboardAgent"]
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_TMPDIR"}
+        if by == "surroundings":
+            environment["RAY_TMPDIR"] = str(folder)
+        # A relative path: in the command line the folder would be seen.
+        words += ["agent.log"] if by == "open log" else []
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, cwd=log.parent)
         assert process.stdout
         process.stdout.readline()
         return process
 
-    ours, other = like_client_server(tmp_path / "ours"), like_client_server(tmp_path / "other")
+    ours, other = like_agent(tmp_path / "ours"), like_agent(tmp_path / "other")
     try:
         assert find(tmp_path / "ours") == [ours.pid]
         assert stop(tmp_path / "ours") == 1
