@@ -13,6 +13,7 @@ SUBJECTS = {
     "cores": ("benchmarks.cores", "the dense cores beside plain references and a public package"),
     "states": ("benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
     "runners": ("benchmarks.runners", "steps a second of one agent with several numbers of runners, and who waits"),
+    "recovery": ("benchmarks.recovery", "an env runner, a Train worker, a machine is killed: seconds to progress"),
     "sharded": ("benchmarks.sharded", "a memory in shards beside one process, a shard killed and brought back"),
     "episodes": ("benchmarks.episodes", "episodes that the Omniglot samplers draw a second, beside training on them"),
     "lifelong": ("benchmarks.lifelong", "all characters of Omniglot in one class memory, FAISS beside exact search"),

@@ -1,8 +1,8 @@
 """End the Ray that runs under one folder on this machine, and no other.
 
 ``python launch/node_stop.py [FOLDER]`` ends the processes of this user whose command line, surroundings or open files
-name the folder, that in ``RAY_TMPDIR`` by default: first asked, then told. ``ray stop`` would end every Ray of this user,
-whosesoever run it carries.
+name the folder, that in ``RAY_TMPDIR`` by default: first asked, then told. ``ray stop`` would end every Ray of this
+user, whosesoever run it carries.
 """
 
 from __future__ import annotations
