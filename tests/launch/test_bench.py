@@ -4,6 +4,7 @@ import pytest
 
 from launch.bench import SUBJECTS
 from launch.cli import main
+from tests.launch.refusals import fails
 
 TINY = {
     "slots": "16,32",
@@ -19,16 +20,6 @@ TINY = {
     "queries": 4,
 }
 TINY_WORDS = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
-
-
-def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run a command line that must be refused; returns its one sentence."""
-    assert main(argv) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("lukasa: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,7 @@ from launch.recipes import RL_RECIPES
 from launch.runs import create_run, describe_run
 from launch.task_recipes import TASK_RECIPES
 from launch.train_rl import read_command_line
-
-
-def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run a command line that must be refused; returns its one sentence."""
-    assert main(argv) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("lukasa: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
+from tests.launch.refusals import fails
 
 
 @pytest.mark.parametrize(

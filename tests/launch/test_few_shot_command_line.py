@@ -22,19 +22,10 @@ from launch.train_few_shot import check_experiment, read_command_line
 from tasks.curriculum import Lessons
 from tasks.episodes import Shots
 from tasks.examples import Examples
+from tests.launch.refusals import fails
 
 DATA = ["--source", "generated", "--part", "background_small1", "--size", "16"]
 MADE = FewShotExperiment(source="generated", part="background_small1", size=16, options={"channels": 4})
-
-
-def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run a command line that must be refused; returns its one sentence."""
-    assert main(["train", "few-shot", *argv]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("lukasa: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
 
 
 @pytest.mark.parametrize(
@@ -71,13 +62,13 @@ def test_bad_input_is_one_sentence(capsys, monkeypatch, tmp_path, argv, sentence
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert sentence in fails(capsys, *argv)
+    assert sentence in fails(capsys, "train", "few-shot", *argv)
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_missing_gpu_is_told(capsys):
-    assert "--device cuda needs a GPU" in fails(capsys, "--device", "cuda", *DATA)
+    assert "--device cuda needs a GPU" in fails(capsys, "train", "few-shot", "--device", "cuda", *DATA)
 
 
 @pytest.mark.parametrize("recipe", FEW_SHOT_RECIPES)

@@ -8,6 +8,7 @@ import torch
 from launch.checkpoints import list_checkpoints, load_checkpoint
 from launch.cli import main
 from launch.runs import Run, open_run
+from tests.launch.refusals import fails
 
 CORE = ["--core", "gru", "--memory.size", "6"]
 TASK = ["task", "--task", "copy", "--sampler.bits", "2", *CORE, "--batch-size", "4", "--report-every", "8"]
@@ -61,12 +62,9 @@ def test_a_resumed_run_does_not_need_them_any_more(kind, first, tmp_path):
 
 def refused(capsys, run: Run, *argv: str) -> str:
     """Train where it must be refused before anything is written; returns the one sentence."""
-    capsys.readouterr()
-    assert train(run, *argv) == 2
+    sentence = fails(capsys, "train", *argv, "--out", str(run.path))
     assert not run.path.exists()
-    printed = capsys.readouterr().err
-    assert printed.count("\n") == 1
-    return printed
+    return sentence
 
 
 def test_other_shapes_and_cores_are_refused(kind, first, tmp_path, capsys):

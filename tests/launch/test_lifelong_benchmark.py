@@ -9,6 +9,7 @@ from benchmarks.class_memories import Drawings, Queries, filled_twice, many_like
 from benchmarks.lifelong import accuracies
 from launch.cli import main
 from launch.runs import Run, open_run
+from tests.launch.refusals import fails
 
 DATA = "--source generated --part background_small1 --size 16 --options.channels 4"
 
@@ -79,16 +80,6 @@ def trained(tmp_path_factory):
     return run
 
 
-def fails(capsys, *argv):
-    """Run a benchmark that must be refused; returns its one sentence."""
-    assert main(["bench", "lifelong", *argv]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("lukasa: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -103,12 +94,14 @@ def fails(capsys, *argv):
 )
 def test_bad_word_is_one_sentence_with_what_was_expected(capsys, trained, words, sentence):
     capsys.readouterr()  # what the training of the fixture said
-    assert sentence in fails(capsys, "--run", str(trained.path), *words.split()).removeprefix("lukasa: ")
+    assert sentence in fails(capsys, "bench", "lifelong", "--run", str(trained.path), *words.split()).removeprefix(
+        "lukasa: "
+    )
 
 
 def test_missing_run_is_one_sentence(capsys, tmp_path):
-    assert "--run is missing: give the folder" in fails(capsys)
-    assert "there is no run at" in fails(capsys, "--run", str(tmp_path / "none"))
+    assert "--run is missing: give the folder" in fails(capsys, "bench", "lifelong")
+    assert "there is no run at" in fails(capsys, "bench", "lifelong", "--run", str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
@@ -124,14 +117,14 @@ def test_run_that_cannot_serve_is_refused(capsys, trained, tmp_path, kind, part,
     other = config | {"kind": kind, "experiment": config["experiment"] | {"part": part}}
     (tmp_path / "config.json").write_text(json.dumps(other))
     (tmp_path / "checkpoints").symlink_to(trained.checkpoints)
-    assert sentence in fails(capsys, "--run", str(tmp_path))
+    assert sentence in fails(capsys, "bench", "lifelong", "--run", str(tmp_path))
 
 
 def test_learner_that_compares_no_embeddings_is_refused(capsys, tmp_path):
     words = f"{DATA} --learner maml --ways 2 --queries 1 --report-every 1 --steps 1 --out {tmp_path / 'maml'}"
     assert main(["train", "few-shot", *words.split()]) == 0
-    capsys.readouterr()
-    assert "does not compare embeddings: take a run of 'prototypical'" in fails(capsys, "--run", str(tmp_path / "maml"))
+    told = fails(capsys, "bench", "lifelong", "--run", str(tmp_path / "maml"))
+    assert "does not compare embeddings: take a run of 'prototypical'" in told
 
 
 def test_lifelong_measures_prints_and_saves(capsys, trained, tmp_path):

@@ -18,16 +18,7 @@ from launch.task_recipes import TASK, TASK_RECIPES
 from launch.task_settings import length_settings, make_sampler, note_on_slots, split_settings
 from launch.train_task import check_experiment, read_command_line
 from memory.sparse.indexes import INDEXES
-
-
-def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run a command line that must be refused; returns its one sentence."""
-    assert main(["train", "task", *argv]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("lukasa: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
+from tests.launch.refusals import fails
 
 
 @pytest.mark.parametrize(
@@ -69,12 +60,12 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     ],
 )
 def test_bad_input_is_one_sentence(capsys, argv, sentence):
-    assert sentence in fails(capsys, *argv)
+    assert sentence in fails(capsys, "train", "task", *argv)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_missing_gpu_is_told(capsys):
-    assert "--device cuda needs a GPU" in fails(capsys, "--device", "cuda")
+    assert "--device cuda needs a GPU" in fails(capsys, "train", "task", "--device", "cuda")
 
 
 def test_seed_decides_weights_and_sequences_and_never_draws_those_of_a_split():
@@ -101,7 +92,9 @@ def test_missing_data_is_told_before_anything_is_written(capsys, tmp_path, monke
     monkeypatch.delenv("LUKASA_DATA", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    told = fails(capsys, "--task", "babi", "--sampler.data-dir", str(tmp_path), "--out", str(tmp_path / "run"))
+    told = fails(
+        capsys, "train", "task", "--task", "babi", "--sampler.data-dir", str(tmp_path), "--out", str(tmp_path / "run")
+    )
     assert "babi" in told
     assert not (tmp_path / "run").exists()
 
@@ -119,7 +112,7 @@ def test_lessons_come_from_a_file_too(tmp_path):
 def test_broken_file_of_lessons_is_told_with_its_line(tmp_path, capsys):
     path = tmp_path / "lessons.json"
     path.write_text('[{"max_length": 2},\n {"max_length"}]')
-    told = fails(capsys, "--curriculum.kind", "lessons", "--curriculum.lessons", str(path))
+    told = fails(capsys, "train", "task", "--curriculum.kind", "lessons", "--curriculum.lessons", str(path))
     assert f"{path} is no JSON: line 2" in told
 
 
