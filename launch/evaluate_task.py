@@ -179,7 +179,7 @@ def describe(result: dict[str, Any]) -> None:
     table = Table(title=f"{title}: {result['unit']}", title_justify="left", box=None, pad_edge=False)
     first = result["length_is"] if "lengths" in result else "split"
     in_bits = result["unit"] == "bits per sequence"
-    columns = [first, "sequences", "score", "95 % confidence", "items wrong", "chance", "best"]
+    columns = [first, "sequences", "score", "95 % confidence", "wrong", "chance", "best"]
     for column in columns if in_bits else [*columns, "bits"]:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:

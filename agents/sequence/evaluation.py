@@ -22,7 +22,7 @@ class Evaluation:
         score: in the task's unit.
         interval: 95 % confidence interval of the score.
         bits: mean loss in bits per sequence; None for a task of numbers.
-        wrong: percent of items (symbols, steps or answers, as the task's spec says) that are wrong.
+        wrong: percent of items (bits, symbols, steps or answers, as the task's spec says) that are wrong.
         sequences: how many there were.
     """
 
