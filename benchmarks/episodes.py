@@ -144,13 +144,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(title=f"Drawing and training, {rows[0].data}; medians", box=SIMPLE)
-    for name in ("recipe", "batch", "pictures", "draw ms", "learn ms", "drawn/s", "share"):
-        table.add_column(
-            name, justify="left" if name == "recipe" else "right", no_wrap=name == "recipe", overflow="fold"
-        )
+    for name in ("recipe", "batch", "shown", "draw ms", "learn ms", "drawn/s", "share"):
+        table.add_column(name, justify="left" if name == "recipe" else "right", no_wrap=True)
     for row in rows:
         sizes = (str(row.batch), str(row.pictures))
         times = (f"{row.draw_ms:.2f}", f"{row.step_ms:.1f}", f"{row.episodes_per_second:,.0f}", f"{row.share:.1%}")
         table.add_row(row.recipe, *sizes, *times)
-    table.caption = "pictures of an episode; ms of a batch, learn with its drawing; share of drawing in training"
+    table.caption = (
+        "shown: pictures of an episode; ms: of a batch, learn with its drawing; share: of drawing in training"
+    )
     return table
