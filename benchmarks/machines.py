@@ -44,24 +44,10 @@ class Machines:
         Raises:
             LookupError: there is none.
         """
-        found = self.processes(name)
+        found = workers_named(name, self.session)
         if not found:
             raise LookupError(f"no process of {self.session} is called {name!r}")
         os.kill(found[-1], signal.SIGKILL)
-
-    def processes(self, name: str) -> list[int]:
-        """The cluster's workers whose title has this name, the oldest first."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            try:
-                title = (folder / "cmdline").read_bytes().decode(errors="replace")
-                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-                raylet = Path(f"/proc/{parent}/cmdline").read_text()
-            except (OSError, ValueError):
-                continue
-            if title.startswith("ray::") and name in title and self.session in raylet:
-                found.append(int(folder.name))
-        return sorted(found)
 
     def _do(self, what: str) -> None:
         assert self._holder.stdin
@@ -70,6 +56,21 @@ class Machines:
         self._holder.stdin.flush()
         if self._holder.stdout.readline().strip() != what:
             raise RuntimeError(f"the cluster's process could not {what} a machine")
+
+
+def workers_named(name: str, session: str) -> list[int]:
+    """The workers of the Ray whose session lies in this folder and whose title has this name, the oldest first."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            title = (folder / "cmdline").read_bytes().decode(errors="replace")
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            raylet = Path(f"/proc/{parent}/cmdline").read_text()
+        except (OSError, ValueError):
+            continue
+        if title.startswith("ray::") and name in title and session in raylet:
+            found.append(int(folder.name))
+    return sorted(found)
 
 
 @contextlib.contextmanager

@@ -4,10 +4,10 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
+from benchmarks.machines import workers_named
 from launch.checkpoints import list_checkpoints
 from launch.cli import main
 from launch.runs import Run, read_metrics
@@ -24,33 +24,18 @@ def train(run: Run, *argv: str) -> int:
     return main(["train", "rl", "--out", str(run.path), *argv])
 
 
-def ray_processes(name: str) -> list[int]:
-    """Processes of this cluster's workers whose title has a name, the oldest first."""
-    import ray
-
-    session = ray._private.worker._global_node.get_session_dir_path()
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            title = (folder / "cmdline").read_bytes().decode(errors="replace")
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            started_by = Path(f"/proc/{parent}/cmdline").read_text()
-        except (OSError, ValueError):
-            continue
-        if title.startswith("ray::") and name in title and session in started_by:
-            found.append(int(folder.name))
-    return sorted(found)
-
-
 def kill_after_rows(run: Run, rows: int, name: str) -> list[int]:
     """Kill the newest process of a name once the run has measured some iterations; the checkpoint's step by then."""
+    import ray
+
     before: list[int] = []
+    session = ray._private.worker._global_node.get_session_dir_path()
 
     def wait() -> None:
         while len(read_metrics(run)) < rows or not list_checkpoints(run.checkpoints):
             time.sleep(0.05)
         before.append(list_checkpoints(run.checkpoints)[-1].step)
-        os.kill(ray_processes(name)[-1], signal.SIGKILL)
+        os.kill(workers_named(name, session)[-1], signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
     return before
