@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
 
 import envs
 from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
@@ -116,7 +117,16 @@ def quiet_libraries() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def capture_state(algorithm: Algorithm, recent: Iterable[tuple[float, ...]]) -> dict[str, Any]:
+def present_weights(algorithm: Algorithm) -> dict[str, Any]:
+    """A copy of the weights that the next episodes are played with."""
+    assert algorithm.learner_group is not None
+    weights = algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID]
+    return {name: np.array(value) for name, value in weights.items()}
+
+
+def capture_state(
+    algorithm: Algorithm, recent: Iterable[tuple[float, ...]], played: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Everything that training needs to continue: weights, optimizer, counters, KL coefficients, random states.
 
     Episodes in progress are not part of it: they start anew.
@@ -124,8 +134,10 @@ def capture_state(algorithm: Algorithm, recent: Iterable[tuple[float, ...]]) -> 
     Args:
         algorithm: between two iterations.
         recent: outcomes of the last episodes, for the mean score.
+        played: the weights that these were played with, before the last update; the present ones when None.
     """
     return {
+        "played": present_weights(algorithm) if played is None else played,
         "recent": list(recent),
         "algorithm": algorithm.get_state(),
         "kl": _foreach_learner(algorithm, _kl_coefficients)[0],

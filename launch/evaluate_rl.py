@@ -93,7 +93,7 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
 
 
 def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
-    """Rebuild the agent of a run from its config and a checkpoint.
+    """Rebuild the agent of a run from its config and a checkpoint, with the weights that earned the checkpoint's score.
 
     Raises:
         UserError: there is no such checkpoint, or it is cut short.
@@ -108,7 +108,9 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
     torch.set_num_threads(experiment.threads)
     with quiet_libraries():
         module = make_module(make_config(experiment), experiment)
-        module.set_state(state["algorithm"]["learner_group"]["learner"]["rl_module"]["default_policy"])
+        # The score of a checkpoint is that of the weights before its last update, which may have undone it.
+        learned = state["algorithm"]["learner_group"]["learner"]["rl_module"]["default_policy"]
+        module.set_state(state.get("played", learned))
     return Agent(run, experiment, checkpoint, module)
 
 

@@ -16,7 +16,7 @@ import torch
 from ray.exceptions import RayError
 
 import envs
-from launch.algorithms import capture_state, make_config, quiet_libraries, restore_state
+from launch.algorithms import capture_state, make_config, present_weights, quiet_libraries, restore_state
 from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, save_checkpoint, set_later_aside
 from launch.errors import TrainingError, UserError
 from launch.outcomes import OUTCOMES
@@ -109,10 +109,12 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
     unit = envs.score_unit(experiment.env)
     started = saved_at = time.monotonic()
     saved_step, seconds = step, before
+    played = None
     runners = Runners()
     writer = MetricsWriter(run, step)
     with make_reporter(experiment.steps, step, unit="steps", score=unit) as reporter:
         while step < experiment.steps and stop.signal is None:
+            played = present_weights(algorithm)
             result = algorithm.train()
             runners.watch(result)
             recent.extend(result.get("env_runners", {}).get(OUTCOMES, ()))
@@ -124,12 +126,12 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
             writer.write(row)
             reporter.update(step, score, row["steps_per_second"])
             if time.monotonic() - saved_at >= experiment.checkpoint_every:
-                save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent), score)
+                save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent, played), score)
                 saved_at, saved_step = time.monotonic(), step
             if experiment.stop_at is not None and score is not None and score >= experiment.stop_at:
                 break
     if saved_step != step:
-        save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent), score)
+        save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent, played), score)
     writer.close()
     return Outcome(step, "environment steps", seconds, score, unit, stop.signal)
 

@@ -17,7 +17,7 @@ import torch
 
 from launch.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 from launch.cli import main
-from launch.runs import Run, read_metrics
+from launch.runs import Run, open_run, read_metrics
 
 pytestmark = pytest.mark.ray
 
@@ -185,6 +185,24 @@ def test_plot_draws_the_curve_and_an_episode(resumed, capsys):
     assert capsys.readouterr().out.split() == [str(run.plots / "learning.png"), str(run.plots / "episode.png")]
     for name in ("learning.png", "episode.png"):
         assert matplotlib.image.imread(run.plots / name).std() > 0.05
+
+
+def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cluster):
+    from launch.evaluate_rl import load_agent
+    from launch.recipes import RL
+
+    run = Run(tmp_path / "run")
+    assert main(["train", "rl", *OPTIONS, "--steps", "300", "--lr", "0.01", "--out", str(run.path)]) == 0
+    before, last = list_checkpoints(run.checkpoints)[-2:]
+    learned = [
+        load_checkpoint(one)["algorithm"]["learner_group"]["learner"]["rl_module"]["default_policy"]
+        for one in (before, last)
+    ]
+    _, config = open_run(run.path)
+    agent = load_agent(run, RL.from_json(config["experiment"]), "last")
+    # The episodes of the last line of metrics were played before the last update.
+    assert_same(agent.module.get_state(), learned[0])
+    assert any((learned[0][name] != learned[1][name]).any() for name in learned[0])
 
 
 def test_restored_algorithm_equals_the_saved_one(tmp_path, ray_cluster):
