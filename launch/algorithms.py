@@ -159,8 +159,13 @@ def restore_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
 
 
 def _foreach_learner(algorithm: Algorithm, function: Callable[..., Any]) -> list[Any]:
+    """What a function of a learner returns for each of them; raises what became of one that was lost."""
     assert algorithm.learner_group is not None
-    return [answer.get() for answer in algorithm.learner_group.foreach_learner(function)]
+    answers = list(algorithm.learner_group.foreach_learner(function))
+    for answer in answers:
+        if not answer.ok:
+            raise answer.get()
+    return [answer.get() for answer in answers]
 
 
 def _kl_coefficients(learner: Any) -> dict[str, float]:

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -185,6 +187,19 @@ def test_plot_draws_the_curve_and_an_episode(resumed, capsys):
     assert capsys.readouterr().out.split() == [str(run.plots / "learning.png"), str(run.plots / "episode.png")]
     for name in ("learning.png", "episode.png"):
         assert matplotlib.image.imread(run.plots / name).std() > 0.05
+
+
+def test_learner_lost_while_a_checkpoint_is_taken_is_no_part_of_it():
+    from ray.exceptions import ActorDiedError
+    from ray.rllib.utils.actor_manager import ResultOrError
+
+    from launch.algorithms import capture_state
+
+    answers = [ResultOrError(error=ActorDiedError())]
+    group = SimpleNamespace(foreach_learner=lambda function: answers)
+    algorithm: Any = SimpleNamespace(learner_group=group, get_state=dict)
+    with pytest.raises(ActorDiedError):  # which train() takes for a lost process
+        capture_state(algorithm, [], played={})
 
 
 def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cluster):
