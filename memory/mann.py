@@ -30,21 +30,10 @@ class MANNState(NamedTuple):
 class Heads(NamedTuple):
     """What the controller tells the heads."""
 
-    keys: Tensor  # [B, H, W], k: sought by the read, and the word that is written
+    keys: Tensor  # [B, H, W], k: sought by the read
     write_gates: Tensor  # [B, H], σ(α) in [0, 1]; 1 writes to what was read
-
-    @property
-    def words(self) -> Tensor:
-        """What is written, [B, H, W]."""
-        return self.keys
-
-
-class HeadsWithWords(NamedTuple):
-    """The same where what is written differs from what is sought."""
-
-    keys: Tensor  # [B, H, W]
-    write_gates: Tensor  # [B, H]
-    words: Tensor  # [B, H, W]
+    words: Tensor | None  # [B, H, W], what is written; None: the keys
+    strengths: Tensor | None  # [B, H], at least 1, of the keys; None: 1
 
 
 class MANN(Core):
@@ -57,6 +46,8 @@ class MANN(Core):
         word_size: W.
         read_heads: H; each writes as well.
         words: what a head writes: its key, as in the paper, or a word of its own.
+        key_strength: what multiplies the cosines before the softmax: 1, as in the paper, or a strength that each head
+            emits, of at least 1, as in a DNC.
         controller: kind of controller.
         controller_size: units of each of its layers.
         controller_layers: number of its layers.
@@ -73,6 +64,7 @@ class MANN(Core):
         word_size: int = 40,
         read_heads: int = 4,
         words: Literal["keys", "own"] = "keys",
+        key_strength: Literal["one", "emitted"] = "one",
         controller: Kind = "lstm",
         controller_size: int = 200,
         controller_layers: int = 1,
@@ -87,7 +79,8 @@ class MANN(Core):
         self.discount, self.initial_memory = discount, initial_memory
         read_size = read_heads * word_size
         self.controller: Any = make_controller(controller, input_size + read_size, controller_size, controller_layers)
-        self.widths = [read_size, read_heads, read_size if words == "own" else 0]
+        strengths = read_heads if key_strength == "emitted" else 0
+        self.widths = [read_size, read_heads, read_size if words == "own" else 0, strengths]
         self.interface = nn.Linear(controller_size, sum(self.widths))
         self.output = nn.Linear(controller_size + read_size, output_size)
 
@@ -112,8 +105,10 @@ class MANN(Core):
             least_used = least_used_slots(state.usage, self.read_heads)  # [B, H, N]
             write_weights = lrua_write_weights(state.read_weights, least_used, heads.write_gates)
             kept = state.memory.masked_fill(least_used.any(1).unsqueeze(2), 0)
-            memory = torch.baddbmm(kept, write_weights.transpose(1, 2), heads.words)
-            read_weights = content_weights(memory, heads.keys, torch.ones_like(heads.write_gates))
+            words = heads.keys if heads.words is None else heads.words
+            strengths = torch.ones_like(heads.write_gates) if heads.strengths is None else heads.strengths
+            memory = torch.baddbmm(kept, write_weights.transpose(1, 2), words)
+            read_weights = content_weights(memory, heads.keys, strengths)
             reads = addressing.read(memory, read_weights)
             usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
         if self.recorder is not None:
@@ -121,11 +116,16 @@ class MANN(Core):
         output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
         return output, MANNState(memory, usage, read_weights, reads, controller)
 
-    def parse(self, interface: Tensor) -> Heads | HeadsWithWords:
+    def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""
-        keys, gates, words = interface.split(self.widths, 1)
-        keys, gates = keys.unflatten(1, (self.read_heads, -1)), torch.sigmoid(gates)
-        return HeadsWithWords(keys, gates, words.view_as(keys)) if self.widths[2] else Heads(keys, gates)
+        keys, gates, words, strengths = interface.split(self.widths, 1)
+        keys = keys.unflatten(1, (self.read_heads, -1))
+        return Heads(
+            keys=keys,
+            write_gates=torch.sigmoid(gates),
+            words=words.view_as(keys) if words.shape[1] else None,
+            strengths=addressing.oneplus(strengths) if strengths.shape[1] else None,
+        )
 
 
 def lrua_write_weights(prev_read_weights: Tensor, least_used: Tensor, write_gates: Tensor) -> Tensor:

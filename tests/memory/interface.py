@@ -23,15 +23,16 @@ def interface_places(core: Any) -> Places:
     """
     generator = torch.Generator().manual_seed(0)
     vector = torch.randn(1, core.interface.out_features, generator=generator, dtype=core.interface.weight.dtype)
-    parts = core.parse(vector.requires_grad_())
-    slopes = [torch.autograd.grad(x, vector, retain_graph=True)[0] for part in parts for x in part.flatten()]
+    told = core.parse(vector.requires_grad_())._asdict()
+    parts = {name: part for name, part in told.items() if part is not None}
+    slopes = [torch.autograd.grad(x, vector, retain_graph=True)[0] for part in parts.values() for x in part.flatten()]
     rising = [slope.argmax().item() for slope in slopes if slope.any()]
     unfelt = iter(sorted(set(range(vector.shape[1])) - set(rising)))  # a softmax over one shift is 1, whatever it gets
     found = np.array([slope.argmax().item() if slope.any() else next(unfelt) for slope in slopes])
     assert sorted(found) == list(range(vector.shape[1])), "a number of the interface has no part or several"
-    cuts = np.cumsum([part.numel() for part in parts])[:-1]
-    names_and_parts = zip(parts._fields, parts, np.split(found, cuts), strict=True)
-    places: Places = {name: place.reshape(part.shape[1:]) for name, part, place in names_and_parts}
+    cuts = np.cumsum([part.numel() for part in parts.values()])[:-1]
+    names_and_parts = zip(parts.items(), np.split(found, cuts), strict=True)
+    places: Places = {name: place.reshape(part.shape[1:]) for (name, part), place in names_and_parts}
     return places
 
 

@@ -31,6 +31,7 @@ def mann_step(parameters: Named, places: Places, x: Array, state: Named) -> tupl
     emitted = linear(parameters, "interface", hidden)
     keys, gates = emitted[places["keys"]], sigmoid(emitted[places["write_gates"]])
     words = emitted[places["words"]] if "words" in places else keys
+    strengths = oracles.oneplus(emitted[places["strengths"]]) if "strengths" in places else np.ones(len(keys))
     written, prev_usage, heads = state["memory"].copy(), state["usage"], len(state["reads"])
     least_used = sorted(range(len(prev_usage)), key=lambda slot: (prev_usage[slot], slot))[:heads]
     written[least_used] = 0
@@ -39,7 +40,7 @@ def mann_step(parameters: Named, places: Places, x: Array, state: Named) -> tupl
         write_weights[head] = gates[head] * state["read_weights"][head]
         write_weights[head, least_used[head]] += 1 - gates[head]
         written += np.outer(write_weights[head], words[head])
-    read_weights = oracles.content_weights(written, keys, np.ones(heads))
+    read_weights = oracles.content_weights(written, keys, strengths)
     reads = read_weights @ written
     usage = 0.95 * prev_usage + read_weights.sum(0) + write_weights.sum(0)
     output = linear(parameters, "output", np.concatenate([hidden, reads.ravel()]))
@@ -49,18 +50,19 @@ def mann_step(parameters: Named, places: Places, x: Array, state: Named) -> tupl
 
 @pytest.mark.parametrize("controller", ["lstm", "gru", "feedforward"])
 @pytest.mark.parametrize("heads", [1, 2, 6])
-@pytest.mark.parametrize("words", ["keys", "own"])
-def test_sequence_equals_the_papers_loop(controller: str, heads: int, words: str):
+@pytest.mark.parametrize("options", [{}, {"words": "own"}, {"words": "own", "key_strength": "emitted"}], ids=str)
+def test_sequence_equals_the_papers_loop(controller: str, heads: int, options: dict[str, str]):
     """Eight steps with two heads or more write to every slot more than once."""
-    core = mann(controller=controller, read_heads=heads, words=words)
+    core = mann(controller=controller, read_heads=heads, **options)
     inputs = Sampler(0).normal(2, 8, 3)
     assert_core_equals(core, mann_step, inputs, core.initial_state(2))
     assert_core_equals(core, mann_step, inputs, reached_state(core, 2))
 
 
-def test_gradients_of_steps_equal_finite_differences():
+@pytest.mark.parametrize("key_strength", ["one", "emitted"])
+def test_gradients_of_steps_equal_finite_differences(key_strength: str):
     """Of all but the usage, to which no gradient flows."""
-    core = mann(slots=3, controller_size=3)
+    core = mann(slots=3, controller_size=3, key_strength=key_strength)
     flat = memory.state_to_dict(reached_state(core, 1))
     usage = {"usage": Sampler(3).distinct(1, 3)}  # gaps that finite differences cannot close
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in flat.items() if name != "usage"}
@@ -116,6 +118,15 @@ def test_words_of_their_own_are_written_in_place_of_keys():
     torch.testing.assert_close(state.memory[0, 0], torch.tensor([1.0, 2.0, 3.0]).double())
 
 
+def test_emitted_strength_lets_a_read_stand_on_one_slot():
+    """Cosines alone differ by 2 at most, so that no slot weighs more than e² times another."""
+    core = mann(words="own", read_heads=1, key_strength="emitted")
+    key = torch.tensor([[1.0, 0.0, 0.0]])
+    steer(core, keys=key, words=key, write_gates=raw_gate(0, 1), strengths=torch.tensor([50.0]))
+    _, state = core(torch.zeros(1, 3).double(), core.initial_state(1))
+    assert state.read_weights.max() > 0.999
+
+
 def test_more_heads_than_slots_are_refused():
     with pytest.raises(ValueError, match="'read_heads' of core 'mann' is 7: expected at most 6"):
         mann(read_heads=7)
@@ -123,6 +134,6 @@ def test_more_heads_than_slots_are_refused():
 
 def test_defaults_are_the_papers():
     defaults = {name: option.default for name, option in memory.core_options("mann").items()}
-    expected = {"slots": 128, "word_size": 40, "read_heads": 4, "words": "keys"}
+    expected = {"slots": 128, "word_size": 40, "read_heads": 4, "words": "keys", "key_strength": "one"}
     expected |= {"controller": "lstm", "controller_size": 200}
     assert {name: defaults[name] for name in expected} == expected
