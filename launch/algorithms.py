@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -80,7 +81,7 @@ def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
             "minibatch_size": experiment.minibatch_size // learners,
             "num_epochs": experiment.epochs,
             "lambda_": experiment.gae_lambda,
-            "vf_clip_param": experiment.value_clip,
+            "vf_clip_param": math.inf if experiment.value_clip is None else experiment.value_clip,
         }
     if experiment.algorithm != "impala":
         options["clip_param"] = experiment.clip

@@ -41,7 +41,8 @@ class RLExperiment:
         entropy: weight of the entropy bonus.
         clip: clip range of the policy ratio (PPO, APPO).
         value_weight: weight of the value loss.
-        value_clip: largest squared error of the value loss that still learns (PPO).
+        value_clip: largest squared error of the value loss that still learns (PPO); by default however large: where
+            returns are beyond its root, 3 for RLlib's 10, a clipped value would never begin to learn.
         grad_clip: largest global norm of the gradient.
         embedding: width of the encoded observation, the input of the core.
         output: width of what the core hands to the policy and the value.
@@ -73,7 +74,7 @@ class RLExperiment:
     entropy: float = 0.0
     clip: float = 0.2
     value_weight: float = 1.0
-    value_clip: float = 10.0
+    value_clip: float | None = None
     grad_clip: float | None = 0.5
     embedding: int = 64
     output: int = 64
@@ -231,7 +232,7 @@ RL = Kind(
         "threads": 1,
         "checkpoint_every": 0,
     },
-    above_zero=("lr", "clip", "grad_clip"),
+    above_zero=("lr", "clip", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
 )
 """Reinforcement learning, as the command line sees it."""

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -218,6 +219,16 @@ def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cl
     # The episodes of the last line of metrics were played before the last update.
     assert_same(agent.module.get_state(), learned[0])
     assert any((learned[0][name] != learned[1][name]).any() for name in learned[0])
+
+
+@pytest.mark.parametrize(("told", "clip"), [([], math.inf), (["--value-clip", "10"], 10.0)])
+def test_value_loss_is_clipped_only_when_told(told: list[str], clip: float):
+    """RLlib's own default of 10 keeps values from learning returns beyond 3: the clamp has no gradient there."""
+    from launch.algorithms import make_config
+    from launch.train_rl import read_command_line
+
+    config: Any = make_config(read_command_line([*OPTIONS, *told]).experiment)
+    assert config.vf_clip_param == clip
 
 
 def test_restored_algorithm_equals_the_saved_one(tmp_path, ray_cluster):
