@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -19,9 +19,13 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 import envs
 from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
+from launch.initial_weights import initial_weights
 from launch.outcomes import EpisodeOutcomes
 from launch.recipes import RLExperiment
 from launch.waits import LEARNERS, Waits
+
+TARGET = "target_"
+"""How the parameters of APPO's target network are called: those of the network, with this before them."""
 
 
 def make_config(experiment: RLExperiment, seed: int | None = None, gpus: float = 0) -> AlgorithmConfig:
@@ -123,6 +127,36 @@ def present_weights(algorithm: Algorithm) -> dict[str, Any]:
     assert algorithm.learner_group is not None
     weights = algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID]
     return {name: np.array(value) for name, value in weights.items()}
+
+
+def played_weights(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights that earned a checkpoint's score: its last update may have undone them.
+
+    Args:
+        state: what ``capture_state`` gave.
+    """
+    learned = state["algorithm"]["learner_group"]["learner"]["rl_module"][DEFAULT_MODULE_ID]
+    return _without_target(state.get("played", learned))
+
+
+def begin_with(algorithm: Algorithm, start_from: str) -> None:
+    """Give an algorithm, before its first iteration, the weights of another run, in its target network too.
+
+    Args:
+        algorithm: between two iterations.
+        start_from: a run directory, for its best checkpoint, or one of its checkpoints.
+
+    Raises:
+        UserError: as ``initial_weights`` raises.
+    """
+    own = present_weights(algorithm)
+    weights = initial_weights(_without_target(own), "rl", played_weights, start_from)
+    module = {DEFAULT_MODULE_ID: {name: weights[name.removeprefix(TARGET)] for name in own}}
+    algorithm.set_state({"learner_group": {"learner": {"rl_module": module}}})
+
+
+def _without_target(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in weights.items() if not name.startswith(TARGET)}
 
 
 def capture_state(

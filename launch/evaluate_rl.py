@@ -103,14 +103,12 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
 
     import torch
 
-    from launch.algorithms import make_config, make_module, quiet_libraries
+    from launch.algorithms import make_config, make_module, played_weights, quiet_libraries
 
     torch.set_num_threads(experiment.threads)
     with quiet_libraries():
         module = make_module(make_config(experiment), experiment)
-        # The score of a checkpoint is that of the weights before its last update, which may have undone it.
-        learned = state["algorithm"]["learner_group"]["learner"]["rl_module"]["default_policy"]
-        module.set_state(state.get("played", learned))
+        module.set_state(played_weights(state))
     return Agent(run, experiment, checkpoint, module)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -23,18 +25,34 @@ def load_initial_weights(module: nn.Module, kind: str, part: str, start_from: st
     Raises:
         UserError: there is no such run or checkpoint, it is cut short, or its parameters are others.
     """
-    checkpoint = _find(Path(start_from), kind)
-    weights = to_plain(load_checkpoint(checkpoint))["trainer"][part]
-    own = module.state_dict()
+    weights = initial_weights(module.state_dict(), kind, lambda state: to_plain(state)["trainer"][part], start_from)
+    module.load_state_dict(weights)
+
+
+def initial_weights(
+    own: Mapping[str, Any], kind: str, trained: Callable[[dict[str, Any]], Mapping[str, Any]], start_from: str
+) -> Mapping[str, Any]:
+    """The weights in a checkpoint.
+
+    Args:
+        own: those of the same names and shapes that they are for.
+        kind: of training, the word after ``lukasa train``.
+        trained: where the weights are in a checkpoint.
+        start_from: a run directory, for its best checkpoint, or one of its checkpoints.
+
+    Raises:
+        UserError: there is no such run or checkpoint, it is cut short, or its parameters are others.
+    """
+    weights = trained(load_checkpoint(_find(Path(start_from), kind)))
     for name in [*own, *weights]:
         shapes = [list(one[name].shape) if name in one else None for one in (own, weights)]
         if shapes[0] != shapes[1]:
             here, there = (f"of shape {shape}" if shape is not None else "not there" for shape in shapes)
             raise UserError(
                 f"--start-from {start_from} does not fit: its parameter {name} is {there}, and here it is {here}; "
-                "choose the same task, core and sizes, or train without --start-from"
+                "choose the same core and sizes and what they are trained on, or train without --start-from"
             )
-    module.load_state_dict(weights)
+    return weights
 
 
 def _find(path: Path, kind: str) -> Checkpoint:

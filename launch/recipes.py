@@ -25,6 +25,7 @@ class RLExperiment:
         memory: options of the core; its defaults for those that are not given.
         algorithm: how it learns: PPO, or APPO or IMPALA with runners that sample while it learns.
         steps: environment steps to train for.
+        start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
         stop_at: stop earlier, when the mean return of the last 100 episodes reaches this.
         seed: seed of the weights, the actions and the environments.
         runners: processes that sample; 0 samples in the process that learns.
@@ -58,6 +59,7 @@ class RLExperiment:
     memory: Mapping[str, Any] = field(default_factory=dict)
     algorithm: Literal["ppo", "appo", "impala"] = "ppo"
     steps: int = 200_000
+    start_from: str | None = None
     stop_at: float | None = None
     seed: int = 0
     runners: int = 0
@@ -234,6 +236,7 @@ RL = Kind(
     },
     above_zero=("lr", "clip", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
+    before_first=("start_from",),
 )
 """Reinforcement learning, as the command line sees it."""
 

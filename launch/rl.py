@@ -16,7 +16,14 @@ import torch
 from ray.exceptions import RayError
 
 import envs
-from launch.algorithms import capture_state, make_config, present_weights, quiet_libraries, restore_state
+from launch.algorithms import (
+    begin_with,
+    capture_state,
+    make_config,
+    present_weights,
+    quiet_libraries,
+    restore_state,
+)
 from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, save_checkpoint, set_later_aside
 from launch.errors import TrainingError, UserError
 from launch.outcomes import OUTCOMES
@@ -97,6 +104,8 @@ def _sitting(run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wi
     try:
         if resume:
             restore_state(algorithm, resume[1])
+        elif experiment.start_from:
+            begin_with(algorithm, experiment.start_from)
         recent: Recent = deque(resume[1]["recent"] if resume else (), EPISODES_IN_MEAN)
         return _train_loop(run, experiment, algorithm, stop, rows, recent)
     finally:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from launch.errors import TrainingError, UserError
+from launch.initial_weights import initial_weights
 from launch.placement import OnRay
 from launch.recipes import RL, RLExperiment, check_numbers
 from launch.runs import Run
@@ -50,13 +51,15 @@ def check_experiment(experiment: RLExperiment) -> None:
     except ValueError as error:
         raise UserError(str(error)) from None
 
-    from launch.algorithms import make_config, make_module, quiet_libraries
+    from launch.algorithms import make_config, make_module, played_weights, quiet_libraries
 
     try:
         with quiet_libraries():
-            make_module(make_config(experiment), experiment)
+            module = make_module(make_config(experiment), experiment)
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from None
+    if experiment.start_from:
+        initial_weights(module.get_state(), "rl", played_weights, experiment.start_from)
 
 
 def _train(run: Run, experiment: RLExperiment, resume: Resume | None) -> Outcome:
