@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from rich.box import SIMPLE
@@ -22,7 +23,7 @@ from launch.options import Switch, parse
 
 @dataclass(frozen=True)
 class Settings:
-    """Measure drawing a batch of episodes beside training on one, in turns.
+    """Measure drawing a batch of episodes, and how long training on them waits for the next one.
 
     Attributes:
         recipes: which, with commas between.
@@ -52,10 +53,10 @@ class Row:
         data: where the pictures came from.
         batch: episodes in a batch.
         pictures: in an episode.
-        draw_ms: to draw a batch.
+        draw_ms: to draw a batch, with nothing beside it.
         step_ms: to draw a batch and learn from it.
         episodes_per_second: that are drawn.
-        share: of training time that is drawing.
+        share: of training time that is waiting for a batch; a recipe that prefetches draws while it trains.
     """
 
     recipe: str
@@ -68,23 +69,29 @@ class Row:
     share: float
 
 
+class Work(NamedTuple):
+    """What is timed of a recipe."""
+
+    draw: Callable[[], object]  # a batch
+    learn: Callable[[], object]  # draws a batch and trains on it; tells the share of it that was waiting, or nothing
+    data: str
+    batch: int
+    pictures: int
+
+
 def measure(recipe: str, settings: Settings) -> Row:
-    """Draw and train in turns, so that both see the same machine."""
-    draw, step, data, batch, pictures = _prepared(recipe, settings.source)
+    """Train, one batch after another as a run does, then draw as many."""
+    work = _prepared(recipe, settings.source)
     for _ in range(settings.warm_up):
-        draw()
-        step()
-    times = [(_milliseconds(draw), _milliseconds(step)) for _ in range(settings.batches)]
-    draws, steps = (statistics.median(column) for column in zip(*times, strict=True))
-    share = statistics.median(one / other for one, other in times)
-    return Row(recipe, data, batch, pictures, draws, steps, 1000 * batch / draws, share)
+        work.learn()
+    steps, waits = zip(*(_timed(work.learn) for _ in range(settings.batches)), strict=True)
+    draws, _ = zip(*(_timed(work.draw) for _ in range(settings.batches)), strict=True)
+    draw, step = statistics.median(draws), statistics.median(steps)
+    share = draw / step if None in waits else statistics.median(waits)
+    return Row(recipe, work.data, work.batch, work.pictures, draw, step, 1000 * work.batch / draw, share)
 
 
-Prepared = tuple[Callable[[], object], Callable[[], object], str, int, int]
-
-
-def _prepared(recipe: str, source: str) -> Prepared:
-    """What draws a batch, what draws and learns, where pictures come from, episodes of a batch, pictures of each."""
+def _prepared(recipe: str, source: str) -> Work:
     generator = torch.Generator().manual_seed(0)
     if recipe in SEQUENCE_RECIPES:
         from launch.task import make_trainer as make_sequence_trainer
@@ -96,20 +103,24 @@ def _prepared(recipe: str, source: str) -> Prepared:
         sampler = replace(trainer.sampler, **trainer.curriculum.draw(generator))  # pyright: ignore
         data = sampler.data  # pyright: ignore
         pictures = int(sampler.sample(1, generator).mask.shape[1])
-        return lambda: sampler.sample(size, generator), trainer.step, data, size, pictures
+        return Work(lambda: sampler.sample(size, generator), lambda: trainer.step().draw_wait, data, size, pictures)
     from launch.few_shot import make_trainer as make_episode_trainer
 
     experiment = replace(FEW_SHOT_RECIPES[recipe](), source=source)
     learning, size = make_episode_trainer(experiment), experiment.batch_size
     shots = learning.shots
     pictures = shots.ways * (shots.shots + shots.queries)
-    return lambda: shots.sample(size, generator), learning.step, shots.examples.source, size, pictures
+
+    def learn() -> None:
+        learning.step()
+
+    return Work(lambda: shots.sample(size, generator), learn, shots.examples.source, size, pictures)
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
-    work()
-    return 1000 * (time.perf_counter() - start)
+    result = work()
+    return 1000 * (time.perf_counter() - start), result
 
 
 def main(argv: Sequence[str]) -> int:

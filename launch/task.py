@@ -110,6 +110,7 @@ def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Traine
         teacher_forcing=experiment.teacher_forcing,
         memory_use=experiment.memory_use,
         precision=experiment.precision,
+        prefetch=experiment.prefetch,
         sharing=sharing,
     )
 
@@ -160,7 +161,7 @@ class TaskJob:
         row: Row = {"loss": result.loss, "score_total": result.score.total, "score_count": result.score.count}
         if self.trainer.spec.target.kind != "scalar":
             row["bits"] = result.loss / math.log(2)
-        row |= {"lr": result.lr, "grad_norm": math.hypot(*result.norms.values())}
+        row |= {"draw_wait": result.draw_wait, "lr": result.lr, "grad_norm": math.hypot(*result.norms.values())}
         return row | {f"grad_norm/{name}": norm for name, norm in result.norms.items()}
 
     def measure(self) -> Row:

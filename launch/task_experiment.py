@@ -41,6 +41,8 @@ class TaskExperiment:
         device: where it is computed.
         compile: compile the core's step with ``torch.compile``: half a minute of preparation, then an NTM on a CPU
             takes two thirds to three quarters of the time; needs a C++ compiler.
+        prefetch: draw each batch while the one before is learned, in a thread, where drawing takes long: the batches
+            stay the same.
         gradient_flow: with every line of metrics, measure the gradient with respect to each step's state.
         report_every: sequences of one line of metrics.
         validate_every: sequences after which the next line of metrics has the score on validation sequences as well,
@@ -75,6 +77,7 @@ class TaskExperiment:
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     compile: bool = False
+    prefetch: bool = False
     gradient_flow: bool = False
     report_every: int = 1000
     validate_every: int | None = None

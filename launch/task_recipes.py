@@ -196,7 +196,7 @@ def omniglot_mann() -> TaskExperiment:
     """
     lessons = json.dumps([{"classes": classes} for classes in (2, 3, 4, 5)])
     curriculum = CurriculumOptions(kind="lessons", lessons=lessons, mastery=75.0, window=50)
-    constant = replace(FAST, schedule="constant", final_lr=0.0, batch_size=16, steps=500_000)
+    constant = replace(FAST, schedule="constant", final_lr=0.0, batch_size=16, steps=500_000, prefetch=True)
     # The part that the paper trains on: "validation" is in it, and only "test" is new.
     sampler = {"part": "train", "label_values": 5}
     return replace(constant, task="omniglot", sampler=sampler, core="mann", curriculum=curriculum)

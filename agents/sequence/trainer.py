@@ -5,11 +5,11 @@ Dimensions: B rows, T steps, K columns of the output.
 
 from __future__ import annotations
 
-import dataclasses
 import math
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 import memory
-from agents.sequence.answering import on_core, own_steps, respond
+from agents.sequence.answering import on_core, respond
+from agents.sequence.drawing import Drawing
 from agents.sequence.gradients import DivergenceError, clip, group_norms, unusable_groups
 from agents.sequence.memory_use import memory_use_loss
 from agents.sequence.precision import Precision, mixed_precision
@@ -37,6 +38,7 @@ class StepResult:
         lr: the learning rate of the update.
         level: the curriculum's lesson or level.
         norms: Euclidean norm of the gradient in each parameter group, before clipping.
+        draw_wait: share of the step's time in which it waited for the batch to be drawn.
     """
 
     loss: float
@@ -44,6 +46,7 @@ class StepResult:
     lr: float
     level: int
     norms: dict[str, float]
+    draw_wait: float = field(compare=False)
 
 
 class Trainer:
@@ -66,6 +69,7 @@ class Trainer:
             different slots at different steps; it is not part of the loss that is reported.
         precision: "bfloat16" runs the core's layers under ``torch.autocast``; parameters, memory and loss stay as they
             are.
+        prefetch: draw each batch while the one before is learned, in a thread; the batches stay the same.
         sharing: the processes that this one shares every batch with; none by default.
 
     Raises:
@@ -88,17 +92,19 @@ class Trainer:
         teacher_forcing: float = 1.0,
         memory_use: float = 0.0,
         precision: Precision = "float32",
+        prefetch: bool = False,
         sharing: Sharing = ALONE,
     ):
         self.core, self.sampler, self.optimizer, self.generator = core, sampler, optimizer, generator
         self.schedule = schedule
         self.curriculum: Curriculum = curriculum or Uniform()
         self.batch_size, self.clip_value, self.clip_norm, self.chunk = batch_size, clip_value, clip_norm, chunk
-        self.teacher_forcing, self.memory_use = teacher_forcing, memory_use
+        self.memory_use = memory_use
         self.precision: Precision = precision
         self.sharing = sharing
         self.spec = sampler.spec  # settings of a curriculum change neither columns nor unit
         self.batches = 0
+        self._drawing = Drawing(sampler, self.curriculum, generator, batch_size, teacher_forcing, prefetch)
         sizes, widths = (self.spec.input_size, self.spec.output_size), (core.input_size, core.output_size)
         if sizes != widths:
             raise ValueError(f"the task has inputs and outputs of width {sizes}, the core has {widths}")
@@ -123,8 +129,9 @@ class Trainer:
         Raises:
             DivergenceError: the loss or a gradient is not finite; the parameters are unchanged.
         """
-        level = self.level
+        level, began = self.level, time.perf_counter()
         batch, own = self._draw()
+        drawn = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
         outputs, loss = self._backward(batch, own)
         self.sharing.average_gradients(self.core.parameters())
@@ -143,7 +150,8 @@ class Trainer:
         score = Score(total, int(count))
         # A level doubles on a low loss; lessons are mastered by the score.
         self.curriculum.report(loss / math.log(2) if isinstance(self.curriculum, Doubling) else score.value)
-        return StepResult(loss, score, lr, level, norms)
+        draw_wait = (drawn - began) / (time.perf_counter() - began)
+        return StepResult(loss, score, lr, level, norms, draw_wait)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides about the steps to come."""
@@ -168,10 +176,7 @@ class Trainer:
 
     def _draw(self) -> tuple[Batch, Tensor | None]:
         """This process's rows of the next batch, and which of their steps show the core its own answers."""
-        settings = self.curriculum.draw(self.generator)
-        sampler: Any = self.sampler
-        whole = dataclasses.replace(sampler, **settings).sample(self.batch_size, self.generator)
-        own = own_steps(self.spec, whole, self.teacher_forcing, self.generator)
+        whole, own = self._drawing.draw()
         share = self.batch_size // self.sharing.workers
         rows = slice(self.sharing.rank * share, (self.sharing.rank + 1) * share)
         batch = on_core(self.core, Batch(*(tensor[rows] for tensor in whole)))
