@@ -66,9 +66,12 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
     agent = load_agent(run, experiment, options.checkpoint)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
     with quiet_libraries():
-        env = envs.make(experiment.env, **experiment.env_settings)
-        episodes = rollout(agent.module, env, options.episodes, explore=options.explore, seed=options.seed)
-        env.close()
+        # As many side by side as in training, where the memory of so many fitted.
+        count = min(options.episodes, experiment.envs_per_runner)
+        copies = [envs.make(experiment.env, **experiment.env_settings) for _ in range(count)]
+        episodes = rollout(agent.module, copies, options.episodes, explore=options.explore, seed=options.seed)
+        for env in copies:
+            env.close()
     returns = [episode.episode_return for episode in episodes]
     unit = envs.score_unit(experiment.env)
     result: dict[str, Any] = {

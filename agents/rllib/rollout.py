@@ -6,8 +6,8 @@ Legend: T steps of an episode.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,66 +80,105 @@ class _Agent:
 
 def rollout(
     agent: Algorithm | MemoryRLModule | str | Path,
-    env: gym.Env | str,
+    env: gym.Env | str | Sequence[gym.Env],
     episodes: int,
     *,
     explore: bool = False,
     seed: int | None = None,
     record: bool = False,
 ) -> list[RolloutEpisode]:
-    """Play whole episodes, one after the other.
+    """Play whole episodes, one after the other, or side by side in several environments.
 
     Args:
         agent: an algorithm, the directory of a checkpoint that it saved (no Ray is started for it), or a module that
             needs no connectors but the standard ones.
-        env: an environment, which stays open, or the id of one for ``envs.make``.
+        env: an environment, which stays open, or the id of one for ``envs.make``; or copies of one, which play side by
+            side, so that each step of the agent serves them all.
         episodes: how many.
         explore: sample the actions, as in training, rather than take the likeliest.
-        seed: the n-th episode is reset with ``seed + n``, and sampled actions repeat as well.
-        record: keep what the memory did in every step.
+        seed: the n-th episode is reset with ``seed + n``, and sampled actions repeat as well, with as many copies.
+        record: keep what the memory did in every step; in one environment alone.
+
+    Returns:
+        The episodes in the order of their numbers n.
 
     Raises:
-        ValueError: the directory holds no checkpoint of a memory agent, or the environment's spaces are not those
-            that the agent was trained with.
+        ValueError: the directory holds no checkpoint of a memory agent, the environment's spaces are not those that
+            the agent was trained with, or several environments are to be recorded.
     """
-    opened = envs.make(env) if isinstance(env, str) else env
+    copies = [envs.make(env)] if isinstance(env, str) else list(env) if isinstance(env, Sequence) else [env]
+    if record and len(copies) > 1:
+        raise ValueError(f"rollout: record was given with {len(copies)} environments, expected one")
     try:
-        player = _agent_for(agent, opened)
+        player = _agent_for(agent, copies[0])
         with _seeded(seed):
-            return [
-                _play(player, opened, None if seed is None else seed + number, explore, record)
-                for number in range(episodes)
-            ]
+            if not record:
+                return _play(player, copies, range(episodes), seed, explore)
+            return [_recorded(player, copies, number, seed, explore) for number in range(episodes)]
     finally:
         if isinstance(env, str):
-            opened.close()
+            copies[0].close()
 
 
-def _play(agent: _Agent, env: gym.Env, seed: int | None, explore: bool, record: bool) -> RolloutEpisode:
-    episode = SingleAgentEpisode(observation_space=env.observation_space, action_space=env.action_space)
-    observation, info = env.reset(seed=seed)
-    episode.add_env_reset(observation, info)
-    observations, actions, shared = [observation], [], {}
-    with memory.record(agent.module.core) if record else contextlib.nullcontext() as recording:
-        while not episode.is_done:
-            step = {"rl_module": agent.module, "episodes": [episode], "explore": explore, "shared_data": shared}
-            batch = agent.env_to_module(batch={}, **step)
-            forward = agent.module.forward_exploration if explore else agent.module.forward_inference
-            outputs = agent.module_to_env(batch=forward(batch), **step)
-            action = outputs.pop(Columns.ACTIONS)[0]
-            actions.append(outputs.pop(Columns.ACTIONS_FOR_ENV, [action])[0])
-            observation, reward, terminated, truncated, info = env.step(actions[-1])
-            episode.add_env_step(observation, action, reward, info, terminated=terminated, truncated=truncated)
-            observations.append(observation)
-    return RolloutEpisode(
-        observations=tree.map_structure(lambda *steps: np.stack(steps), *observations),
-        actions=np.stack(actions),
-        rewards=np.array(episode.get_rewards(), np.float64),
-        info=info,
-        terminated=episode.is_terminated,
-        truncated=episode.is_truncated,
-        weights={} if recording is None else {n: t[0].cpu().numpy() for n, t in recording.stacked().items()},
-    )
+class _Game:
+    """An episode under way.
+
+    Args:
+        env: where.
+        number: which of the episodes that were asked for; None for one that nobody asked for.
+        seed: of the first.
+    """
+
+    def __init__(self, env: gym.Env, number: int | None, seed: int | None):
+        self.env, self.number = env, number
+        self.episode = SingleAgentEpisode(observation_space=env.observation_space, action_space=env.action_space)
+        observation, self.info = env.reset(seed=None if seed is None or number is None else seed + number)
+        self.episode.add_env_reset(observation, self.info)
+        self.observations, self.actions = [observation], []
+
+    def step(self, action: Any, for_env: Any) -> None:
+        self.actions.append(for_env)
+        observation, reward, terminated, truncated, self.info = self.env.step(for_env)
+        self.episode.add_env_step(observation, action, reward, self.info, terminated=terminated, truncated=truncated)
+        self.observations.append(observation)
+
+    def played(self) -> RolloutEpisode:
+        return RolloutEpisode(
+            observations=tree.map_structure(lambda *steps: np.stack(steps), *self.observations),
+            actions=np.stack(self.actions),
+            rewards=np.array(self.episode.get_rewards(), np.float64),
+            info=self.info,
+            terminated=self.episode.is_terminated,
+            truncated=self.episode.is_truncated,
+        )
+
+
+def _play(
+    agent: _Agent, copies: Sequence[gym.Env], numbers: Sequence[int], seed: int | None, explore: bool
+) -> list[RolloutEpisode]:
+    """The numbered episodes; a copy that is done with its share plays on for nobody, for the state keeps its rows."""
+    waiting, played, shared = iter(numbers), {}, {}
+    games = [_Game(env, next(waiting), seed) for env in copies[: len(numbers)]]
+    forward = agent.module.forward_exploration if explore else agent.module.forward_inference
+    while len(played) < len(numbers):
+        episodes = [game.episode for game in games]
+        step = {"rl_module": agent.module, "episodes": episodes, "explore": explore, "shared_data": shared}
+        outputs = agent.module_to_env(batch=forward(agent.env_to_module(batch={}, **step)), **step)
+        actions = outputs.pop(Columns.ACTIONS)
+        for game, action, for_env in zip(games, actions, outputs.pop(Columns.ACTIONS_FOR_ENV, actions), strict=True):
+            game.step(action, for_env)
+        for row, game in enumerate(games):
+            if game.episode.is_done:
+                if game.number is not None:
+                    played[game.number] = game.played()
+                games[row] = _Game(game.env, next(waiting, None), seed)
+    return [played[number] for number in numbers]
+
+
+def _recorded(agent: _Agent, copies: Sequence[gym.Env], number: int, seed: int | None, explore: bool) -> RolloutEpisode:
+    with memory.record(agent.module.core) as recording:
+        (episode,) = _play(agent, copies, [number], seed, explore)
+    return replace(episode, weights={name: one[0].cpu().numpy() for name, one in recording.stacked().items()})
 
 
 def _agent_for(agent: Algorithm | MemoryRLModule | str | Path, env: gym.Env) -> _Agent:

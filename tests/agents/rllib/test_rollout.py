@@ -73,6 +73,26 @@ def test_state_is_carried_from_step_to_step_and_forgotten_between_episodes():
     assert all(not np.array_equal(before, after) for before, after in itertools.pairwise(steps))
 
 
+@pytest.mark.parametrize("core", OPTIONS)
+@pytest.mark.parametrize("copies", [2, 7])
+def test_environments_side_by_side_play_the_episodes_that_one_plays(core: str, copies: int):
+    """Of different lengths, so that rows begin anew at different steps; 7 copies are more than the episodes."""
+    module = module_for(gym.make("CartPole-v1"), core)
+    one = rollout(module, gym.make("CartPole-v1"), 5, seed=0)
+    several = rollout(module, [gym.make("CartPole-v1") for _ in range(copies)], 5, seed=0)
+    assert len({episode.length for episode in one}) > 1
+    assert [episode.length for episode in several] == [episode.length for episode in one]
+    for single, beside in zip(one, several, strict=True):
+        assert np.array_equal(beside.actions, single.actions)
+        assert np.array_equal(beside.observations, single.observations)
+
+
+def test_recording_several_environments_is_refused():
+    env = envs.make("RepeatPrevious-k1-v0")
+    with pytest.raises(ValueError, match="record was given with 2 environments, expected one"):
+        rollout(module_for(env), [env, envs.make("RepeatPrevious-k1-v0")], 2, record=True)
+
+
 def test_seed_repeats_sampled_actions_too():
     module = module_for(envs.make("RepeatPrevious-k1-v0"))
 
