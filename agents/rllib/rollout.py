@@ -104,11 +104,12 @@ def rollout(
 
     Raises:
         ValueError: the directory holds no checkpoint of a memory agent, the environment's spaces are not those that
-            the agent was trained with, or several environments are to be recorded.
+            the agent was trained with, there is no environment, or there are several to record.
     """
     copies = [envs.make(env)] if isinstance(env, str) else list(env) if isinstance(env, Sequence) else [env]
-    if record and len(copies) > 1:
-        raise ValueError(f"rollout: record was given with {len(copies)} environments, expected one")
+    if not copies or (record and len(copies) > 1):
+        expected = "one environment to record" if record else "at least one environment"
+        raise ValueError(f"rollout: {len(copies)} environments were given, expected {expected}")
     try:
         player = _agent_for(agent, copies[0])
         with _seeded(seed):
@@ -171,7 +172,8 @@ def _play(
             if game.episode.is_done:
                 if game.number is not None:
                     played[game.number] = game.played()
-                games[row] = _Game(game.env, next(waiting, None), seed)
+                if len(played) < len(numbers):
+                    games[row] = _Game(game.env, next(waiting, None), seed)
     return [played[number] for number in numbers]
 
 

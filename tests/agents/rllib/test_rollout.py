@@ -87,10 +87,13 @@ def test_environments_side_by_side_play_the_episodes_that_one_plays(core: str, c
         assert np.array_equal(beside.observations, single.observations)
 
 
-def test_recording_several_environments_is_refused():
-    env = envs.make("RepeatPrevious-k1-v0")
-    with pytest.raises(ValueError, match="record was given with 2 environments, expected one"):
-        rollout(module_for(env), [env, envs.make("RepeatPrevious-k1-v0")], 2, record=True)
+@pytest.mark.parametrize(
+    ("copies", "record", "expected"), [(2, True, "one environment to"), (0, False, "at least one")]
+)
+def test_a_number_of_environments_that_cannot_be_played_is_refused(copies: int, record: bool, expected: str):
+    module = module_for(envs.make("RepeatPrevious-k1-v0"))
+    with pytest.raises(ValueError, match=f"{copies} environments were given, expected {expected}"):
+        rollout(module, [envs.make("RepeatPrevious-k1-v0") for _ in range(copies)], 2, record=record)
 
 
 def test_seed_repeats_sampled_actions_too():
