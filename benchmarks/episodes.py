@@ -161,5 +161,5 @@ def _table(rows: Sequence[Row]) -> Table:
         sizes = (str(row.batch), str(row.pictures))
         times = (f"{row.draw_ms:.2f}", f"{row.step_ms:.1f}", f"{row.episodes_per_second:,.0f}", f"{row.share:.1%}")
         table.add_row(row.recipe, *sizes, *times)
-    table.caption = "shown: pictures of an episode; ms of a batch; learn draws and trains; share of drawing in training"
+    table.caption = "shown: pictures of an episode; ms of a batch; learn draws and trains; share of training that waits"
     return table

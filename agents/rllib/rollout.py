@@ -127,7 +127,7 @@ class _Game:
     Args:
         env: where.
         number: which of the episodes that were asked for; None for one that nobody asked for.
-        seed: of the first.
+        seed: resets it with ``seed + number``.
     """
 
     def __init__(self, env: gym.Env, number: int | None, seed: int | None):
