@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 import envs
 
@@ -33,3 +34,17 @@ class EpisodeOutcomes(RLlibCallback):
                 continue
             score = envs.episode_score(env_runner.config.env, episode_return, fragment.get_infos(-1) or {})
             metrics_logger.log_value(OUTCOMES, (episode_return, length, score), reduce="item_series")
+
+
+def episodes_ended(result: dict[str, Any]) -> list[tuple[float, float, float]]:
+    """Return, length and score of the episodes that ended since the last iteration, none or one or many.
+
+    RLlib hands on a list of a single item as that item, and one of none as NaN or not at all.
+
+    Args:
+        result: what ``Algorithm.train`` returned.
+    """
+    found = result.get(ENV_RUNNER_RESULTS, {}).get(OUTCOMES, [])
+    if isinstance(found, tuple):
+        return [found]
+    return found if isinstance(found, list) else []

@@ -26,7 +26,7 @@ from launch.algorithms import (
 )
 from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, save_checkpoint, set_later_aside
 from launch.errors import TrainingError, UserError
-from launch.outcomes import OUTCOMES
+from launch.outcomes import episodes_ended
 from launch.placement import Bundle, OnRay, Placement
 from launch.progress import make_reporter
 from launch.ray_session import running_ray
@@ -126,7 +126,7 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
             played = present_weights(algorithm)
             result = algorithm.train()
             runners.watch(result)
-            recent.extend(result.get("env_runners", {}).get(OUTCOMES, ()))
+            recent.extend(episodes_ended(result))
             seconds = before + time.monotonic() - started
             row = metrics_row(result, recent, seconds, last, unit) | _workings(
                 result, seconds - last["seconds"], experiment
