@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.few_shot import Encoder, MatchingNetwork, PrototypicalNetwork, embed_all
+from agents.intervals import mean_interval
 from benchmarks import lifelong_report
 from benchmarks.class_memories import INDEXES, Drawings, Queries, filled, filled_twice, many_like, race, tell
 from benchmarks.contestants import use_one_thread
@@ -190,8 +191,8 @@ def accuracies(drawings: Drawings, shots: int) -> list[Numbers]:
             stored, percent = scores(drawings, shots, keep, index)
             row: Numbers = {"shots": shots, "keep": keep, "index": index, "stored": stored}
             for what, some in (("all", percent), ("new", percent[drawings.new])):
-                half = 1.96 * float(some.std()) / len(some) ** 0.5
-                row |= {what: float(some.mean()), f"{what}_half_interval": half}
+                low, high = mean_interval(some.tolist())
+                row |= {what: float(some.mean()), f"{what}_half_interval": (high - low) / 2}
             rows.append(row | {"new_alone": float(scores(alone, shots, keep, index)[1].mean())})
     return rows
 

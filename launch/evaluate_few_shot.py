@@ -223,13 +223,14 @@ def _table(result: dict[str, Any]) -> Table:
         table.add_row("mean", f"{result['error']:.2f}", f"{result['nearest_pixels']:.2f}")
         return table
     papers = list(dict.fromkeys(paper for row in result["rows"] for paper in row["published"]))
-    columns = ("ways", "shots", "queries", "episodes", "accuracy %,\n± 95 % interval", "nearest\npixels")
+    columns = ("ways", "shots", "queries", "episodes", "accuracy %", "95 %\nconfidence", "nearest\npixels")
     table = _empty_table(f"{title}: {result['data']}", *columns, *(paper.replace("al. ", "al.\n") for paper in papers))
     for row in result["rows"]:
         counts = [str(row[name]) for name in ("ways", "shots", "queries", "episodes")]
         reported = [f"{row['published'][paper]:g}" if paper in row["published"] else "-" for paper in papers]
-        accuracy = f"{row['accuracy']:.2f} ± {row['interval'][1] - row['accuracy']:.2f}"
-        table.add_row(*counts, accuracy, f"{row['nearest_pixels']:.2f}", *reported)
+        low, high = row["interval"]
+        accuracy = f"{row['accuracy']:.2f}"
+        table.add_row(*counts, accuracy, f"{low:.2f} to {high:.2f}", f"{row['nearest_pixels']:.2f}", *reported)
     return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.intervals import mean_interval, share_interval
 from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
 from launch.errors import UserError
 from launch.options import Switch, parse
@@ -85,12 +85,12 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
         "seed": options.seed,
         "return_mean": float(np.mean(returns)),
         "return_std": float(np.std(returns)),
-        "return_interval": interval(returns),
+        "return_interval": mean_interval(returns),
         "length_mean": float(np.mean([episode.length for episode in episodes])),
     }
     if unit == "success rate":
         scores = [envs.episode_score(experiment.env, one.episode_return, one.info) for one in episodes]
-        result |= {"success_rate": float(np.mean(scores)), "success_interval": interval(scores)}
+        result |= {"success_rate": float(np.mean(scores)), "success_interval": share_interval(scores)}
     known = envs.ENVIRONMENTS.get(experiment.env)
     return result | {"score": unit, "chance": known and known.chance, "best": known and known.best}
 
@@ -113,21 +113,6 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
         module = make_module(make_config(experiment), experiment)
         module.set_state(played_weights(state))
     return Agent(run, experiment, checkpoint, module)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % confidence interval of the mean, mean ± 1.96 standard errors; as wide as the mean for one value.
-
-    Example:
-        >>> low, high = interval([0.0, 1.0] * 50)
-        >>> round(low, 2), round(high, 2)
-        (0.4, 0.6)
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, mean
-    half = 1.96 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean - half, mean + half
 
 
 def describe(result: dict[str, Any]) -> str:

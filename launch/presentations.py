@@ -5,7 +5,6 @@ Dimensions: B episodes, P presentations of each class.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
+from agents.intervals import share_interval
 from launch.published import PRESENTATIONS
 from tasks import Batch, Sampler, Spec
 from tasks.episodes import accuracy_by_presentation
@@ -37,13 +37,9 @@ class ByPresentation:
     def rows(self) -> list[dict[str, Any]]:
         """For each presentation its number, from 1, the mean accuracy over episodes and its 95 % interval."""
         percent = torch.cat(self.episodes).double()
-        means = percent.mean(0)
-        # One episode has no spread: its interval is the score itself, as in ``agents.sequence.score_interval``.
-        halves = 1.96 * percent.std(0) / math.sqrt(len(percent)) if len(percent) > 1 else torch.zeros_like(means)
-        pairs = zip(means.tolist(), halves.tolist(), strict=True)
         return [
-            {"presentation": number, "accuracy": mean, "interval": (mean - half, mean + half)}
-            for number, (mean, half) in enumerate(pairs, 1)
+            {"presentation": number, "accuracy": float(one.mean()), "interval": share_interval(one.tolist(), 100)}
+            for number, one in enumerate(percent.T, 1)
         ]
 
 

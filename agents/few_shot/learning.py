@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from agents.intervals import Interval, share_interval
 from agents.sequence import ALONE, DivergenceError, Sharing, clip
 from tasks.episodes import Episode, Shots
 
@@ -214,13 +215,13 @@ class Evaluation:
 
     Attributes:
         accuracy: percent of the queries, mean over episodes.
-        interval: 95 % confidence interval of the accuracy, over episodes: ± 1.96 standard errors.
+        interval: 95 % confidence interval of the accuracy, over episodes: Wilson's, of the spread between them.
         episodes: how many there were.
         loss: nats per query.
     """
 
     accuracy: float
-    interval: tuple[float, float]
+    interval: Interval
     episodes: int
     loss: float
 
@@ -267,6 +268,4 @@ def evaluate_episodes(
     finally:
         learner.train(training)
     mean = sum(percents) / episodes
-    spread = sum((one - mean) ** 2 for one in percents) / max(1, episodes - 1)
-    half = 1.96 * math.sqrt(spread / episodes)
-    return Evaluation(mean, (mean - half, mean + half), episodes, sum(losses) / episodes)
+    return Evaluation(mean, share_interval(percents, 100), episodes, sum(losses) / episodes)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agents.intervals import Interval, ratio_interval, share_ratio_interval
 from agents.sequence.answering import on_core, own_steps, respond
 from memory import Core
 from tasks import Batch, Score, Spec
+from tasks.spec import Unit
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Evaluation:
     """
 
     score: float
-    interval: tuple[float, float]
+    interval: Interval
     bits: float | None
     wrong: float
     sequences: int
@@ -72,23 +74,22 @@ def evaluate(
         raise ValueError("there is no sequence to score: expected at least one")
     total = sum(scores, Score(0.0, 0))
     bits = None if spec.target.kind == "scalar" else sum(losses) / len(losses) / math.log(2)
-    return Evaluation(total.value, score_interval(scores), bits, 100 * wrong / max(1, count), len(scores))
+    return Evaluation(total.value, score_interval(scores, spec.unit), bits, 100 * wrong / max(1, count), len(scores))
 
 
-def score_interval(scores: list[Score]) -> tuple[float, float]:
-    """The 95 % confidence interval of a score from those of single sequences: ± 1.96 standard errors.
+def score_interval(scores: list[Score], unit: Unit) -> Interval:
+    """The 95 % confidence interval of a score from those of single sequences, which need not have the same items.
 
-    A score is a ratio of two sums, so its standard error is that of a ratio estimator (Cochran 1977, section 2.11);
-    with one item a sequence that is the standard error of the mean.
+    Args:
+        scores: one of each sequence.
+        unit: of the score; shares in percent get Wilson's interval.
 
     Example:
-        >>> low, high = score_interval([Score(0.0, 1), Score(1.0, 1)] * 50)
-        >>> round(low, 2), round(high, 2)
-        (0.4, 0.6)
+        >>> low, high = score_interval([Score(0.0, 1), Score(100.0, 1)] * 50, "accuracy %")
+        >>> round(low, 1), round(high, 1)
+        (40.4, 59.6)
     """
-    total = sum(scores, Score(0.0, 0))
-    if len(scores) < 2 or not total.count:
-        return total.value, total.value
-    squares = sum((one.total - total.value * one.count) ** 2 for one in scores)
-    half = 1.96 * math.sqrt(squares * len(scores) / (len(scores) - 1)) / total.count
-    return total.value - half, total.value + half
+    totals, counts = [one.total for one in scores], [one.count for one in scores]
+    if not any(counts):
+        return math.nan, math.nan
+    return share_ratio_interval(totals, counts, 100) if unit.endswith("%") else ratio_interval(totals, counts)

@@ -6,6 +6,7 @@ import matplotlib.image
 import pytest
 import torch
 
+from agents.intervals import wilson_interval
 from agents.sequence import evaluate
 from launch.cli import main
 from launch.plot_presentations import draw_presentations
@@ -35,9 +36,9 @@ def test_accuracy_by_presentation_has_the_interval_over_episodes():
     gathered = ByPresentation(sampler.spec)
     gathered(outputs, batch)
     first, second = gathered.rows()
-    # Over the episodes 50 and 0: the mean is 25, the standard error |50 - 0| / 2 = 25.
+    # Over the episodes 50 and 0: the mean is 25, the variance 25² as that of 3 trials in each.
     assert (first["presentation"], first["accuracy"]) == (1, 25.0)
-    assert first["interval"] == pytest.approx((25 - 1.96 * 25, 25 + 1.96 * 25))
+    assert first["interval"] == pytest.approx([100 * end for end in wilson_interval(0.25, 6)])
     assert (second["presentation"], second["accuracy"]) == (2, 75.0)
 
 
@@ -50,11 +51,11 @@ def test_batches_of_any_size_give_the_same_rows():
     assert apart.rows() == together.rows()
 
 
-def test_one_episode_has_an_interval_without_width():
+def test_one_episode_has_the_interval_of_one_trial():
     sampler, outputs, batch = two_episodes()
     gathered = ByPresentation(sampler.spec)
     gathered(outputs[:1], Batch(*(tensor[:1] for tensor in batch)))
-    assert gathered.rows()[0]["interval"] == (50.0, 50.0)
+    assert gathered.rows()[0]["interval"] == pytest.approx([100 * end for end in wilson_interval(0.5, 1)])
 
 
 def test_evaluation_shows_each_batch_with_its_outputs_and_is_not_changed_by_it():

@@ -7,6 +7,7 @@ from torch import Generator, nn
 
 from agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
 from agents.few_shot.learning import posed
+from agents.intervals import wilson_interval
 from agents.sequence import DivergenceError, make_optimizer, make_schedule
 from tasks.episodes import Shots
 from tasks.examples import Augmentation, Examples
@@ -166,9 +167,8 @@ def test_evaluation_is_the_mean_over_episodes_with_its_interval():
 
     shots = noise_shots(ways=2)
     result = evaluate_episodes(Coin(), shots, 100, Generator().manual_seed(0), batch_size=10)
-    half = 1.96 * 50 * math.sqrt(100 / 99) / 10
     assert (result.accuracy, result.episodes) == (50.0, 100)
-    assert result.interval == pytest.approx((50 - half, 50 + half))
+    assert result.interval == pytest.approx([100 * end for end in wilson_interval(0.5, 100)])
     worse = math.log(1 + math.e)
     assert result.loss == pytest.approx((worse + worse - 1) / 2, rel=1e-6)
 
@@ -181,7 +181,7 @@ def test_last_batch_may_be_smaller_and_counts_for_its_size():
     assert [len(logits) for logits, _ in seen] == [3, 3, 1]
     assert seen[0][1].classes.shape == (3, 3)
     assert result.accuracy == pytest.approx(100 / 3)
-    assert result.interval == pytest.approx((100 / 3, 100 / 3))
+    assert result.interval == pytest.approx([100 * end for end in wilson_interval(1 / 3, 7)])  # all alike
     assert result.loss == pytest.approx(math.log(math.e + 2) - 1 / 3, rel=1e-6)
 
 

@@ -57,8 +57,17 @@ def test_interval_of_a_ratio_is_that_of_its_sequences():
     value = 16 / 40
     residuals = [(1 - value * 4) ** 2, (1 - value) ** 2] * 8
     error = math.sqrt(sum(residuals) * 16 / 15) / 40
-    assert score_interval(scores) == pytest.approx((value - 1.96 * error, value + 1.96 * error))
-    assert score_interval([Score(3.0, 1)]) == (3.0, 3.0)
+    bits = score_interval(scores, "bits per sequence")
+    assert bits == pytest.approx((value - 1.96 * error, value + 1.96 * error))
+    assert score_interval([Score(3.0, 1)], "squared error") == (3.0, 3.0)
+
+
+@pytest.mark.parametrize("unit", ["accuracy %", "error %"])
+def test_interval_of_percent_stays_within_0_and_100_and_has_a_width_there(unit):
+    low, high = score_interval([Score(200.0, 2)] * 10, unit)
+    assert (round(low, 1), high) == (72.2, 100.0)
+    low, high = score_interval([Score(0.0, 2)] * 10, unit)
+    assert (low, round(high, 1)) == (0.0, 27.8)
 
 
 def test_no_sequence_is_refused():
