@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from launch.errors import UserError
+from launch.formats import picture_format, picture_path
 from launch.learning import plot_learning
 from launch.options import parse, split_words
 from launch.runs import open_run
@@ -34,9 +36,10 @@ def main(argv: Sequence[str]) -> int:
     module = importlib.import_module(KINDS[kinds[0]])
     options = parse(module.PlotOptions, rest, prog="lukasa plot RUN [RUN ...]")
     runs = [(run, module.KIND.from_json(config["experiment"])) for run, config in opened]
+    options = dataclasses.replace(options, format=picture_format(options.out, options.format))
     run, experiment = runs[0]
-    name = "comparison.png" if len(runs) > 1 else "learning.png"
-    print(plot_learning(runs, module.subject, Path(options.out) if options.out else run.plots / name))
+    own = picture_path(run.plots, "comparison" if len(runs) > 1 else "learning", options.format)
+    print(plot_learning(runs, module.subject, Path(options.out) if options.out else own))
     if len(runs) == 1:
         for path in module.plot_details(run, experiment, options):
             print(path)

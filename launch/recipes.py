@@ -13,6 +13,9 @@ from launch.errors import UserError
 from launch.kinds import Group, Kind, option_name
 from launch.options import core_options_class
 
+EPISODES_IN_MEAN = 100
+"""The return of a run is the mean of its last so many episodes."""
+
 
 @dataclass(frozen=True)
 class RLExperiment:
