@@ -79,9 +79,11 @@ def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Pa
     weights = {name: episode.weights[name] for name in DRAWN_WEIGHTS if name in episode.weights}
     path = picture_path(run.plots, "episode", options.format)
     title = f"{experiment.core} on {experiment.env}: return {episode.episode_return:.2f} ({agent.checkpoint.name})"
-    steps = len(episode.actions)
     draw_episode(
-        {"observation": flat_features(episode.observations)[:steps], "action": episode.actions},
+        {
+            "observation": flat_features(episode.observations)[: episode.length],
+            "action": flat_features(episode.actions),
+        },
         weights or dict(list(episode.weights.items())[:1]),
         path,
         title=title,
