@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from launch.described import options_of_command
 from launch.errors import UserError
 from launch.formats import picture_format, picture_path
 from launch.learning import plot_learning
@@ -17,15 +17,22 @@ from launch.runs import open_run
 KINDS = {"rl": "launch.plot_rl", "task": "launch.plot_task", "few-shot": "launch.plot_few_shot"}
 """The module of each kind: ``KIND``, ``PlotOptions``, ``subject`` and ``plot_details``."""
 
+SUMMARY = "draw the learning curve of a run and what its memory does; of several runs, their curves on one picture"
+
+EXAMPLES = (
+    ("lukasa plot RUN", "pictures in RUN/plots"),
+    ("lukasa plot RUN OTHER --out curves.png", "the learning curves of two runs"),
+)
+
 
 def main(argv: Sequence[str]) -> int:
     """Draw, and print where the pictures are; the options are those of the runs' kind."""
     words, rest = split_words(argv)
     if not words and {"-h", "--help"} & set(rest):
-        for kind, module in KINDS.items():
-            with suppress(SystemExit):
-                options = importlib.import_module(module).PlotOptions
-                parse(options, ["--help"], prog=f"lukasa plot RUN [RUN ...] (of lukasa train {kind})")
+        from launch.help import Page
+
+        page = Page("lukasa plot RUN [RUN ...]", SUMMARY, EXAMPLES)
+        page.show_each({f"A run of lukasa train {kind}": options_of_command("plot", kind) for kind in KINDS})
         return 0
     if not words:
         raise UserError("lukasa plot needs at least one run directory: lukasa plot RUN")

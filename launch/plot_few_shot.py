@@ -34,7 +34,7 @@ class PlotOptions:
         checkpoint: which learner answers: best, last, or a name.
         ways: classes of the episode; 20 by default, or as many as the learner takes.
         shots: support examples of each class; by default as trained.
-        part: of the characters; by default one that was not trained on.
+        part: part of the characters; by default one that was not trained on.
         seed: seed of the episode.
     """
 
