@@ -1,5 +1,6 @@
 """Differentiable memory cores behind one contract."""
 
+from memory.ablation import state_parts, without
 from memory.core import Core, State
 from memory.recording import Recording, record
 from memory.registry import CORES, UnknownNameError, check_core_options, core_options, make_core
@@ -29,7 +30,9 @@ __all__ = [
     "record",
     "reset_rows",
     "state_from_dict",
+    "state_parts",
     "state_to_dict",
     "unroll",
     "watched_state",
+    "without",
 ]
