@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Generator, Tensor
 
-from agents.few_shot import Learner, NearestNeighbour, evaluate_episodes
+from agents.few_shot import Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
+from launch.ablation import Part, named, parts_to_wipe, title_of, wiped
 from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint, to_plain
 from launch.errors import UserError
 from launch.few_shot import build_learner, make_shots, side_by_side
@@ -35,13 +36,14 @@ class EvalOptions:
     Attributes:
         ways: classes of an episode, such as 5,20: a line for each; by default as trained.
         shots: support examples of each class, such as 1,5: a line for each; by default as trained.
-        queries: queries of each class; by default as trained.
-        episodes: number of episodes of each line.
-        part: part of the characters to test on; by default evaluation after training on an official part, and test
-            after the others.
+        queries: of each class; by default as trained.
+        episodes: how many, of each line.
+        part: of the characters; by default evaluation after training on an official part, and test after the others.
         one_shot_runs: score the official 20 runs instead, out of this all_runs.zip or the folder it unpacks to.
-        checkpoint: which checkpoint to score: best, last, or its name.
-        seed: seed of the episodes.
+        checkpoint: which one: best, last, or its name.
+        seed: of the episodes.
+        without: wipe a part of what the learner's core carries before every step: its memory, its controller, or both.
+        ablation: score the learner intact, and with each part of its core wiped in turn.
         json: print one JSON object.
     """
 
@@ -53,6 +55,8 @@ class EvalOptions:
     one_shot_runs: str | None = None
     checkpoint: str = "best"
     seed: int = SEED
+    without: Part | None = None
+    ablation: Switch = False
     json: Switch = False
 
 
@@ -97,8 +101,12 @@ def evaluate_run(run: Run, experiment: FewShotExperiment, options: EvalOptions) 
     trained = load_learner(run, experiment, options.checkpoint)
     data = episodes[0].examples.source
     print(f"{trained.checkpoint.path} on {data}", file=sys.stderr)
-    rows = [_row(trained, one, part, options) for one in episodes]
-    return _described(run, trained) | {"part": part, "data": data, "rows": rows}
+    rows = [
+        {"without": what} | _row(one, played, part, options)
+        for what, one in ablated(trained, options)
+        for played in episodes
+    ]
+    return _described(run, trained, options) | {"part": part, "data": data, "rows": rows}
 
 
 def score_one_shot_runs(run: Run, experiment: FewShotExperiment, options: EvalOptions) -> dict[str, Any]:
@@ -120,16 +128,42 @@ def score_one_shot_runs(run: Run, experiment: FewShotExperiment, options: EvalOp
         return trained.learner(training[None, :, None], test[None])[0].argmax(-1)
 
     try:
-        error, each = one_shot_error(classify, runs)
+        # One learner, wiped in turn: each is scored before the next part of it is wiped.
+        errors = [{"without": part, "scored": one_shot_error(classify, runs)} for part, _ in ablated(trained, options)]
     except ValueError as fault:
         raise UserError(str(fault)) from None
+    (error, each), others = errors[0]["scored"], [(one["without"], one["scored"][0]) for one in errors]
     pixels, each_pixels = one_shot_error(nearest_pixels, runs)
     names = [one.name for one in runs]
     rows = [
         {"run": name, "error": one, "nearest_pixels": far}
         for name, one, far in zip(names, each, each_pixels, strict=True)
     ]
-    return _described(run, trained) | {"error": error, "nearest_pixels": pixels, "one_shot_runs": rows}
+    result = _described(run, trained, options) | {"error": error, "nearest_pixels": pixels, "one_shot_runs": rows}
+    return result | (
+        {"ablation": [{"without": part, "error": one} for part, one in others]} if options.ablation else {}
+    )
+
+
+def ablated(trained: TrainedLearner, options: EvalOptions) -> Iterator[tuple[str | None, TrainedLearner]]:
+    """The learner with each part of its core wiped that was asked for, one after the other, and which part that is.
+
+    Raises:
+        UserError: it has no core, or the core carries nothing in that part.
+    """
+    if options.without is None and not options.ablation:
+        yield None, trained
+        return
+    if not isinstance(trained.learner, SequenceLearner):
+        raise UserError(
+            f"learner {trained.experiment.learner!r} carries nothing from example to example that could be wiped, it "
+            "sees the whole support at once: --without and --ablation are for learner 'sequence', whose core reads it"
+        )
+    core = trained.learner.core
+    for part in parts_to_wipe(core, options.without, options.ablation):
+        trained.learner.core = wiped(core, part)
+        yield part, trained
+    trained.learner.core = core
 
 
 def load_learner(run: Run, experiment: FewShotExperiment, which: str) -> TrainedLearner:
@@ -210,28 +244,33 @@ def _row(trained: TrainedLearner, shots: Shots, part: str, options: EvalOptions)
     }
 
 
-def _described(run: Run, trained: TrainedLearner) -> dict[str, Any]:
-    return {"run": str(run.path), "checkpoint": trained.checkpoint.name, "learner": trained.experiment.learner}
+def _described(run: Run, trained: TrainedLearner, options: EvalOptions) -> dict[str, Any]:
+    named_by = {"run": str(run.path), "checkpoint": trained.checkpoint.name, "learner": trained.experiment.learner}
+    return named_by | {"without": options.without}
 
 
 def _table(result: dict[str, Any]) -> Table:
     """The result for people."""
-    title = f"{result['learner']}, {result['checkpoint']}"
+    title = f"{result['learner']}, {result['checkpoint']}{title_of(result['without'])}"
     if "one_shot_runs" in result:
         table = _empty_table(f"{title}: the official one-shot runs", "run", "errors %", "nearest pixels %")
         for row in result["one_shot_runs"]:
             table.add_row(row["run"], f"{row['error']:.1f}", f"{row['nearest_pixels']:.1f}")
         table.add_row("mean", f"{result['error']:.2f}", f"{result['nearest_pixels']:.2f}")
+        for row in result.get("ablation", [])[1:]:
+            table.add_row(f"mean{title_of(row['without'])}", f"{row['error']:.2f}")
         return table
     papers = list(dict.fromkeys(paper for row in result["rows"] for paper in row["published"]))
     columns = ("ways", "shots", "queries", "episodes", "accuracy %", "95 %\nconfidence", "nearest\npixels")
-    table = _empty_table(f"{title}: {result['data']}", *columns, *(paper.replace("al. ", "al.\n") for paper in papers))
+    distinct = len({row["without"] for row in result["rows"]}) > 1
+    heads = (*["wiped"] * distinct, *columns, *(paper.replace("al. ", "al.\n") for paper in papers))
+    table = _empty_table(f"{title}: {result['data']}", *heads)
     for row in result["rows"]:
         counts = [str(row[name]) for name in ("ways", "shots", "queries", "episodes")]
         reported = [f"{row['published'][paper]:g}" if paper in row["published"] else "-" for paper in papers]
         low, high = row["interval"]
-        accuracy = f"{row['accuracy']:.2f}"
-        table.add_row(*counts, accuracy, f"{low:.2f} to {high:.2f}", f"{row['nearest_pixels']:.2f}", *reported)
+        accuracy = [f"{row['accuracy']:.2f}", f"{low:.2f} to {high:.2f}", f"{row['nearest_pixels']:.2f}"]
+        table.add_row(*[named(row["without"])] * distinct, *counts, *accuracy, *reported)
     return table
 
 

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from agents.intervals import mean_interval, share_interval
+import memory
+from launch.ablation import Part, named, parts_to_wipe, scores_table, title_of
 from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
 from launch.errors import UserError
 from launch.options import Switch, parse
 from launch.recipes import RL, RLExperiment
-from launch.runs import Run
+from launch.runs import Run, read_metrics
+
+STEPS_OF_REPORT, FEWEST = 4000, 8
+"""Steps of each row of the table that ends a training, about, and the fewest episodes."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,12 @@ class EvalOptions:
     """Run episodes of a trained agent and report its return.
 
     Attributes:
-        episodes: number of episodes to play.
-        checkpoint: which checkpoint to play: best, last, or its name.
+        episodes: how many.
+        checkpoint: which one: best, last, or its name.
         explore: draw actions from the policy instead of taking the likeliest.
         seed: seed of the episodes.
+        without: wipe a part of what the agent carries before every step: its memory, its controller, or both.
+        ablation: print a table: the agent intact, with each part wiped in turn, and random actions.
         json: print one JSON object.
     """
 
@@ -34,6 +38,8 @@ class EvalOptions:
     checkpoint: str = "best"
     explore: Switch = False
     seed: int = 1_000_000
+    without: Part | None = None
+    ablation: Switch = False
     json: Switch = False
 
 
@@ -58,41 +64,52 @@ def main(run: Run, config: dict[str, Any], argv: Sequence[str]) -> int:
 
 
 def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[str, Any]:
-    """Run the episodes and sum them up; the keys are those that ``lukasa eval --json`` prints."""
+    """Run the episodes and sum them up; the keys are those that ``lukasa eval --json`` prints.
+
+    Raises:
+        UserError: there is no such checkpoint, or the agent has nothing to wipe there.
+    """
     import envs
-    from agents.rllib import rollout
-    from launch.algorithms import quiet_libraries
+    from launch.agent_episodes import Play, ablated, play
 
     agent = load_agent(run, experiment, options.checkpoint)
+    parts = parts_to_wipe(agent.module.core, options.without, options.ablation)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
-    with quiet_libraries():
-        # As many side by side as in training, where the memory of so many fitted.
-        count = min(options.episodes, experiment.envs_per_runner)
-        copies = [envs.make(experiment.env, **experiment.env_settings) for _ in range(count)]
-        episodes = rollout(agent.module, copies, options.episodes, explore=options.explore, seed=options.seed)
-        for env in copies:
-            env.close()
-    returns = [episode.episode_return for episode in episodes]
-    unit = envs.score_unit(experiment.env)
-    result: dict[str, Any] = {
+    how = Play(options.episodes, options.seed, options.explore)
+    found = ablated(agent.module, experiment, how, parts) if options.ablation else {}
+    known = envs.ENVIRONMENTS.get(experiment.env)
+    result = {
         "run": str(run.path),
         "checkpoint": agent.checkpoint.name,
         "env": experiment.env,
         "env_settings": experiment.env_settings,
         "core": experiment.core,
-        "episodes": len(episodes),
         "explore": options.explore,
         "seed": options.seed,
-        "return_mean": float(np.mean(returns)),
-        "return_std": float(np.std(returns)),
-        "return_interval": mean_interval(returns),
-        "length_mean": float(np.mean([episode.length for episode in episodes])),
+        **(found["rows"][0] if found else play(agent.module, experiment, how, parts[0])),
+        "score": envs.score_unit(experiment.env),
+        "chance": known and known.chance,
+        "best": known and known.best,
     }
-    if unit == "success rate":
-        scores = [envs.episode_score(experiment.env, one.episode_return, one.info) for one in episodes]
-        result |= {"success_rate": float(np.mean(scores)), "success_interval": share_interval(scores)}
-    known = envs.ENVIRONMENTS.get(experiment.env)
-    return result | {"score": unit, "chance": known and known.chance, "best": known and known.best}
+    return result | ({"ablation": found["rows"], "random_actions": found["random_actions"]} if found else {})
+
+
+def ablation_report(run: Run, experiment: RLExperiment) -> str:
+    """What is left of the agent that was just trained with parts of it wiped: lines that end a training.
+
+    Plays as many episodes as the experiment asks for, and fewer where they are long, so that it takes seconds.
+    """
+    from launch.agent_episodes import Play, ablated
+
+    agent = load_agent(run, experiment, "best")
+    parts = memory.state_parts(agent.module.core)
+    if not parts:
+        return f"core {experiment.core} carries nothing from one step to the next: there is no memory to be wiped"
+    steps = max(1.0, read_metrics(run)[-1]["episode_length"] or 1.0)
+    episodes = min(experiment.ablation, max(FEWEST, int(STEPS_OF_REPORT / steps)))
+    found = ablated(agent.module, experiment, Play(episodes, EvalOptions.seed), [None, *parts])
+    counted = f"{agent.checkpoint.name}, {episodes} episodes"
+    return f"what its memory is for ({counted}):\n{ablation_table(found['rows'], found['random_actions'])}"
 
 
 def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
@@ -117,14 +134,31 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
 
 def describe(result: dict[str, Any]) -> str:
     """The result for people."""
-    low, high = result["return_interval"]
-    lines = [
-        f"{result['core']} on {result['env']}, {result['checkpoint']}, {result['episodes']} episodes",
-        f"mean return   {result['return_mean']:.3f}   95 % confidence {low:.3f} to {high:.3f}",
-    ]
-    if "success_rate" in result:
-        low, high = result["success_interval"]
-        lines.append(f"success rate  {result['success_rate']:.3f}   95 % confidence {low:.3f} to {high:.3f}")
+    title = f"{result['core']} on {result['env']}, {result['checkpoint']}, {result['episodes']} episodes"
+    lines = [title + title_of(result["without"])]
+    if "ablation" in result:
+        lines += [ablation_table(result["ablation"], result["random_actions"])]
+    else:
+        scores = {"mean return ": ("return_mean", "return_interval")}
+        if "success_rate" in result:
+            scores["success rate"] = ("success_rate", "success_interval")
+        for name, (mean, within) in scores.items():
+            low, high = result[within]
+            lines.append(f"{name}  {result[mean]:.3f}   95 % confidence {low:.3f} to {high:.3f}")
     if result["best"] is not None:
         lines.append(f"{result['score']}: chance {result['chance']:g}, best {result['best']:g}")
     return "\n".join(lines)
+
+
+def ablation_table(rows: Sequence[dict[str, Any]], at_random: dict[str, Any]) -> str:
+    """What is left of an agent, for people: the success rate where there is one, else the return.
+
+    Args:
+        rows: of ``agent_episodes.play``, the intact agent's first.
+        at_random: the same of random actions.
+    """
+    successes = "success_rate" in at_random
+    mean, within = ("success_rate", "success_interval") if successes else ("return_mean", "return_interval")
+    lines = [(named(row["without"]), row[mean], row[within]) for row in rows]
+    lines.append(("(random actions)", at_random[mean], at_random[within]))
+    return scores_table(lines, "success rate" if successes else "mean return")

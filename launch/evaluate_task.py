@@ -16,6 +16,7 @@ from rich.table import Table
 import memory
 import tasks
 from agents.sequence import Evaluation, evaluate
+from launch.ablation import Part, named, parts_to_wipe, title_of, wiped
 from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint, to_plain
 from launch.errors import UserError
 from launch.options import Switch, parse
@@ -45,10 +46,12 @@ class EvalOptions:
         split: which sequences: validation, test, or longer ones where the task has them.
         task: another task with the same inputs and outputs, such as london_traversal after traversal.
         length: lengths to test, such as 10,20,30,50,120, instead of a split: a table of scores.
-        sequences: number of sequences, of each length; by default those of the split, and 200 of each length.
+        sequences: how many, of each length; by default those of the split, and 200 of each length.
         slots: give the memory so many slots instead of those it was trained with.
-        checkpoint: which checkpoint to score: best, last, or its name.
+        checkpoint: which one: best, last, or its name.
         teacher_forcing: where outputs feed back, show the right answers instead of the core's own.
+        without: wipe a part of what the core carries before every step: its memory, its controller, or both.
+        ablation: score the core intact, and with each part wiped in turn.
         json: print one JSON object.
     """
 
@@ -59,6 +62,8 @@ class EvalOptions:
     slots: int | None = None
     checkpoint: str = "best"
     teacher_forcing: Switch = False
+    without: Part | None = None
+    ablation: Switch = False
     json: Switch = False
 
 
@@ -106,7 +111,16 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     check_widths(trained, experiment.task, samplers[0])
     print(f"{trained.checkpoint.path} on {split} sequences of {experiment.task}", file=sys.stderr)
     count = options.sequences or (None if lengths is None else SEQUENCES_OF_A_LENGTH)
-    rows = [_row(trained, experiment.task, one, split, count, options.teacher_forcing) for one in samplers]
+
+    def scored(part: str | None) -> list[dict[str, Any]]:
+        wiping = replace(trained, core=wiped(trained.core, part))
+        rows = [_row(wiping, experiment.task, one, split, count, options.teacher_forcing) for one in samplers]
+        if lengths is None:
+            return [{"split": split, "without": part} | row for row in rows]
+        return [{"length": one, "without": part} | row for one, row in zip(lengths, rows, strict=True)]
+
+    parts = parts_to_wipe(trained.core, options.without, options.ablation)
+    rows = [row for part in parts for row in scored(part)]
     result: dict[str, Any] = {
         "run": str(run.path),
         "checkpoint": trained.checkpoint.name,
@@ -114,11 +128,11 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
         "core": experiment.core,
         "unit": samplers[0].spec.unit,
         "teacher_forcing": options.teacher_forcing,
+        "without": options.without,
     }
-    if lengths is None:
-        return result | {"split": split} | rows[0]
-    named = [{"length": length} | row for length, row in zip(lengths, rows, strict=True)]
-    return result | {"length_is": length_name(experiment.task), "lengths": named}
+    intact = rows[: len(samplers)]
+    result |= intact[0] if lengths is None else {"length_is": length_name(experiment.task), "lengths": intact}
+    return result | ({"ablation": rows} if options.ablation else {})
 
 
 def load_core(run: Run, experiment: TaskExperiment, which: str, slots: int | None = None) -> TrainedCore:
@@ -174,12 +188,13 @@ def read_lengths(text: str | None) -> list[int] | None:
 
 def describe(result: dict[str, Any]) -> None:
     """Print the result for people."""
-    title = f"{result['core']} on {result['task']}, {result['checkpoint']}"
-    rows = result.get("lengths", [result])
+    title = f"{result['core']} on {result['task']}, {result['checkpoint']}{title_of(result['without'])}"
+    rows = result.get("ablation") or result.get("lengths", [result])
     table = Table(title=f"{title}: {result['unit']}", title_justify="left", box=None, pad_edge=False)
     first = result["length_is"] if "lengths" in result else "split"
     in_bits = result["unit"] == "bits per sequence"
-    columns = [first, "sequences", "score", "95 % confidence", "wrong", "chance", "best"]
+    wiping = "ablation" in result
+    columns = [*["wiped"] * wiping, first, "sequences", "score", "95 % confidence", "wrong", "chance", "best"]
     for column in columns if in_bits else [*columns, "bits"]:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
@@ -193,14 +208,15 @@ def describe(result: dict[str, Any]) -> None:
             f"{row['chance']:g}",
             f"{row['best']:g}",
         ]
-        table.add_row(*cells if in_bits else [*cells, "-" if row["bits"] is None else f"{row['bits']:.1f}"])
+        bits = [] if in_bits else ["-" if row["bits"] is None else f"{row['bits']:.1f}"]
+        table.add_row(*[named(row["without"])] * wiping, *cells, *bits)
     Console().print(table)
     for row in rows:
-        named = f"{first} {row.get('length', result.get('split'))}"
+        which = f"{first} {row.get('length', result.get('split'))}{title_of(row['without'])}"
         if "presentations" in row:
-            Console().print(presentations_table(f"\n{named}, {row['data']}", row))
-        if row["note"]:
-            print(f"warning: {named}: {row['note']}")
+            Console().print(presentations_table(f"\n{which}, {row['data']}", row))
+        if row["note"] and row["without"] == rows[0]["without"]:
+            print(f"warning: {which}: {row['note']}")
 
 
 def check_widths(trained: TrainedCore, task: str, sampler: Sampler) -> None:

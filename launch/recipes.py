@@ -13,18 +13,15 @@ from launch.errors import UserError
 from launch.kinds import Group, Kind, option_name
 from launch.options import core_options_class
 
-EPISODES_IN_MEAN = 100
-"""The return of a run is the mean of its last so many episodes."""
-
 
 @dataclass(frozen=True)
 class RLExperiment:
     """A memory agent, an environment and how it learns.
 
     Attributes:
-        env: id of the Gymnasium environment; lukasa list envs names some.
-        env_settings: settings of the environment itself, as NAME VALUE pairs: is_slippery false map_name 8x8.
-        core: name of the memory core; lukasa list cores names them all.
+        env: the Gymnasium environment: its id.
+        env_settings: the environment's own settings, as NAME VALUE pairs.
+        core: the memory core: its name.
         memory: options of the core; its defaults for those that are not given.
         algorithm: how it learns: PPO, or APPO or IMPALA with runners that sample while it learns.
         steps: environment steps to train for.
@@ -54,10 +51,12 @@ class RLExperiment:
         previous_reward: show the core the reward before.
         threads: threads of the process that learns; more pay for large networks on cores that nobody else uses.
         checkpoint_every: seconds between two checkpoints.
+        ablation: episodes, at most, of each row of the table at the end of training: the agent intact, with its memory
+            wiped before every step, with its controller wiped, and random actions; 0 for no table.
     """
 
     env: str = "popgym-RepeatPreviousEasy-v0"
-    env_settings: dict[str, Any] = field(default_factory=dict)
+    env_settings: dict[str, int | float | str] = field(default_factory=dict)
     core: str = "ntm"
     memory: Mapping[str, Any] = field(default_factory=dict)
     algorithm: Literal["ppo", "appo", "impala"] = "ppo"
@@ -87,6 +86,7 @@ class RLExperiment:
     previous_reward: bool = False
     threads: int = 1
     checkpoint_every: float = 60.0
+    ablation: int = 64
 
     @property
     def name(self) -> str:
@@ -284,7 +284,7 @@ RL = Kind(
     experiment=RLExperiment,
     recipes=RL_RECIPES,
     groups={"memory": Group("core", core_options_class), "env_settings": Group("env")},
-    may_change=("steps", "stop_at", "runners", "learners", "aggregators", "threads", "checkpoint_every"),
+    may_change=("steps", "stop_at", "runners", "learners", "aggregators", "threads", "checkpoint_every", "ablation"),
     least={
         "steps": 1,
         "seed": 0,
@@ -303,22 +303,11 @@ RL = Kind(
         "output": 1,
         "threads": 1,
         "checkpoint_every": 0,
+        "ablation": 0,
     },
     above_zero=("lr", "clip", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
     before_first=("start_from",),
-    sections={
-        "What to train": ("env", "env_settings", "core", "start_from", "steps"),
-        "Memory": ("memory",),
-        "Network": ("embedding", "output", "previous_action", "previous_reward"),
-        "Running": ("runners", "envs_per_runner", "learners", "aggregators"),
-    },
-    examples=(
-        ("lukasa train rl repeat_previous_ntm", "a recipe; lukasa list recipes names them all"),
-        ("lukasa train rl repeat_previous_ntm --seed 1 --lr 3e-4", "a recipe with changes"),
-        ("lukasa train rl --env TMaze-L50-v0 --core dnc --memory.slots 16", "any environment, any core"),
-        ("lukasa train rl --core sam --help", "the options of another core"),
-    ),
 )
 """Reinforcement learning, as the command line sees it."""
 

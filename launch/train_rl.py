@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from launch.errors import TrainingError, UserError
-from launch.placement import OnRay
+from launch.initial_weights import initial_weights
+from launch.placement import OnRay, Placement
 from launch.recipes import RL, RLExperiment, check_numbers
 from launch.runs import Run
 from launch.training import Outcome, Request, Resume, read_request, train_command
@@ -58,18 +60,28 @@ def check_experiment(experiment: RLExperiment) -> None:
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from None
     if experiment.start_from:
-        from launch.initial_weights import initial_weights
-
         initial_weights(module.get_state(), "rl", played_weights, experiment.start_from)
 
 
 def _train(run: Run, experiment: RLExperiment, resume: Resume | None) -> Outcome:
     from launch.rl import train  # imports Ray
 
-    return train(run, experiment, resume)
+    return _with_ablation(run, experiment, train(run, experiment, resume))
 
 
 def _on_ray() -> OnRay[RLExperiment]:
     from launch.rl import ON_RAY  # imports Ray
 
-    return ON_RAY
+    def train(run: Run, experiment: RLExperiment, resume: Resume | None, placement: Placement) -> Outcome:
+        return _with_ablation(run, experiment, ON_RAY.train(run, experiment, resume, placement))
+
+    return replace(ON_RAY, train=train)
+
+
+def _with_ablation(run: Run, experiment: RLExperiment, outcome: Outcome) -> Outcome:
+    """The outcome with what is left of the agent when its memory is wiped; as it is where that was not asked for."""
+    if outcome.signal is not None or outcome.score is None or not experiment.ablation:
+        return outcome
+    from launch.evaluate_rl import ablation_report
+
+    return replace(outcome, report=ablation_report(run, experiment))

@@ -52,6 +52,7 @@ class Outcome:
         score: mean score of late.
         unit: what the score is.
         signal: the signal that stopped it, None when it ended by itself.
+        report: what else was found out about what was trained, lines for people.
     """
 
     steps: int
@@ -60,6 +61,7 @@ class Outcome:
     score: float | None
     unit: str
     signal: int | None
+    report: str = ""
 
     def summary(self) -> str:
         """One line for people."""
@@ -100,6 +102,8 @@ def train_command(
         print(f"stopped at {outcome.steps:,} {outcome.counted}; continue with\n  {command}", file=sys.stderr)
         return 128 + outcome.signal
     print(outcome.summary())
+    if outcome.report:
+        print(outcome.report)
     print(f"see it with\n  {program()} eval {run.path}\n  {program()} plot {run.path}")
     return 0
 
@@ -206,7 +210,7 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
         *STORAGE_OPTIONS,
     ]
     options = options_class("Options", kind.experiment, types, extra)
-    return parse(options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=kind.page)
+    return parse(options, argv, prog=f"lukasa train {kind.name} [RECIPE]", default=options(**values))
 
 
 def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from launch.ablation import named
 from launch.checkpoints import list_checkpoints, load_checkpoint
 from launch.cli import main
 from launch.few_shot_plots import Named, draw_confusion, draw_wrong
@@ -199,6 +200,8 @@ def test_eval_scores_new_characters_as_trained_unless_told_otherwise(tmp_path, c
         (["--part", "background_small1", "--ways", "600"], "ways is 600"),
         (["--split", "test"], "unknown option '--split'"),
         (["--checkpoint", "step-7"], "has no checkpoint 'step-7'"),
+        (["--without", "memory"], "learner 'prototypical' carries nothing from example to example"),
+        (["--ablation"], "learner 'prototypical' carries nothing from example to example"),
         (["--one-shot-runs", "nowhere.zip"], "nowhere.zip is not there"),
         (["--one-shot-runs", "nowhere.zip", "--ways", "5"], "--one-shot-runs are what they are: leave --ways out"),
     ],
@@ -251,6 +254,29 @@ def test_learner_of_another_number_of_classes_does_not_take_one_shot_runs(tmp_pa
     assert "the episodes have 4 classes and this MAML names 3" in capsys.readouterr().err
     assert main(["eval", str(run.path), "--ways", "5"]) == 2
     assert "the episodes have 5 classes" in capsys.readouterr().err
+
+
+def test_core_that_reads_episodes_is_ablated(tmp_path, archive, capsys):
+    run = Run(tmp_path / "run", "episodes")
+    core = "--learner sequence --options.core mann --options.core-options controller_size 8 slots 8 word_size 4"
+    assert train(run, *core.split(), *SMALL.split(), "--ways", "4", "--steps", "40", "--lr", "0.01") == 0
+    argv = ["eval", str(run.path), "--part", "background_small1", "--episodes", "20"]
+    capsys.readouterr()
+    losses = {}
+    for part in (None, "memory", "controller", "both"):
+        assert main([*argv, *(["--without", part] if part else []), "--json"]) == 0
+        losses[part] = json.loads(capsys.readouterr().out)["rows"][0]["loss"]
+    assert len(set(losses.values())) == 4
+    assert main([*argv, "--ablation", "--json"]) == 0
+    assert {row["without"]: row["loss"] for row in json.loads(capsys.readouterr().out)["rows"]} == losses
+    assert main([*argv, "--ablation"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-4:]] == list(map(named, losses))
+    runs = ["eval", str(run.path), "--one-shot-runs", str(archive), "--json"]
+    assert main([*runs, "--ablation"]) == 0
+    errors = {row["without"]: row["error"] for row in json.loads(capsys.readouterr().out)["ablation"]}
+    for part, error in errors.items():
+        assert main([*runs, *(["--without", part] if part else [])]) == 0
+        assert json.loads(capsys.readouterr().out)["error"] == error
 
 
 def test_plot_draws_curve_confusion_and_mistakes(trained, capsys):

@@ -236,6 +236,29 @@ def test_eval_tabulates_lengths_and_says_what_the_memory_cannot_hold(trained, ca
     assert f"{result['lengths'][0]['score']:.3f}" in out
 
 
+def test_eval_ablates_the_core(trained, capsys):
+    argv = ["eval", str(trained.path), "--sequences", "20"]
+    results = {}
+    for part in (None, "memory", "controller", "both"):
+        assert main([*argv, *(["--without", part] if part else []), "--json"]) == 0
+        results[part] = json.loads(capsys.readouterr().out)
+    assert len({one["score"] for one in results.values()}) == 4
+    assert main([*argv, "--ablation", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    for row in result["ablation"]:
+        assert row.items() <= results[row["without"]].items()
+    assert {**result, "ablation": None} == {**results[None], "ablation": None}
+    assert main([*argv, "--ablation", "--length", "2,3", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["ablation"]
+    assert [(row["without"], row["length"]) for row in rows[:4]] == [(None, 2), (None, 3), ("memory", 2), ("memory", 3)]
+    assert main([*argv, "--ablation"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.splitlines()[2:6]] == ["nothing", "memory", "controller", "both"]
+    assert f"{results['both']['score']:.3f}" in shown
+    assert main([*argv, "--without", "both"]) == 0
+    assert "memory and controller wiped before every step" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
@@ -249,6 +272,8 @@ def test_eval_tabulates_lengths_and_says_what_the_memory_cannot_hold(trained, ca
         (["--task", "copi"], "did you mean 'copy'?"),
         (["--task", "mqar"], "has inputs and outputs of width (64, 64), the core was trained with (4, 3)"),
         (["--slots", "9"], "learned something for each of its slots"),
+        (["--without", "memory", "--ablation"], "--ablation wipes each part in turn"),
+        (["--without", "links"], "'links'"),
     ],
 )
 def test_eval_refuses_what_it_cannot_do(trained, capsys, argv, told):

@@ -182,6 +182,62 @@ def test_eval_reports_the_return_with_its_confidence(resumed, capsys):
     assert f"mean return   {result['return_mean']:.3f}" in capsys.readouterr().out
 
 
+def test_eval_ablates_the_agent(resumed, capsys):
+    path = str(resumed[0].path)
+    assert main(["eval", path, "--episodes", "6", "--ablation", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [row["without"] for row in result["ablation"]] == [None, "memory", "controller", "both"]
+    assert result["return_mean"] == result["ablation"][0]["return_mean"]
+    for row in (*result["ablation"], result["random_actions"]):
+        low, high = row["return_interval"]
+        assert low <= row["return_mean"] <= high
+        assert row["episodes"] == 6
+    assert main(["eval", path, "--episodes", "6", "--without", "memory", "--json"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone.items() >= result["ablation"][1].items()
+    assert main(["eval", path, "--episodes", "6", "--ablation"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    named = [line.split("  ")[0] for line in shown[1:7]]
+    assert named == ["wiped before every step", "nothing", "memory", "controller", "both", "(random actions)"]
+    assert main(["eval", path, "--episodes", "6", "--without", "memory"]) == 0
+    assert "memory wiped before every step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--without", "memory", "--ablation"], "--ablation wipes each part in turn: leave --without memory out"),
+        (["--without", "hands"], "'hands'"),
+    ],
+)
+def test_eval_refuses_to_wipe_what_is_not_there(resumed, capsys, argv, told):
+    assert main(["eval", str(resumed[0].path), *argv]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_training_ends_with_what_the_memory_is_for(tmp_path, ray_cluster, capsys):
+    options = [*OPTIONS, "--steps", "400"]
+    assert main(["train", "rl", *options, "--ablation", "3", "--out", str(tmp_path / "with")]) == 0
+    shown = capsys.readouterr().out
+    assert "3 episodes" in shown
+    assert [line.split()[0] for line in shown.splitlines()[3:7]] == ["nothing", "memory", "controller", "both"]
+    assert main(["train", "rl", *options, "--ablation", "0", "--out", str(tmp_path / "out")]) == 0
+    assert "wiped" not in capsys.readouterr().out
+    nothing = ["--core", "feedforward", *QUICK.split(), "--steps", "400", "--env", "RepeatPrevious-k1-v0"]
+    assert main(["train", "rl", *nothing, "--out", str(tmp_path / "nothing")]) == 0
+    assert "core feedforward carries nothing from one step to the next" in capsys.readouterr().out
+
+
+def test_wiped_agent_that_never_ends_is_cut_off(monkeypatch):
+    from launch import agent_episodes
+    from launch.recipes import RLExperiment
+
+    monkeypatch.setattr(agent_episodes, "LIMIT", 30)
+    how = agent_episodes.Play(episodes=2, seed=0, limit=agent_episodes.LIMIT)
+    endless = RLExperiment(env="Pendulum-v1", envs_per_runner=2)  # ends after 200 steps
+    assert agent_episodes.play_at_random(endless, how)["length_longest"] == 30
+
+
 def test_plot_draws_the_curve_and_an_episode(resumed, capsys):
     run = resumed[0]
     assert main(["plot", str(run.path)]) == 0

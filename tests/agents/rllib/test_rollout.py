@@ -13,9 +13,9 @@ from tests.agents.rllib.sampling import ppo
 from tests.agents.rllib.test_module import OPTIONS
 
 
-def module_for(env, core="ntm"):
+def module_for(env, core="ntm", options=None):
     torch.manual_seed(0)
-    settings = MemorySettings(core=core, core_options=OPTIONS.get(core, {})).to_dict()
+    settings = MemorySettings(core=core, core_options=OPTIONS.get(core, {}) if options is None else options).to_dict()
     return MemoryRLModule(
         observation_space=env.observation_space,
         action_space=env.action_space,
