@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from torch.optim.lr_scheduler import LambdaLR
 
 import memory
 from agents.sequence import Trainer, evaluate, make_optimizer
+from launch.options import parse
 from launch.task_settings import make_sampler, split_sequences
 from tasks.stack_languages import COUNTS
 
@@ -90,7 +91,18 @@ SUBJECTS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure; a cell ends with its sequences or its seconds of CPU, whichever are used up first."""
+    """What to measure; a cell ends with its sequences or its seconds of CPU, whichever are used up first.
+
+    Attributes:
+        cores: contestants to measure.
+        subjects: tasks to measure them on.
+        seeds: seeds of each cell.
+        sequences: most sequences of a cell.
+        seconds: most seconds of CPU of a cell.
+        batch_size: sequences of one gradient step.
+        threads: threads of this process.
+        out: file that the cells are written to, with a table beside it.
+    """
 
     cores: tuple[str, ...] = tuple(CONTESTANTS)
     subjects: tuple[str, ...] = tuple(SUBJECTS)
@@ -274,4 +286,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    main(parse(Settings, sys.argv[1:], prog="python -m benchmarks.who_solves_what"))

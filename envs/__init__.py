@@ -2,6 +2,7 @@
 
 from envs.bandits import Bandit, BanditVector
 from envs.catalogue import ENVIRONMENTS, Environment, episode_score, register_environments, score_unit
+from envs.conforming import Conforming, ObservationError, conform
 from envs.making import MissingExtraError, UnknownEnvironmentError, make, make_vec
 from envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
 from envs.symbolic_grid import SymbolicGrid
@@ -12,8 +13,10 @@ __all__ = [
     "ENVIRONMENTS",
     "Bandit",
     "BanditVector",
+    "Conforming",
     "Environment",
     "MissingExtraError",
+    "ObservationError",
     "RepeatPrevious",
     "RepeatPreviousVector",
     "SymbolicGrid",
@@ -22,6 +25,7 @@ __all__ = [
     "TabularMDP",
     "TabularMDPVector",
     "UnknownEnvironmentError",
+    "conform",
     "episode_score",
     "make",
     "make_vec",

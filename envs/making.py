@@ -13,6 +13,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from envs.catalogue import ENVIRONMENTS
+from envs.conforming import Conforming
 from envs.settings import check_whole_number
 from envs.symbolic_grid import SymbolicGrid
 
@@ -21,6 +22,9 @@ PACKAGES = {"popgym-": "popgym", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}
 
 GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
 """What ``gymnasium.make`` itself takes beside the environment's own settings."""
+
+NO_CHECKER = {"disable_env_checker": True}
+"""Gymnasium's checker asserts what ``Conforming`` sets right."""
 
 
 class UnknownEnvironmentError(ValueError):
@@ -51,7 +55,7 @@ def make(env_id: str, **settings: Any) -> gym.Env[Any, Any]:
     """
     spec = _find_spec(env_id)
     _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)
-    env = _build(env_id, settings, lambda: gym.make(spec, **settings))
+    env = _build(env_id, settings, lambda: gym.make(spec, **NO_CHECKER | settings))
     for wrapper in _wrappers(env_id):
         env = wrapper(env)
     return env
@@ -82,8 +86,11 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
         _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)
     else:
         _check_setting_names(env_id, spec.vector_entry_point, settings)
-    wrappers = _wrappers(env_id)
-    return _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, wrappers=wrappers, **settings))
+    # One program for all copies has no single environment to put a wrapper around.
+    if spec.vector_entry_point is not None:
+        return _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **settings))
+    options = {"wrappers": _wrappers(env_id), **NO_CHECKER, **settings}
+    return _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **options))
 
 
 def _find_spec(env_id: str) -> EnvSpec:
@@ -132,4 +139,6 @@ def _build(env_id: str, settings: dict[str, Any], build: Callable[[], Any]) -> A
 
 
 def _wrappers(env_id: str) -> list[Callable[[gym.Env], gym.Wrapper]]:
-    return [SymbolicGrid] if env_id.rpartition(":")[2].startswith("MiniGrid-") else []
+    """What stands around an environment, from the inside out."""
+    encoders = [SymbolicGrid] if env_id.rpartition(":")[2].startswith("MiniGrid-") else []
+    return [*encoders, Conforming]

@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from launch.errors import UserError, nearest
 
 STATE_FILE, MANIFEST_FILE, PREFIX = "state.pt", "manifest.json", "step-"
@@ -61,6 +58,8 @@ def save_checkpoint(
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     with open(beside / STATE_FILE, "wb") as file:
+        import torch  # takes seconds, which a mistake on the command line should not
+
         torch.save(to_plain(state), file)
         _flush(file)
     manifest = {"step": step, "score": score, "files": {STATE_FILE: _size_and_checksum(beside / STATE_FILE)}}
@@ -110,7 +109,7 @@ def set_later_aside(folder: Path, step: int) -> None:
 
 def best_checkpoint(checkpoints: list[Checkpoint]) -> Checkpoint:
     """The one with the highest score, the later of two that tie; the last one when none has a score."""
-    return max(checkpoints, key=lambda one: (-np.inf if one.score is None else one.score, one.step))
+    return max(checkpoints, key=lambda one: (float("-inf") if one.score is None else one.score, one.step))
 
 
 def find_checkpoint(folder: Path, which: str) -> Checkpoint:
@@ -148,6 +147,8 @@ def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
             raise UserError(f"checkpoint {path} is cut short: {name} has {size} of {expected['bytes']} bytes")
         if _size_and_checksum(path / name) != expected:
             raise UserError(f"checkpoint {path} was altered: {name} does not match its checksum")
+    import torch
+
     return from_plain(torch.load(path / STATE_FILE, weights_only=True))
 
 
@@ -157,6 +158,9 @@ def to_plain(value: Any) -> Any:
     Raises:
         TypeError: there is a value of another kind.
     """
+    import numpy as np
+    import torch
+
     if isinstance(value, np.ndarray):
         # A copy, since arrays of RLlib may be read-only views.
         return torch.from_numpy(np.array(value))
@@ -177,6 +181,8 @@ def to_plain(value: Any) -> Any:
 
 def from_plain(value: Any) -> Any:
     """The inverse of ``to_plain``, tensors as NumPy arrays."""
+    import torch
+
     if isinstance(value, torch.Tensor):
         return value.numpy()
     if isinstance(value, dict):

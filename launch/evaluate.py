@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from launch.described import options_of_command
 from launch.errors import UserError
-from launch.options import parse, peek, split_words
+from launch.options import peek, split_words
 from launch.runs import open_run
 
 KINDS = {"rl": "launch.evaluate_rl", "task": "launch.evaluate_task", "few-shot": "launch.evaluate_few_shot"}
 """The module that evaluates the runs of each kind: ``main(run, config, argv)`` with the options ``EvalOptions``."""
+
+SUMMARY = (
+    "score a trained agent, core or learner on fresh episodes or sequences; which options there are depends on the run"
+)
+
+EXAMPLES = (
+    ("lukasa eval RUN", "the best checkpoint of the run in the folder RUN"),
+    ("lukasa eval RUN --checkpoint last --json", "the last one, as one JSON object"),
+)
 
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate the run that the command line names; the options are those of its kind."""
     words, rest = split_words(argv)
     if not words and {"-h", "--help"} & set(rest):
-        for kind, module in KINDS.items():
-            with suppress(SystemExit):
-                options = importlib.import_module(module).EvalOptions
-                parse(options, ["--help"], prog=f"lukasa eval RUN (of lukasa train {kind})")
+        from launch.help import Page
+
+        page = Page("lukasa eval RUN", SUMMARY, EXAMPLES)
+        page.show_each({f"A run of lukasa train {kind}": options_of_command("eval", kind) for kind in KINDS})
         return 0
     if len(words) != 1:
         raise UserError("lukasa eval takes one run directory: lukasa eval RUN")

@@ -36,12 +36,13 @@ class EvalOptions:
     Attributes:
         ways: classes of an episode, such as 5,20: a line for each; by default as trained.
         shots: support examples of each class, such as 1,5: a line for each; by default as trained.
-        queries: of each class; by default as trained.
-        episodes: how many, of each line.
-        part: of the characters; by default evaluation after training on an official part, and test after the others.
+        queries: queries of each class; by default as trained.
+        episodes: number of episodes of each line.
+        part: part of the characters to test on; by default evaluation after training on an official part, and test
+            after the others.
         one_shot_runs: score the official 20 runs instead, out of this all_runs.zip or the folder it unpacks to.
-        checkpoint: which one: best, last, or its name.
-        seed: of the episodes.
+        checkpoint: which checkpoint to score: best, last, or its name.
+        seed: seed of the episodes.
         without: wipe a part of what the learner's core carries before every step: its memory, its controller, or both.
         ablation: score the learner intact, and with each part of its core wiped in turn.
         json: print one JSON object.

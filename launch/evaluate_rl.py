@@ -25,8 +25,8 @@ class EvalOptions:
     """Run episodes of a trained agent and report its return.
 
     Attributes:
-        episodes: how many.
-        checkpoint: which one: best, last, or its name.
+        episodes: number of episodes to play.
+        checkpoint: which checkpoint to play: best, last, or its name.
         explore: draw actions from the policy instead of taking the likeliest.
         seed: seed of the episodes.
         without: wipe a part of what the agent carries before every step: its memory, its controller, or both.

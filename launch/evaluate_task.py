@@ -46,9 +46,9 @@ class EvalOptions:
         split: which sequences: validation, test, or longer ones where the task has them.
         task: another task with the same inputs and outputs, such as london_traversal after traversal.
         length: lengths to test, such as 10,20,30,50,120, instead of a split: a table of scores.
-        sequences: how many, of each length; by default those of the split, and 200 of each length.
+        sequences: number of sequences, of each length; by default those of the split, and 200 of each length.
         slots: give the memory so many slots instead of those it was trained with.
-        checkpoint: which one: best, last, or its name.
+        checkpoint: which checkpoint to score: best, last, or its name.
         teacher_forcing: where outputs feed back, show the right answers instead of the core's own.
         without: wipe a part of what the core carries before every step: its memory, its controller, or both.
         ablation: score the core intact, and with each part wiped in turn.

@@ -12,9 +12,9 @@ class FewShotExperiment:
     """A learner, the episodes it learns from, and how.
 
     Attributes:
-        learner: who learns: its name.
-        options: of the learner; its defaults for those that are not given.
-        part: of Omniglot that is trained on: train (1,200 characters), fit and validation (train in two, to choose
+        learner: name of the learner: prototypical, matching, maml, nearest or sequence.
+        options: options of the learner; its defaults for those that are not given.
+        part: part of Omniglot that is trained on: train (1,200 characters), fit and validation (train in two, to choose
             settings by), test (the other 423), background and evaluation (the official parts), or all.
         size: side of the pictures, pixels.
         source: real, generated, or auto for real characters where they can be had.
@@ -23,7 +23,7 @@ class FewShotExperiment:
         augment: move, turn and stretch each picture a little, each time it is shown.
         ways: classes of an episode.
         shots: support examples of each class.
-        queries: of each class.
+        queries: queries of each class.
         test_ways: classes of an episode that the learner is validated and evaluated on; as many as ways by default.
         test_shots: support examples of each class there; as many as shots by default.
         steps: episodes to train on.
@@ -32,8 +32,8 @@ class FewShotExperiment:
         seed: seed of the weights and of the episodes.
         batch_size: episodes of one gradient step.
         optimizer: Adam, AdamW, or RMSProp as in Graves 2013.
-        lr: learning rate.
-        weight_decay: of Adam and AdamW.
+        lr: learning rate of the optimizer.
+        weight_decay: weight decay of Adam and AdamW.
         clip_norm: largest norm of the gradient.
         schedule: constant learning rate, one that halves every so many episodes, or a decay that ends with the last.
         halve_every: episodes after which the learning rate halves (schedule halving).

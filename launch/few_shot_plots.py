@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 
-from launch.plots import save_figure
+from launch.figures import save_figure
 
 MOST_MISTAKES = 10
 """Wrongly named drawings of a class that the sheet shows."""
@@ -34,7 +34,7 @@ def draw_confusion(named: Named, path: Path, *, title: str) -> Path:
 
     Args:
         named: the episode.
-        path: the PNG to write.
+        path: the picture to write.
         title: whose answers.
     """
     ways = len(named.support)
@@ -61,7 +61,7 @@ def draw_wrong(named: Named, path: Path, *, title: str) -> Path:
 
     Args:
         named: the episode.
-        path: the PNG to write.
+        path: the picture to write.
         title: whose answers.
     """
     ways, shots = named.support.shape[:2]

@@ -103,7 +103,7 @@ FEW_SHOT_RECIPES: dict[str, Callable[[], FewShotExperiment]] = {
 """The recipes of `lukasa train few-shot` whose episodes are support and queries, by name."""
 
 SEQUENCE_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
-    name: recipe for name, recipe in TASK_RECIPES.items() if recipe().task == "omniglot"
+    name: recipe for name, recipe in TASK_RECIPES.items() if name.startswith("omniglot_")
 }
 """Those whose episodes are sequences: `lukasa train few-shot` takes them too, and writes runs of kind task."""
 
@@ -133,5 +133,18 @@ FEW_SHOT = Kind(
     above_zero=("lr", "clip_norm"),
     at_most_one=("final_lr",),
     before_first=("start_from",),
+    sections={
+        "What to train": ("learner", "start_from", "steps"),
+        "Episodes": ("ways", "shots", "queries", "test_ways", "test_shots"),
+        "Pictures": ("part", "size", "source", "data_dir", "turns", "augment"),
+        "The learner": ("options",),
+        "Running": ("device", "report_every", "validate_every"),
+    },
+    examples=(
+        ("lukasa train few-shot omniglot_prototypical", "a recipe; lukasa list recipes names them all"),
+        ("lukasa train few-shot omniglot_prototypical --shots 5 --seed 1", "a recipe with changes"),
+        ("lukasa train few-shot --learner matching --ways 20 --steps 5000", "any learner, any episodes"),
+        ("lukasa train few-shot --learner maml --help", "the options of another learner"),
+    ),
 )
 """Few-shot episodes of support and queries, as the command line sees them."""

@@ -6,11 +6,20 @@ import dataclasses
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from launch.errors import UserError, nearest
 
+if TYPE_CHECKING:
+    from launch.help import Page
+
 Experiment = TypeVar("Experiment")
+
+LAST_SECTIONS = {
+    "Running": ("stop_at", "seed", "seeds", "threads", "checkpoint_every", "resume", "checkpoint"),
+    "Where": ("out", "ray", "address", "workers", "gpus_per_worker", "sync"),
+}
+"""Sections that the help of every kind ends with."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Kind(Generic[Experiment]):
         above_zero: fields that must be more than 0.
         at_most_one: fields that must be no more than 1.
         before_first: fields that say how a run begins, and nothing to one that is resumed.
+        sections: groups of the help: a title, and the fields whose options come under it; others are about learning.
+        examples: command lines for the top of the help, with what each does.
     """
 
     name: str
@@ -51,6 +62,17 @@ class Kind(Generic[Experiment]):
     above_zero: tuple[str, ...] = ()
     at_most_one: tuple[str, ...] = ()
     before_first: tuple[str, ...] = ()
+    sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    examples: tuple[tuple[str, str], ...] = ()
+
+    def page(self) -> Page:
+        """The help of ``lukasa train KIND``."""
+        from launch.help import Page
+
+        summary = (self.experiment.__doc__ or "").partition("\n")[0]
+        first = {title: names for title, names in self.sections.items() if title not in LAST_SECTIONS}
+        last = {title: (*self.sections.get(title, ()), *names) for title, names in LAST_SECTIONS.items()}
+        return Page(f"lukasa train {self.name} [RECIPE]", summary, self.examples, first, "Learning", last)
 
     def make(self, recipe: str | None) -> Experiment:
         """The experiment of a recipe; the default one for None.
@@ -108,7 +130,11 @@ def _from_json(kind: type[Any], values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         if name not in hints:
             raise UserError(f"config.json has an unknown field {name!r}: {nearest(name, hints)}")
-        made[name] = _from_json(hints[name], value) if dataclasses.is_dataclass(hints[name]) else _tuples(value)
+        if dataclasses.is_dataclass(hints[name]):
+            made[name] = _from_json(hints[name], value)
+        else:
+            # What environments are given has lists, as JSON does; options of our own have tuples.
+            made[name] = value if typing.get_origin(hints[name]) is dict else _tuples(value)
     return kind(**made)
 
 

@@ -1,134 +1,125 @@
-"""``lukasa list``: what there is."""
+"""``lukasa list``: what there is, as an overview of one screen, or one list in full."""
 
 from __future__ import annotations
 
-import inspect
 import json
-import typing
-from collections.abc import Sequence
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from launch.described import Row
+from launch.described import rows as described_rows
 from launch.errors import UserError, nearest
-from launch.few_shot_recipes import FEW_SHOT, SEQUENCE_RECIPES
-from launch.options import Switch, documented, parse, split_words
-from launch.recipes import RL
-from launch.task_recipes import TASK
+from launch.options import Switch, parse, split_words
 
 Rows = list[dict[str, Any]]
 
-_KINDS: tuple[tuple[Any, ...], ...] = (
-    (RL, "env", "core", "steps"),
-    (TASK, "task", "core", "steps"),
-    (FEW_SHOT, "learner", "ways", "shots", "steps"),
-)
-"""Every kind, and the fields of its experiments that a list of recipes tells."""
+WIDEST = 110
+"""Columns of a list on a terminal that has more."""
 
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List cores, tasks, environments and recipes.
+    """List cores, tasks, environments, recipes, indexes and learners; an overview where no list is named.
 
     Attributes:
-        json: print one JSON object.
+        json: print one JSON object, of all lists where none is named.
     """
 
     json: Switch = False
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print one list, or all of them."""
+    """Print the overview, or one list."""
     words, rest = split_words(argv)
     options = parse(ListOptions, rest, prog=f"lukasa list [{'|'.join(LISTS)}]")
     if len(words) > 1:
         raise UserError(f"lukasa list takes one name, got {' '.join(words)!r}: choose one of {', '.join(LISTS)}")
     if words and words[0] not in LISTS:
         raise UserError(f"there is no list of {words[0]!r}: {nearest(words[0], LISTS)}")
-    found = {name: rows() for name, rows in LISTS.items() if not words or name == words[0]}
     if options.json:
-        print(json.dumps(found, indent=1))
-        return 0
-    for name, rows in found.items():
-        _print_table(name, rows)
+        print(json.dumps({name: rows() for name, rows in LISTS.items() if not words or name == words[0]}, indent=1))
+    elif words:
+        print("\n".join(_list_lines(LISTS[words[0]]())))
+    else:
+        print("\n".join(overview()))
     return 0
+
+
+def overview() -> list[str]:
+    """How many there are of everything, some names of each, and the words that list each in full."""
+    found = {name: rows() for name, rows in LISTS.items()}
+    command: dict[str, Rows] = {}
+    for row in found["recipes"]:
+        command.setdefault(row["command"].split()[2], []).append(row)
+    parts = [
+        ("cores", found["cores"], "lukasa list cores", "memories and baselines"),
+        ("environments", found["envs"], "lukasa list envs", "and all those of Gymnasium"),
+        ("tasks", found["tasks"], "lukasa list tasks", "supervised, on sequences"),
+        ("learners", found["learners"], "lukasa list learners", "of few-shot episodes"),
+        ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
+        *(
+            (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
+            for kind, rows in command.items()
+        ),
+    ]
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    lines = []
+    for title, rows, words, about in parts:
+        beside = f"{len(rows)} {title}" if ":" not in title else f"{len(rows)} {title.replace(':', ' of')}"
+        lines.append(f"{_bold(f'{beside:<24}')}{words:<22}{about}")
+        lines.append(_some([row.get("name") or row["id"] for row in rows], width - 4))
+    return [*lines, "", "lukasa train rl --help lists the options of a kind of training."]
+
+
+def _some(names: Sequence[str], width: int) -> str:
+    """As many names as a line has room for, the first of each family before the others."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(name.partition("-")[0].partition("_")[0], []).append(name)
+    names = [*(some[0] for some in families.values()), *(name for some in families.values() for name in some[1:])]
+    shown = "    "
+    for place, name in enumerate(names):
+        more = f"{name}" if place == 0 else f", {name}"
+        rest = len(names) - place - 1
+        if len(shown) + len(more) + (len(", and 999 more") if rest else 0) > width:
+            return f"{shown}, and {rest + 1} more"
+        shown += more
+    return shown
 
 
 def cores() -> Rows:
     """Every memory core: its name, what it is, its options."""
-    import memory
-
-    rows = []
-    for name, core in memory.CORES.items():
-        rows.append(_with_options(name, core, memory.core_options(name)))
-    return rows
+    return _named("cores")
 
 
 def environments() -> Rows:
     """Every environment this project knows: id, what is to be remembered, scores, the extra that brings it."""
-    import envs
-
-    return [
-        {
-            "id": one.id,
-            "summary": one.description,
-            "score": one.score_unit,
-            "chance": one.chance,
-            "best": one.best,
-            "extra": one.extra,
-        }
-        for one in envs.ENVIRONMENTS.values()
-    ]
+    return [{"id": name, **row} for name, row in described_rows("envs").items()]
 
 
 def supervised_tasks() -> Rows:
     """Every supervised task: name, what is to be remembered, scores, the paper and the data it reads."""
-    import tasks
-
-    return [
-        {
-            "name": one.name,
-            "summary": one.description,
-            "score": one.unit,
-            "chance": one.chance,
-            "best": one.best,
-            "paper": one.paper,
-            "data": one.data,
-            "splits": list(one.splits),
-        }
-        for one in tasks.TASKS.values()
-    ]
+    rows = described_rows("tasks").items()
+    return [{"name": name, **{key: row[key] for key in row if key != "options"}} for name, row in rows]
 
 
 def recipes() -> Rows:
     """Every recipe: what it trains, for how many steps."""
-    rows = []
-    for kind, *told in _KINDS:
-        for name, recipe in kind.recipes.items():
-            experiment: Any = recipe()
-            # Episodes that are sequences are trained as a task, by the command of few-shot episodes too.
-            command = FEW_SHOT.name if name in SEQUENCE_RECIPES else kind.name
-            rows.append(
-                {
-                    "name": name,
-                    "summary": (inspect.getdoc(recipe) or "").partition("\n")[0],
-                    "command": f"lukasa train {command} {name}",
-                    **{field: getattr(experiment, field) for field in told},
-                }
-            )
-    return rows
+    return _named("recipes")
 
 
 def indexes() -> Rows:
     """Every index of a sparse memory: its name, what it is, its options."""
-    from memory.sparse.indexes import INDEXES, index_options
+    return _named("indexes")
 
-    rows = []
-    for name, index in INDEXES.items():
-        rows.append(_with_options(name, index, index_options(name)))
-    return rows
+
+def learners() -> Rows:
+    """Every learner of few-shot episodes: its name, what it is, its options."""
+    return _named("learners")
 
 
 LISTS = {
@@ -137,41 +128,52 @@ LISTS = {
     "envs": environments,
     "recipes": recipes,
     "indexes": indexes,
+    "learners": learners,
 }
 
 
-def _with_options(name: str, made: Any, options: dict[str, inspect.Parameter]) -> dict[str, Any]:
-    texts = documented(made)
-    described = [
-        {"name": one.name, "type": _type_name(one.annotation), "default": one.default, "help": texts.get(one.name, "")}
-        for one in options.values()
-    ]
-    return {"name": name, "summary": (inspect.getdoc(made) or "").partition("\n")[0], "options": described}
+def _named(registry: str) -> Rows:
+    return [{"name": name, **row} for name, row in described_rows(registry).items()]
 
 
-def _type_name(kind: Any) -> str:
-    if typing.get_origin(kind) is typing.Literal:
-        return "|".join(map(str, typing.get_args(kind)))
-    return getattr(kind, "__name__", str(kind))
-
-
-def _print_table(title: str, rows: Rows) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
+def _list_lines(rows: Rows) -> list[str]:
+    """One paragraph a thing: its name and what it is, and below it the details."""
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    margin = min(34, 2 + max(len(row.get("name") or row["id"]) for row in rows))
+    indent, lines = " " * margin, []
     for row in rows:
-        name, summary, *details = (_cell(name, value) for name, value in row.items())
-        table.add_row(name, f"{summary}\n[dim]{', '.join(filter(None, details))}[/dim]")
-    Console().print(table, "")
+        name = row.get("name") or row["id"]
+        summary = textwrap.wrap(row["summary"], max(30, width - margin)) or [""]
+        beside = len(name) < margin
+        lines.append(_bold(f"{name:<{margin}}") + (summary[0] if beside else ""))
+        lines += [indent + line for line in summary[beside:]]
+        lines += [indent + line for line in textwrap.wrap(_details(row), max(30, width - margin))]
+    return lines
 
 
-def _cell(name: str, value: Any) -> str:
-    if name in ("name", "id", "summary", "command"):
-        return value
-    if name == "options":
-        return ", ".join(f"{option['name']}={option['default']}" for option in value)
-    if name == "splits":
-        return ""
+def _details(row: Mapping[str, Any]) -> str:
+    if "command" in row:
+        told = {name: value for name, value in row.items() if name not in ("name", "summary", "command")}
+        return f"{row['command']}  ({_listed(told)})"
+    if "options" in row:
+        return ", ".join(f"{option['name']} {_shown(option)}".strip() for option in row["options"])
+    return _listed({name: row[name] for name in row if name not in ("id", "name", "summary", "splits", "options")})
+
+
+def _listed(values: Row) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in values.items() if value not in ("", None))
+
+
+def _shown(option: Row) -> str:
+    default = option["default"]
+    return "" if default in (None, "") else str(default).lower() if isinstance(default, bool) else _number(default)
+
+
+def _number(value: Any) -> str:
     if isinstance(value, float):
-        return f"{name} {value:g}"
-    return f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" if value != "" else ""
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _bold(text: str) -> str:
+    return f"\033[1m{text}\033[0m" if text and sys.stdout.isatty() else text

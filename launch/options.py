@@ -1,32 +1,81 @@
-"""Command-line options from dataclasses, with typed options of the chosen core and one-sentence errors.
+"""Command-line options from dataclasses, with typed options of the chosen core.
 
-The parsing is tyro's; this module gives it the dataclasses and turns its complaints into ``UserError``.
+A field is an option: its name, type and default are the dataclass's, its help is in the dataclass's docstring. What a
+command line says is read by ``launch.parsing`` and ``--help`` is printed by ``launch.help``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
-import io
 import re
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import tyro
-
-from launch.errors import UserError, nearest
+if TYPE_CHECKING:
+    from launch.help import Page
 
 Options = TypeVar("Options")
 
-_NOT_A_NUMBER = {
-    "a whole number": r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)",
-    "a number": r"Error parsing (\S+): could not convert string to float: (.*)",
-}
+SWITCH = "switch"
+Switch = Annotated[bool, SWITCH]
+"""An option that is given or not: no ``--no-...`` beside it."""
 
 
-def parse(options: type[Options], argv: Sequence[str], *, prog: str, default: Options | None = None) -> Options:
+@dataclass(frozen=True)
+class Help:
+    """What a field says about itself in the help."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a command line.
+
+    Attributes:
+        path: the names of the fields that lead to it, the last one its own.
+        kind: type of its value.
+        default: its value when it is not given.
+        text: its help.
+        is_switch: whether there is no ``--no-...`` beside it.
+    """
+
+    path: tuple[str, ...]
+    kind: Any
+    default: Any
+    text: str
+    is_switch: bool = False
+
+    @property
+    def name(self) -> str:
+        """How it is spelt, with its dashes."""
+        return "--" + ".".join(self.path).replace("_", "-")
+
+    @property
+    def negative(self) -> str | None:
+        """How a boolean one is switched off."""
+        if self.kind is not bool or self.is_switch:
+            return None
+        *group, last = (part.replace("_", "-") for part in self.path)
+        return "--" + ".".join([*group, f"no-{last}"])
+
+    @property
+    def is_pairs(self) -> bool:
+        """Whether NAME VALUE pairs follow it."""
+        return is_mapping(self.kind)
+
+
+def parse(
+    options: type[Options],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    default: Options | None = None,
+    page: Callable[[], Page] | None = None,
+) -> Options:
     """Parse a command line into a dataclass; ``--help`` prints and exits.
 
     Args:
@@ -34,19 +83,42 @@ def parse(options: type[Options], argv: Sequence[str], *, prog: str, default: Op
         argv: the words after the command.
         prog: the command, for the help.
         default: where values that are not given come from.
+        page: makes the page of help; one of the command and its options by default.
 
     Raises:
         UserError: an option is unknown, or a value cannot be used.
     """
-    _check_option_names(options, argv)
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return cast(Options, tyro.cli(options, args=list(argv), prog=prog, default=default))
-    except SystemExit as end:
-        if end.code in (0, None):
-            raise
-        raise UserError(_first_sentence(complaint.getvalue())) from None
+    from launch.parsing import read_options
+
+    default = options() if default is None else default
+    if any(word in ("-h", "--help") for word in argv):
+        from launch.help import Page
+
+        shown = page() if page else Page(prog, (options.__doc__ or "").partition("\n")[0])
+        shown.show(options_of(options, default))
+        raise SystemExit(0)
+    return read_options(default, options_of(options, default), argv)
+
+
+def options_of(cls: type, default: Any, path: tuple[str, ...] = ()) -> list[Option]:
+    """The options of a dataclass, those of dataclasses inside it among them.
+
+    Args:
+        cls: a dataclass.
+        default: an instance of it, whose values are the defaults.
+        path: the names of the fields that lead to it.
+    """
+    texts, found = documented(cls), []
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        marks = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
+        kind = typing.get_args(hint)[0] if marks else hint
+        value = getattr(default, name)
+        if dataclasses.is_dataclass(kind):
+            found += options_of(typing.cast(type, kind), value, (*path, name))
+            continue
+        text = next((mark.text for mark in marks if isinstance(mark, Help)), texts.get(name, ""))
+        found.append(Option((*path, name), kind, value, text, SWITCH in marks))
+    return found
 
 
 def options_class(
@@ -60,7 +132,7 @@ def options_class(
         types: the types of those fields that differ.
         extra: further fields: name, type, default, help.
     """
-    hints, texts = typing.get_type_hints(source), documented(source)
+    hints, texts = typing.get_type_hints(source, include_extras=True), documented(source)
     fields: list[tuple[str, Any, Any]] = []
     for one in dataclasses.fields(source):
         kind = types.get(one.name, hints[one.name])
@@ -77,35 +149,27 @@ def core_options_class(core: str) -> type:
     """A dataclass of the options of a core, with the core's defaults.
 
     Raises:
-        memory.UnknownNameError: there is no such core.
+        UserError: there is no such core.
     """
-    import memory
-
-    return _class_of_parameters(f"core {core}", memory.core_options(core), documented(memory.CORES[core]))
+    return _class_of_rows("core", "cores", core)
 
 
 def task_options_class(task: str) -> type:
     """A dataclass of the options of a task's sampler, with the task's defaults.
 
     Raises:
-        tasks.UnknownTaskError: there is no such task.
+        UserError: there is no such task.
     """
-    import tasks
-
-    return _class_of_parameters(f"task {task}", tasks.task_options(task), documented(tasks.TASKS[task].sampler))
+    return _class_of_rows("task", "tasks", task)
 
 
 def learner_options_class(learner: str) -> type:
     """A dataclass of the options of a learner of episodes, with the learner's defaults.
 
     Raises:
-        memory.UnknownNameError: there is no such learner.
+        UserError: there is no such learner.
     """
-    from agents import few_shot
-
-    return _class_of_parameters(
-        f"learner {learner}", few_shot.learner_options(learner), documented(few_shot.LEARNERS[learner])
-    )
+    return _class_of_rows("learner", "learners", learner)
 
 
 def peek(argv: Sequence[str], option: str) -> str | None:
@@ -117,7 +181,7 @@ def peek(argv: Sequence[str], option: str) -> str | None:
     """
     value = None
     for index, word in enumerate(argv):
-        if word == option and index + 1 < len(argv):
+        if word == option and index + 1 < len(argv) and not argv[index + 1].startswith("--"):
             value = argv[index + 1]
         elif word.startswith(option + "="):
             value = word.partition("=")[2]
@@ -135,7 +199,7 @@ def split_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:count]), list(argv[count:])
 
 
-def documented(cls: type) -> dict[str, str]:
+def documented(cls: Any) -> dict[str, str]:
     """The texts of a Google-style ``Args:`` or ``Attributes:`` section, by name."""
     text = inspect.getdoc(cls) or ""
     section = re.search(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)+)", text, re.MULTILINE)
@@ -147,70 +211,28 @@ def documented(cls: type) -> dict[str, str]:
     return found
 
 
-def _class_of_parameters(owner: str, parameters: Mapping[str, inspect.Parameter], texts: Mapping[str, str]) -> type:
+def is_mapping(kind: Any) -> bool:
+    """Whether values of a type are given as NAME VALUE pairs."""
+    kinds = [kind, *typing.get_args(kind)]
+    return any((typing.get_origin(one) or one) in (dict, Mapping) for one in kinds)
+
+
+def _class_of_rows(owner: str, registry: str, name: str) -> type:
+    from launch.described import described, kind_of_row
+
+    rows = described(registry, owner, name)["options"]
     fields = [
-        (name, _with_help(_typed(one.annotation), texts.get(name, "")), dataclasses.field(default=one.default))
-        for name, one in parameters.items()
+        (
+            row["name"],
+            _with_help(kind_of_row(row), row["help"]),
+            dataclasses.field(default=tuple(row["default"]) if isinstance(row["default"], list) else row["default"]),
+        )
+        for row in rows
     ]
-    made = dataclasses.make_dataclass(f"{owner.title().replace(' ', '')}Options", fields, frozen=True)
-    made.__doc__ = f"Options of the {owner}."
+    made = dataclasses.make_dataclass(f"{owner.title()}{name.title()}Options", fields, frozen=True)
+    made.__doc__ = f"Options of the {owner} {name}."
     return made
 
 
-def _typed(kind: Any) -> Any:
-    """Options of something else, whatever they are, as NAME VALUE pairs; other types as they are."""
-    one_of = [one for one in typing.get_args(kind) if typing.get_origin(one) is Mapping]
-    return dict[str, int | float | str] | None if one_of else kind
-
-
 def _with_help(kind: Any, text: str) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=text)] if text else kind
-
-
-Switch = tyro.conf.FlagCreatePairsOff[bool]
-"""An option that is given or not: no ``--no-...`` beside it."""
-
-
-def _check_option_names(options: type, argv: Sequence[str]) -> None:
-    known = [*_option_names(options), "--help"]
-    for word in argv:
-        name = word.partition("=")[0].replace("_", "-")
-        if word.startswith("--") and name not in known:
-            raise UserError(f"unknown option {name!r}: {_nearest_option(name, known)}")
-
-
-def _nearest_option(name: str, known: list[str]) -> str:
-    group = name.partition(".")[0] + "."
-    same_group = [one for one in known if one.startswith(group)]
-    return nearest(name, same_group or known)
-
-
-def _option_names(options: type, prefix: str = "") -> list[str]:
-    names = []
-    for name, kind in typing.get_type_hints(options).items():
-        dashed = prefix + name.replace("_", "-")
-        if dataclasses.is_dataclass(kind):
-            names += _option_names(cast(type, kind), dashed + ".")
-            continue
-        names.append("--" + dashed)
-        if kind is bool:
-            names.append(f"--{prefix}no-{name.replace('_', '-')}")
-    return names
-
-
-def _first_sentence(box: str) -> str:
-    """The first part of tyro's framed message, on one line."""
-    framed = box.startswith("╭")
-    blocks: list[list[str]] = [[]]
-    for line in box.splitlines()[framed:]:
-        if any(map(str.isalnum, line)):
-            blocks[-1].append(line.strip("│ "))
-        elif blocks[-1]:
-            blocks.append([])
-    # Where a terminal has no frames, the title is a block of its own.
-    words = blocks[0 if framed else min(1, len(blocks) - 1)]
-    sentence = " ".join(words).rstrip(".")
-    for kind, pattern in _NOT_A_NUMBER.items():
-        if found := re.fullmatch(pattern, sentence):
-            return f"option {found[1]} is {found[2]}: expected {kind}"
-    return sentence or "the command line cannot be read"
+    return Annotated[kind, Help(text)] if text else kind

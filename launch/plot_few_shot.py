@@ -15,6 +15,7 @@ from launch.few_shot import make_shots
 from launch.few_shot_experiment import FewShotExperiment
 from launch.few_shot_plots import Named, draw_confusion, draw_wrong
 from launch.few_shot_recipes import FEW_SHOT
+from launch.formats import Format, picture_path
 from launch.learning import Subject
 from launch.runs import Run
 from tasks.omniglot_files import DRAWERS
@@ -28,15 +29,17 @@ class PlotOptions:
     """Draw a run's learning curve, and one episode as a matrix and as a sheet of mistakes; of several, their curves.
 
     Attributes:
-        out: the PNG of the learning curves; in plots/ of the first run by default.
+        out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
+        format: of all pictures; that of --out, or png, by default.
         checkpoint: which learner answers: best, last, or a name.
         ways: classes of the episode; 20 by default, or as many as the learner takes.
         shots: support examples of each class; by default as trained.
-        part: of the characters; by default one that was not trained on.
+        part: part of the characters; by default one that was not trained on.
         seed: seed of the episode.
     """
 
     out: str | None = None
+    format: Format | None = None
     checkpoint: str = "best"
     ways: int | None = None
     shots: int | None = None
@@ -70,8 +73,8 @@ def plot_details(run: Run, experiment: FewShotExperiment, options: PlotOptions) 
         f"{experiment.learner} ({trained.checkpoint.name})\n"
         f"{ways} ways, {shots} shot{'s'[: shots > 1]}, {right:.1f} % of {len(named.targets)} right"
     )
-    yield draw_confusion(named, run.plots / "confusion.png", title=title)
-    yield draw_wrong(named, run.plots / "mistakes.png", title=title)
+    yield draw_confusion(named, picture_path(run.plots, "confusion", options.format), title=title)
+    yield draw_wrong(named, picture_path(run.plots, "mistakes", options.format), title=title)
 
 
 @torch.no_grad()

@@ -16,8 +16,10 @@ from matplotlib.ticker import MaxNLocator
 
 import memory
 from agents.sequence import evaluate, on_core, respond
+from launch.episode_plots import draw_episode
 from launch.evaluate_task import TrainedCore
-from launch.plots import draw_episode, save_figure
+from launch.figures import save_figure
+from launch.formats import Format, picture_path
 from launch.presentations import ByPresentation, published
 from launch.task_settings import split_sequences
 from tasks import Sampler
@@ -29,7 +31,9 @@ MOST_STEPS = 60
 """Steps of an episode that are drawn: more would leave too little room for each picture."""
 
 
-def plot_presentations(trained: TrainedCore, sampler: Any, folder: Path, title: str, seed: int) -> Iterator[Path]:
+def plot_presentations(
+    trained: TrainedCore, sampler: Any, folder: Path, title: str, seed: int, format: Format | None = None
+) -> Iterator[Path]:
     """Draw both pictures and give their places.
 
     Args:
@@ -38,13 +42,16 @@ def plot_presentations(trained: TrainedCore, sampler: Any, folder: Path, title: 
         folder: to draw in.
         title: who answers, for the pictures.
         seed: of the one episode.
+        format: of the pictures, PNG by default.
     """
     task = trained.experiment.task
     gathered = ByPresentation(sampler.spec)
     evaluate(trained.core, sampler.spec, split_sequences(task, sampler, "test", EPISODES), observe=gathered)
     data = f"{title}\n{EPISODES} episodes, {sampler.data}"
-    yield draw_presentations(gathered.rows(), published(task, sampler), folder / "presentations.png", title=data)
-    yield plot_reads(trained, sampler, folder / "reads.png", title, seed)
+    yield draw_presentations(
+        gathered.rows(), published(task, sampler), picture_path(folder, "presentations", format), title=data
+    )
+    yield plot_reads(trained, sampler, picture_path(folder, "reads", format), title, seed)
 
 
 def draw_presentations(
@@ -55,7 +62,7 @@ def draw_presentations(
     Args:
         rows: of ``launch.presentations.ByPresentation``.
         reported: percent by the number of the presentation, by model.
-        path: the PNG to write.
+        path: the picture to write.
         title: who answered.
     """
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")

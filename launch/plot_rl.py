@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from launch.checkpoints import list_checkpoints
+from launch.formats import Format, picture_path
 from launch.learning import Subject
-from launch.recipes import RL, RLExperiment
+from launch.recipes import EPISODES_IN_MEAN, RL, RLExperiment
 from launch.runs import Run
 
 DRAWN_WEIGHTS = ("read", "write")
@@ -22,12 +23,14 @@ class PlotOptions:
     """Draw the learning curve of a run and its memory over an episode; of several runs, their curves on one picture.
 
     Attributes:
-        out: the PNG of several runs' curves; plots/comparison.png of the first run by default.
+        out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
+        format: of all pictures; that of --out, or png, by default.
         checkpoint: which agent plays the episode: best, last, or a name.
         seed: seed of the episode.
     """
 
     out: str | None = None
+    format: Format | None = None
     checkpoint: str = "best"
     seed: int = 1_000_000
 
@@ -50,6 +53,7 @@ def subject(experiment: RLExperiment) -> Subject:
         learner=experiment.core,
         chance=known.chance if known else None,
         best=known.best if known else None,
+        averaged=f", last {EPISODES_IN_MEAN} episodes",
     )
 
 
@@ -64,8 +68,8 @@ def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Pa
     import envs
     from agents.rllib import rollout
     from launch.algorithms import quiet_libraries
+    from launch.episode_plots import draw_episode
     from launch.evaluate_rl import load_agent
-    from launch.plots import draw_episode
 
     agent = load_agent(run, experiment, options.checkpoint)
     with quiet_libraries():
@@ -73,11 +77,13 @@ def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Pa
         (episode,) = rollout(agent.module, env, 1, seed=options.seed, record=True)
         env.close()
     weights = {name: episode.weights[name] for name in DRAWN_WEIGHTS if name in episode.weights}
-    path = run.plots / "episode.png"
+    path = picture_path(run.plots, "episode", options.format)
     title = f"{experiment.core} on {experiment.env}: return {episode.episode_return:.2f} ({agent.checkpoint.name})"
-    steps = len(episode.actions)
     draw_episode(
-        {"observation": flat_features(episode.observations)[:steps], "action": episode.actions},
+        {
+            "observation": flat_features(episode.observations)[: episode.length],
+            "action": flat_features(episode.actions),
+        },
         weights or dict(list(episode.weights.items())[:1]),
         path,
         title=title,

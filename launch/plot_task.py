@@ -17,6 +17,7 @@ from agents.sequence import on_core, own_steps, respond, state_gradients
 from launch.checkpoints import list_checkpoints
 from launch.errors import UserError
 from launch.evaluate_task import TrainedCore, check_widths, load_core, read_lengths
+from launch.formats import Format, picture_path
 from launch.learning import Subject
 from launch.plot_presentations import plot_presentations
 from launch.presentations import observer
@@ -38,13 +39,15 @@ class PlotOptions:
     """Draw a run's learning curve, answers, memory and gradients; of several runs, their curves on one picture.
 
     Attributes:
-        out: the PNG of the learning curves; in plots/ of the first run by default.
+        out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
+        format: of all pictures; that of --out, or png, by default.
         checkpoint: which core answers: best, last, or a name.
         length: lengths to draw answers at, such as 10,20,50; by default half, all and twice the trained ones.
         seed: seed of the sequences.
     """
 
     out: str | None = None
+    format: Format | None = None
     checkpoint: str = "best"
     length: str | None = None
     seed: int = 1_000_000
@@ -66,6 +69,7 @@ def subject(experiment: TaskExperiment) -> Subject:
         chance=_known(spec.chance),
         best=_known(spec.best),
         published=PUBLISHED.get((experiment.task, experiment.core)) if is_default else None,
+        stage="level" if experiment.curriculum.kind == "doubling" else "lesson",
     )
 
 
@@ -77,14 +81,14 @@ def plot_details(run: Run, experiment: TaskExperiment, options: PlotOptions) -> 
     title = f"{experiment.core} on {experiment.task} ({trained.checkpoint.name})"
     samplers = _samplers(trained, options.length)
     answers = [_answer(trained, name, sampler, options.seed) for name, sampler in samplers.items()]
-    yield draw_answers(answers, run.plots / "answers.png", title=title)
+    yield draw_answers(answers, picture_path(run.plots, "answers", options.format), title=title)
     sampler = make_sampler(experiment.task, "test", split_settings(experiment, "test"))
-    yield from _plot_memory(trained, sampler, run.plots, title, options.seed)
+    yield from _plot_memory(trained, sampler, run.plots, title, options)
     if observer(sampler):
-        yield from plot_presentations(trained, sampler, run.plots, title, options.seed)
+        yield from plot_presentations(trained, sampler, run.plots, title, options.seed, options.format)
     batch = sampler.sample(FLOW_SEQUENCES, torch.Generator().manual_seed(options.seed))
     flow = {name: one.cpu().numpy() for name, one in state_gradients(trained.core, sampler.spec, batch).items()}
-    yield draw_flow(read_metrics(run), flow, run.plots / "gradients.png", title=title)
+    yield draw_flow(read_metrics(run), flow, picture_path(run.plots, "gradients", options.format), title=title)
 
 
 def _samplers(trained: TrainedCore, text: str | None) -> dict[str, Sampler]:
@@ -145,11 +149,13 @@ def _answer(trained: TrainedCore, name: str, sampler: Sampler, seed: int) -> Ans
     )
 
 
-def _plot_memory(trained: TrainedCore, sampler: Sampler, folder: Path, title: str, seed: int) -> Iterator[Path]:
-    from launch.plots import draw_episode
+def _plot_memory(
+    trained: TrainedCore, sampler: Sampler, folder: Path, title: str, options: PlotOptions
+) -> Iterator[Path]:
+    from launch.episode_plots import draw_episode
 
     spec = sampler.spec
-    batch = sampler.sample(1, torch.Generator().manual_seed(seed))
+    batch = sampler.sample(1, torch.Generator().manual_seed(options.seed))
     with memory.record(trained.core) as recording:
         outputs = _probabilities(spec, _outputs(trained, spec, batch), batch)
     found = {name: values[0].cpu().numpy() for name, values in recording.stacked().items()}
@@ -162,14 +168,14 @@ def _plot_memory(trained: TrainedCore, sampler: Sampler, folder: Path, title: st
         weights["usage"] = found["usage"][:, None]
     if "memory" in found:
         weights["memory's norm"] = np.linalg.norm(found["memory"], axis=-1)[:, None]
-    path = folder / "memory.png"
+    path = picture_path(folder, "memory", options.format)
     draw_episode(shown, weights or dict(list(found.items())[:1]), path, title=title)
     yield path
     if "memory" in found:
         asked = np.flatnonzero(batch.mask[0].numpy())
         moments = {"before the answer": max(0, int(asked[0]) - 1), "at the end": len(outputs) - 1}
         contents = {f"{name} (step {step})": found["memory"][step] for name, step in moments.items()}
-        yield draw_contents(contents, folder / "contents.png", title=title)
+        yield draw_contents(contents, picture_path(folder, "contents", options.format), title=title)
 
 
 def _known(score: float) -> float | None:

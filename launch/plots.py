@@ -1,25 +1,21 @@
-"""Pictures: learning curves, and what a memory does during an episode."""
+"""Learning curves: scores against steps, with bands, lessons, and the levels they are measured by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from launch.figures import QUIET, counted, save_figure, tidy
 from launch.learning import Subject
 
-mpl.use("Agg")  # files only: works without a display
-
-DOTS_PER_INCH = 150
-MOST_FEATURE_LABELS = 8
+MOST_LESSONS = 12
+"""So many lessons are marked one by one; more of them are drawn as steps on an axis of their own."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +26,14 @@ class Curve:
         label: what the legend says.
         steps: environment steps or sequences.
         scores: mean score there.
-        spread: standard deviation over episodes, empty where it is not known.
-        levels: a curriculum's lesson or level there, empty where there is none.
+        spread: standard deviation over episodes, empty where it is not known; drawn of a single curve.
+        levels: a curriculum's lesson or level there, empty where there is none; drawn of a single curve.
         validation: steps and score of each validation, empty where there is none.
+        low: lower edge of a band around the line, such as a confidence interval over seeds; empty for none.
+        high: upper edge.
+        band: what the band is, for the legend.
+        members: steps and scores of each run that the line is the mean of, drawn thin.
+        stage: what a level is called: "lesson" or "level".
     """
 
     label: str
@@ -41,45 +42,74 @@ class Curve:
     spread: Sequence[float] = ()
     levels: Sequence[float] = ()
     validation: Sequence[tuple[float, float]] = ()
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    band: str = ""
+    members: Sequence[tuple[Sequence[float], Sequence[float]]] = ()
+    stage: str = "lesson"
 
 
 def draw_learning(curves: Sequence[Curve], path: Path, subject: Subject) -> None:
     """Score against steps, one line a run, with the levels of chance, of a perfect memory and of the paper.
 
     Args:
-        curves: at least one; a single one comes with its spread and its curriculum's level.
-        path: the PNG to write.
+        curves: at least one; a single one comes with its spread and its curriculum's lessons.
+        path: the picture to write: PNG, PDF or SVG by its name.
         subject: what was learned.
     """
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for curve in curves:
-        (drawn,) = axes.plot(curve.steps, curve.scores, label=curve.label, linewidth=1.8)
-        if curve.validation:
-            steps, scores = zip(*curve.validation, strict=True)
-            style = {"marker": "o", "markersize": 3.5, "linestyle": "--", "color": drawn.get_color()}
-            axes.plot(steps, scores, label=f"{curve.label}, validation", **style)
+    draw_curves(axes, curves)
     if len(curves) == 1:
         _draw_spread(axes, curves[0])
-        _draw_levels(axes, curves[0])
-    known = {"best": subject.best, "chance": subject.chance, "paper": subject.published}
-    for (name, level), line in zip(known.items(), ("--", ":", "-."), strict=True):
-        if level is not None:
-            axes.axhline(level, color="0.35", linewidth=1, linestyle=line)
-            side, align = (0.01, "bottom") if name == "paper" else (1, "center")
-            place = {"xycoords": ("axes fraction", "data"), "va": align, "color": "0.35", "fontsize": 9}
-            axes.annotate(f" {name} {level:g}", (side, level), **place)
-    axes.set(title=subject.name, xlabel=subject.counted, ylabel=f"mean {subject.unit}")
-    axes.xaxis.set_major_formatter(FuncFormatter(_counted))
+        _draw_lessons(axes, curves[0])
+    _draw_levels(axes, subject)
+    axes.set_title(subject.name, pad=18 if len(curves) == 1 and len(set(curves[0].levels)) > 1 else None)
+    axes.set(xlabel=subject.counted, ylabel=f"mean {subject.unit}{subject.averaged}")
+    axes.xaxis.set_major_formatter(FuncFormatter(counted))
     axes.set_xlim(left=0)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    tidy(axes)
+    # Below the picture, where it hides no line, once it would hide much.
+    if len(curves) > 4:
+        figure.legend(loc="outside lower center", ncols=3)
+    else:
+        axes.legend()
     save_figure(figure, path)
 
 
-def _counted(steps: float, _: int) -> str:
-    """Steps at an axis, such as 500 and 20k."""
-    return f"{steps / 1000:,.3g}k" if steps >= 1000 else f"{steps:g}"
+def draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
+    """The lines with their bands, runs and validations, each in a colour of its own; the legend is left to the caller.
+
+    Args:
+        axes: to draw on.
+        curves: what to draw.
+    """
+    bands = list(dict.fromkeys(curve.band for curve in curves if len(curve.low)))
+    for curve in curves:
+        # A line through one point would not be seen.
+        marker = "o" if len(curve.steps) == 1 else None
+        (line,) = axes.plot(curve.steps, curve.scores, label=curve.label, marker=marker, markersize=4, zorder=3)
+        colour = line.get_color()
+        for steps, scores in curve.members:
+            axes.plot(steps, scores, color=colour, linestyle="-", linewidth=0.7, alpha=0.4)
+        if len(curve.low):
+            axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+        if curve.validation:
+            steps, scores = zip(*curve.validation, strict=True)
+            style = {"marker": "o", "markersize": 3.5, "linestyle": "--", "color": colour}
+            axes.plot(steps, scores, label=f"{curve.label}, validation", **style)
+    for band in filter(None, bands):
+        axes.fill_between([], [], [], color=QUIET, alpha=0.25, linewidth=0, label=band)
+
+
+def _draw_levels(axes: Axes, subject: Subject) -> None:
+    """Horizontal lines at the scores that mean something, named at the right; the paper's at the left."""
+    known = {"best": subject.best, "chance": subject.chance, "paper": subject.published}
+    for (name, level), line in zip(known.items(), ("--", ":", "-."), strict=True):
+        if level is not None:
+            axes.axhline(level, color=QUIET, linewidth=1, linestyle=line)
+            side, align = (0.01, "bottom") if name == "paper" else (1, "center")
+            place = {"xycoords": ("axes fraction", "data"), "va": align, "color": QUIET, "fontsize": 9}
+            axes.annotate(f" {name} {level:.4g}".replace("-", "−"), (side, level), **place)
 
 
 def _draw_spread(axes: Axes, curve: Curve) -> None:
@@ -89,114 +119,22 @@ def _draw_spread(axes: Axes, curve: Curve) -> None:
         axes.fill_between(curve.steps, low, high, color="C0", alpha=0.15, linewidth=0, label=label)
 
 
-def _draw_levels(axes: Axes, curve: Curve) -> None:
-    if len(set(curve.levels)) > 1:
+def _draw_lessons(axes: Axes, curve: Curve) -> None:
+    """A line where each lesson began; for very many lessons, their number on an axis at the right."""
+    levels = list(curve.levels)
+    starts = [0, *(at for at in range(1, len(levels)) if levels[at] != levels[at - 1])]
+    if len(set(levels)) < 2:
+        return
+    if len(starts) > MOST_LESSONS:
         beside = axes.twinx()
-        beside.step(curve.steps, curve.levels, color="0.6", linewidth=1.2, where="post")
-        beside.set_ylabel("level of the curriculum", color="0.5")
+        beside.step(curve.steps, levels, color=QUIET, linestyle="-", linewidth=1.2, where="post")
+        beside.set_ylabel(f"{curve.stage} of the curriculum", color=QUIET)
+        beside.yaxis.set_major_locator(MaxNLocator(integer=True))
         beside.spines["top"].set_visible(False)
-
-
-def draw_episode(
-    shown: Mapping[str, np.ndarray],
-    weights: Mapping[str, np.ndarray],
-    path: Path,
-    *,
-    title: str,
-    pictures: np.ndarray | None = None,
-) -> None:
-    """What went in and came out above the memory's weights, over the time of one episode or sequence.
-
-    Args:
-        shown: named rows [T, ...], whole numbers where they are categories.
-        weights: named weights [T, heads, slots], or [T, units] of a core that has no slots.
-        path: the PNG to write.
-        title: which episode this is.
-        pictures: [T, height, width] that went in, from 0 to 1 for all ink, to be drawn above everything.
-    """
-    steps = len(next(iter(shown.values())))
-    images = [(label, image, values) for name, values in weights.items() for label, image in _images(name, values)]
-    strips = [] if pictures is None else [pictures]
-    width = min(16.0, max(7.0, (0.3 if strips else 0.16) * steps + 2))
-    # So high that pictures are about square beside the labels and the colour bars.
-    heights = [*[1.4 * (width - 2) / steps] * len(strips), *map(_row_height, shown.values()), *[2.0] * len(images)]
-    size = (width, sum(heights) * 0.9 + 1.2)
-    figure, grid = plt.subplots(
-        len(heights), 1, figsize=size, height_ratios=heights, sharex=True, layout="constrained", squeeze=False
-    )
-    rows = list(grid[:, 0])
-    for axes, strip in zip(rows, strips, strict=False):
-        _draw_pictures(axes, strip)
-    largest = max((int(values.max()) for values in shown.values() if _is_category(values)), default=0)
-    for axes, (label, values) in zip(rows[len(strips) :], shown.items(), strict=False):
-        _draw_row(axes, values, label, largest)
-    for axes, (label, image, values) in zip(rows[len(strips) + len(shown) :], images, strict=True):
-        has_slots = values.ndim == 3
-        limits: dict[str, Any] = {"vmin": 0, "vmax": float(values.max()), "cmap": "viridis"}
-        drawn = axes.imshow(
-            image.T,
-            aspect="auto",
-            interpolation="nearest",
-            origin="lower",
-            **limits if has_slots else {"cmap": "coolwarm"},
-        )
-        axes.set_ylabel(label + ("\nslot" if has_slots else "\nunit"))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        figure.colorbar(drawn, ax=axes, pad=0.01)
-    for axes in rows[:-1]:
-        axes.tick_params(bottom=False)
-    rows[-1].set_xlabel("step")
-    rows[-1].xaxis.set_major_locator(MaxNLocator(12, integer=True))
-    rows[0].set_title(title)
-    save_figure(figure, path)
-
-
-def _images(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Each head's image [T, N] with its label."""
-    if values.ndim == 2:
-        return [(name, values)]
-    heads = values.shape[1]
-    return [(name if heads == 1 else f"{name} {head + 1}", values[:, head]) for head in range(heads)]
-
-
-def _row_height(values: np.ndarray) -> float:
-    features = int(np.prod(values.shape[1:]))
-    return 0.5 if features == 1 else min(2.5, 0.6 + 0.1 * features)
-
-
-def _draw_pictures(axes: Axes, pictures: np.ndarray) -> None:
-    """Each picture [T, height, width] above its step."""
-    steps, height, width = pictures.shape
-    strip = pictures.transpose(1, 0, 2).reshape(height, steps * width)
-    axes.imshow(1 - strip, cmap="gray", vmin=0, vmax=1, aspect="auto", extent=(-0.5, steps - 0.5, 0, 1))
-    axes.vlines(np.arange(1, steps) - 0.5, 0, 1, color="0.8", linewidth=0.5)
-    axes.set_ylabel("picture", rotation=0, ha="right", va="center")
-    axes.set_yticks([])
-
-
-def _is_category(values: np.ndarray) -> bool:
-    return np.issubdtype(values.dtype, np.integer) and values.size == len(values)
-
-
-def _draw_row(axes: Axes, values: np.ndarray, label: str, largest: int) -> None:
-    """What the agent saw or did: numbers in coloured cells where they are few, an image of its features else."""
-    image = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
-    is_category = _is_category(values)
-    # A category has one colour in all rows.
-    colours: dict[str, Any] = {"cmap": "Set3", "vmin": 0, "vmax": largest} if is_category else {"cmap": "cividis"}
-    axes.imshow(image.T, aspect="auto", interpolation="nearest", **colours)
-    axes.set_ylabel(label, rotation=0, ha="right", va="center")
-    if image.shape[1] == 1 or image.shape[1] > MOST_FEATURE_LABELS:
-        axes.set_yticks([])
-    else:
-        axes.set_yticks(range(image.shape[1]))
-    if is_category and len(values) <= 110:
-        for step, value in enumerate(values.ravel()):
-            axes.text(step, 0, f"{value}", ha="center", va="center", fontsize=6.5)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG and forget it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DOTS_PER_INCH)
-    plt.close(figure)
+        return
+    for at in starts:
+        step = 0 if at == 0 else curve.steps[at]
+        axes.axvline(step, color=QUIET, linestyle="-", linewidth=0.8, alpha=0.7, zorder=1)
+        name = f"{curve.stage} {levels[at]:g}" if at == 0 else f"{levels[at]:g}"
+        place = {"xycoords": ("data", "axes fraction"), "ha": "left", "va": "bottom", "color": QUIET, "fontsize": 8}
+        axes.annotate(name, (step, 1.01), **place)

@@ -6,9 +6,6 @@ import sys
 import time
 from typing import Protocol, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 
 class Reporter(Protocol):
     """Shows how far a run is."""
@@ -44,6 +41,9 @@ class LiveBar:
     """One line that updates in place."""
 
     def __init__(self, total: int, done: int, unit: str, score: str):
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = (
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}%"),

@@ -13,15 +13,18 @@ from launch.errors import UserError
 from launch.kinds import Group, Kind, option_name
 from launch.options import core_options_class
 
+EPISODES_IN_MEAN = 100
+"""The return of a run is the mean of its last so many episodes."""
+
 
 @dataclass(frozen=True)
 class RLExperiment:
     """A memory agent, an environment and how it learns.
 
     Attributes:
-        env: the Gymnasium environment: its id.
-        env_settings: the environment's own settings, as NAME VALUE pairs.
-        core: the memory core: its name.
+        env: id of the Gymnasium environment; lukasa list envs names some.
+        env_settings: settings of the environment itself, as NAME VALUE pairs: is_slippery false map_name 8x8.
+        core: name of the memory core; lukasa list cores names them all.
         memory: options of the core; its defaults for those that are not given.
         algorithm: how it learns: PPO, or APPO or IMPALA with runners that sample while it learns.
         steps: environment steps to train for.
@@ -56,7 +59,7 @@ class RLExperiment:
     """
 
     env: str = "popgym-RepeatPreviousEasy-v0"
-    env_settings: dict[str, int | float | str] = field(default_factory=dict)
+    env_settings: dict[str, Any] = field(default_factory=dict)
     core: str = "ntm"
     memory: Mapping[str, Any] = field(default_factory=dict)
     algorithm: Literal["ppo", "appo", "impala"] = "ppo"
@@ -308,6 +311,18 @@ RL = Kind(
     above_zero=("lr", "clip", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
     before_first=("start_from",),
+    sections={
+        "What to train": ("env", "env_settings", "core", "start_from", "steps"),
+        "Memory": ("memory",),
+        "Network": ("embedding", "output", "previous_action", "previous_reward"),
+        "Running": ("runners", "envs_per_runner", "learners", "aggregators"),
+    },
+    examples=(
+        ("lukasa train rl repeat_previous_ntm", "a recipe; lukasa list recipes names them all"),
+        ("lukasa train rl repeat_previous_ntm --seed 1 --lr 3e-4", "a recipe with changes"),
+        ("lukasa train rl --env TMaze-L50-v0 --core dnc --memory.slots 16", "any environment, any core"),
+        ("lukasa train rl --core sam --help", "the options of another core"),
+    ),
 )
 """Reinforcement learning, as the command line sees it."""
 

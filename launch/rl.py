@@ -30,7 +30,7 @@ from launch.outcomes import episodes_ended
 from launch.placement import Bundle, OnRay, Placement
 from launch.progress import make_reporter
 from launch.ray_session import running_ray
-from launch.recipes import RLExperiment
+from launch.recipes import EPISODES_IN_MEAN, RLExperiment
 from launch.runs import MetricsWriter, Run, rewind_metrics
 from launch.stopping import Wish, stop_on_signals
 from launch.training import Outcome, Resume
@@ -38,7 +38,6 @@ from launch.waits import memories, waits
 
 Rows = list[dict[str, Any]]
 Recent = deque[tuple[float, float, float]]
-EPISODES_IN_MEAN = 100
 
 RESTARTS = 10
 """Times that all of RLlib's processes are started anew within one sitting; runners it replaces by itself."""

@@ -15,13 +15,11 @@ import fcntl
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,6 +260,8 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata  # takes longer than all else that a mistake on the command line needs
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -270,6 +270,8 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     """The commit of the source tree this runs from, None for an installed package."""
+    import subprocess
+
     source = Path(__file__).resolve().parents[1]
     if not (source / ".git").exists():
         return None

@@ -21,6 +21,12 @@ DRAWN = {
 }
 """What draws a number between two others, by name; ``randint`` and ``lograndint`` leave the upper one out."""
 
+QUOTES = ("[", "{", '"', "'")
+"""What a value begins with that may have commas and spaces inside."""
+
+BETWEEN_VALUES = re.compile(r""",(?=(?:[^\[\]{}"']|\[[^\[\]]*\]|\{[^{}]*\}|"[^"]*"|'[^']*')*$)""")
+"""A comma outside of brackets and quotes."""
+
 Space = Mapping[str, list[str] | Domain]
 
 
@@ -75,23 +81,21 @@ def as_words(values: Mapping[str, str]) -> list[str]:
 
     Example:
         >>> as_words({"memory.slots": "64", "augment": "false", "env_settings": "corridor 70"})
-        ['--memory.slots', '64', '--no-augment', '--env-settings', 'corridor', '70']
+        ['--memory.slots', '64', '--augment', 'false', '--env-settings', 'corridor', '70']
     """
     words = []
     for name, value in values.items():
-        group, _, last = name.replace("_", "-").rpartition(".")
-        prefix = f"--{group}." if group else "--"
-        if value.lower() in ("true", "false"):
-            words.append(f"{prefix}{'' if value.lower() == 'true' else 'no-'}{last}")
-        else:
-            words += [f"{prefix}{last}", *value.split()]
+        group, dot, last = name.rpartition(".")
+        # The settings of an environment keep their own spelling.
+        words.append(f"--{group.replace('_', '-')}{dot}{last if group else last.replace('_', '-')}")
+        words += [value] if value[0] in QUOTES else value.split()
     return words
 
 
 def _read_values(name: str, text: str) -> list[str] | Domain:
     called = re.fullmatch(r"(\w+)\((.*)\)", text)
     if not called:
-        values = [value.strip() for value in text.split(",")]
+        values = [value.strip() for value in BETWEEN_VALUES.split(text)]
         if not all(values):
             raise UserError(f"--grid {name}={text} has an empty value: expected values with commas between them")
         return list(dict.fromkeys(values))

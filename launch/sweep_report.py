@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.cli import program
+from launch.figures import save_figure
 from launch.learning import Subject
-from launch.plots import save_figure
 from launch.progress import show_score
 from launch.sweep import FAILED, Result, Sweep, has_checkpoint, ranked, results, subject_of
 
@@ -66,7 +66,7 @@ def draw_sweep(sweep: Sweep, found: Sequence[Result], subject: Subject, path: Pa
         sweep: what was swept.
         found: its trials.
         subject: what they are scored on.
-        path: the PNG to write.
+        path: the picture to write.
     """
     fields = list(sweep.fields)[:MOST_FIELDS]
     figure, grid = plt.subplots(

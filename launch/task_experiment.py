@@ -14,9 +14,9 @@ class TaskExperiment:
     """A core, a supervised task and how it learns.
 
     Attributes:
-        task: the task: its name.
+        task: name of the task; lukasa list tasks names them all.
         sampler: settings of the task; its defaults for those that are not given.
-        core: the memory core: its name.
+        core: name of the memory core; lukasa list cores names them all.
         memory: options of the core; its defaults for those that are not given.
         steps: sequences to train on.
         start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
@@ -24,10 +24,10 @@ class TaskExperiment:
         seed: seed of the weights and of the sequences.
         batch_size: sequences of one gradient step.
         optimizer: RMSProp as in Graves 2013, Adam, or AdamW.
-        lr: learning rate.
-        momentum: of RMSProp; beta 1 of Adam and AdamW.
+        lr: learning rate of the optimizer.
+        momentum: momentum of RMSProp; beta 1 of Adam and AdamW.
         epsilon: what keeps the optimizer's division finite; each one's own by default.
-        weight_decay: of Adam and AdamW.
+        weight_decay: weight decay of Adam and AdamW.
         clip_value: largest size of one element of the gradient.
         clip_norm: largest norm of the gradient.
         schedule: constant learning rate, or a decay that ends with the last sequence.

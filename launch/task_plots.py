@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from launch.plots import save_figure
+from launch.figures import save_figure
 
 MOST_STATES = 6
 
@@ -38,7 +38,7 @@ def draw_answers(answers: Sequence[Answer], path: Path, *, title: str) -> Path:
 
     Args:
         answers: at least one.
-        path: the PNG to write.
+        path: the picture to write.
         title: who answered.
     """
     rows = [(answer, name) for answer in answers for name in ("inputs", "targets", "outputs")]
@@ -68,7 +68,7 @@ def draw_contents(contents: Mapping[str, np.ndarray], path: Path, *, title: str)
 
     Args:
         contents: named memories [N, W].
-        path: the PNG to write.
+        path: the picture to write.
         title: whose memory.
     """
     figure, grid = plt.subplots(len(contents), 1, figsize=(9, 2.4 * len(contents) + 0.6), layout="constrained")
@@ -93,7 +93,7 @@ def draw_flow(metrics: Sequence[Mapping[str, Any]], flow: Mapping[str, np.ndarra
     Args:
         metrics: lines of a run's metrics.
         flow: norms [T] by the name of the state's part.
-        path: the PNG to write.
+        path: the picture to write.
         title: whose gradients.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")

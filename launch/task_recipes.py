@@ -311,5 +311,17 @@ TASK = Kind(
     above_zero=("lr", "epsilon", "clip_value", "clip_norm"),
     at_most_one=("final_lr", "teacher_forcing"),
     before_first=("start_from",),
+    sections={
+        "What to train": ("task", "core", "start_from", "steps"),
+        "The task": ("sampler", "curriculum"),
+        "Memory": ("memory", "memory_use"),
+        "Running": ("device", "precision", "compile", "prefetch", "report_every", "validate_every", "gradient_flow"),
+    },
+    examples=(
+        ("lukasa train task copy_ntm", "a recipe; lukasa list recipes names them all"),
+        ("lukasa train task copy_ntm --steps 20000 --seed 1", "a recipe with changes"),
+        ("lukasa train task --task associative_recall --core dnc --memory.slots 32", "any task, any core"),
+        ("lukasa train task --task priority_sort --help", "the settings of another task"),
+    ),
 )
 """Supervised tasks, as the command line sees them."""

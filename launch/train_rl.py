@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from launch.errors import TrainingError, UserError
-from launch.initial_weights import initial_weights
 from launch.placement import OnRay, Placement
 from launch.recipes import RL, RLExperiment, check_numbers
 from launch.runs import Run
@@ -60,6 +59,8 @@ def check_experiment(experiment: RLExperiment) -> None:
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from None
     if experiment.start_from:
+        from launch.initial_weights import initial_weights
+
         initial_weights(module.get_state(), "rl", played_weights, experiment.start_from)
 
 

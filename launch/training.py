@@ -210,7 +210,7 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
         *STORAGE_OPTIONS,
     ]
     options = options_class("Options", kind.experiment, types, extra)
-    return parse(options, argv, prog=f"lukasa train {kind.name} [RECIPE]", default=options(**values))
+    return parse(options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=kind.page)
 
 
 def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:

@@ -43,8 +43,8 @@ class LSTM(_Plain):
     Args:
         input_size: D.
         output_size: K.
-        size: units of every layer.
-        layers: number of layers.
+        size: units in every layer.
+        layers: number of layers, one above another.
     """
 
     def __init__(self, input_size: int, output_size: int, *, size: int = 128, layers: int = 1):
@@ -57,8 +57,8 @@ class GRU(_Plain):
     Args:
         input_size: D.
         output_size: K.
-        size: units of every layer.
-        layers: number of layers.
+        size: units in every layer.
+        layers: number of layers, one above another.
     """
 
     def __init__(self, input_size: int, output_size: int, *, size: int = 128, layers: int = 1):
@@ -71,8 +71,8 @@ class FeedForward(_Plain):
     Args:
         input_size: D.
         output_size: K.
-        size: units of every layer.
-        layers: number of layers.
+        size: units in every layer.
+        layers: number of layers, one above another.
     """
 
     def __init__(self, input_size: int, output_size: int, *, size: int = 128, layers: int = 1):

@@ -33,13 +33,13 @@ class DAM(Core):
     Args:
         input_size: D.
         output_size: K.
-        slots: N.
-        word_size: W.
-        heads: H, access heads; each writes and reads.
-        controller: kind of controller.
-        controller_size: units of each of its layers.
-        controller_layers: number of its layers.
-        discount: λ: how much of its usage a slot keeps from one step to the next.
+        slots: number of memory slots (N).
+        word_size: numbers in each slot (W).
+        heads: number of heads, each of which writes and reads (H).
+        controller: kind of network that reads the input and steers the heads.
+        controller_size: units in each layer of the controller.
+        controller_layers: number of layers of the controller.
+        discount: share of its usage that a slot keeps from one step to the next (λ).
         initial_memory: the constant that fills the memory before the first step.
     """
 

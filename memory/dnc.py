@@ -39,12 +39,12 @@ class DNC(Core):
     Args:
         input_size: D.
         output_size: K.
-        slots: N.
-        word_size: W.
-        read_heads: R.
-        controller: kind of controller.
-        controller_size: units of each of its layers.
-        controller_layers: number of its layers; of recurrent ones all steer the heads, as in the paper.
+        slots: number of memory slots (N).
+        word_size: numbers in each slot (W).
+        read_heads: number of heads that read (R).
+        controller: kind of network that reads the input and steers the heads.
+        controller_size: units in each layer of the controller.
+        controller_layers: layers of the controller; of recurrent ones all steer the heads, as in the paper.
         stop_usage_gradient: treat the write weights as constants where they enter the usage, as the published code
             does; False lets the gradient through everything, as the paper's equations do.
     """

@@ -42,16 +42,16 @@ class MANN(Core):
     Args:
         input_size: D.
         output_size: K.
-        slots: N.
-        word_size: W.
-        read_heads: H; each writes as well.
+        slots: number of memory slots (N).
+        word_size: numbers in each slot (W).
+        read_heads: number of heads that read, each of which writes as well (H).
         words: what a head writes: its key, as in the paper, or a word of its own.
         key_strength: what multiplies the cosines before the softmax: 1, as in the paper, or a strength that each head
             emits, of at least 1, as in a DNC.
-        controller: kind of controller.
-        controller_size: units of each of its layers.
-        controller_layers: number of its layers.
-        discount: γ: how much of its usage a slot keeps from one step to the next.
+        controller: kind of network that reads the input and steers the heads.
+        controller_size: units in each layer of the controller.
+        controller_layers: number of layers of the controller.
+        discount: share of its usage that a slot keeps from one step to the next (γ).
         initial_memory: the constant that fills the memory before the first step.
     """
 

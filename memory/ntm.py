@@ -45,18 +45,18 @@ class NTM(Core):
     Args:
         input_size: D.
         output_size: K.
-        slots: N.
-        word_size: W.
-        read_heads: R.
-        write_heads: P.
-        shifts: S, odd: how many neighbouring positions a head can move to.
-        controller: kind of controller.
-        controller_size: units of each of its layers.
-        controller_layers: number of its layers.
+        slots: number of memory slots (N).
+        word_size: numbers in each slot (W).
+        read_heads: number of heads that read (R).
+        write_heads: number of heads that write (P).
+        shifts: number of neighbouring positions a head can move to, an odd number (S).
+        controller: kind of network that reads the input and steers the heads.
+        controller_size: units in each layer of the controller.
+        controller_layers: number of layers of the controller.
         initial_reads: read vectors before the first step: "learned", or "constant" (zero).
         initial_weights: head weightings before the first step: "learned", or "first" (all on slot 0).
-        initial_memory: the constant that fills the memory before the first step.
-        learn_memory: learn what fills it, from that constant on, as in the paper.
+        initial_memory: number that fills the memory before the first step.
+        learn_memory: learn what fills the memory at first, starting from that number, as in the paper.
     """
 
     def __init__(

@@ -100,7 +100,7 @@ def _check_value(core: str, option: str, value: Any, kind: Any) -> None:
     where = f"option {option!r} of core {core!r}"
     if kind == IndexOptions:
         pairs = value.items() if isinstance(value, dict) else [] if value is None else [(None, None)]
-        if not all(isinstance(name, str) and isinstance(number, int | float) for name, number in pairs):
+        if not all(isinstance(name, str) and type(number) in (int, float) for name, number in pairs):
             raise ValueError(f"{where} is {value!r}: expected numbers by the names of options, or None")
     else:
         check_value(where, value, kind)

@@ -39,17 +39,17 @@ class SAM(Core):
     Args:
         input_size: D.
         output_size: K.
-        slots: N; what is never written costs nothing.
-        word_size: W.
-        heads: H, access heads; each writes and reads.
-        reads: C, how many slots a head reads; the paper's K.
-        controller: kind of controller.
-        controller_size: units of each of its layers.
-        controller_layers: number of its layers.
+        slots: number of memory slots (N); what is never written costs nothing.
+        word_size: numbers in each slot (W).
+        heads: number of heads, each of which writes and reads (H).
+        reads: number of slots that a head reads at a step (C; K in the paper).
+        controller: kind of network that reads the input and steers the heads.
+        controller_size: units in each layer of the controller.
+        controller_layers: number of layers of the controller.
         index: how the nearest slots are found; "auto" picks by size and device.
-        index_options: options of that index.
+        index_options: options of the index, as lukasa list indexes names them.
         storage: how rows are kept: "full" in the core's own precision; half the memory in float16 and bfloat16.
-        delta: δ: a slot whose read or write weight exceeds it counts as accessed.
+        delta: weight of a read or a write above which a slot counts as accessed (δ).
     """
 
     def __init__(

@@ -50,20 +50,20 @@ class SDNC(Core):
     Args:
         input_size: D.
         output_size: K.
-        slots: N; what is never written costs nothing.
-        word_size: W.
-        heads: H, access heads; each writes and reads.
-        reads: C, how many slots a head finds by content and how many it reads in all; the paper's K.
-        links: E, how many entries a row of the link matrices keeps; the paper's K_L.
+        slots: number of memory slots (N); what is never written costs nothing.
+        word_size: numbers in each slot (W).
+        heads: number of heads, each of which writes and reads (H).
+        reads: number of slots a head finds by content, and reads in all (C; K in the paper).
+        links: number of entries that a row of the link matrices keeps (E; K_L in the paper).
         link_decay: whether a link fades when its later slot is written, as in the paper, or either of "both", as in the
             DNC; only then does no head ever read more than 1 in all.
-        controller: kind of controller.
-        controller_size: units of each of its layers.
-        controller_layers: number of its layers; of recurrent ones all steer the heads, as in the DNC.
+        controller: kind of network that reads the input and steers the heads.
+        controller_size: units in each layer of the controller.
+        controller_layers: layers of the controller; of recurrent ones all steer the heads, as in the DNC.
         index: how the nearest slots are found; "auto" picks by size and device.
         index_options: options of that index.
         storage: how rows are kept: "full" in the core's own precision; half the memory in float16 and bfloat16.
-        delta: δ: a slot whose read or write weight exceeds it counts as accessed.
+        delta: weight of a read or a write above which a slot counts as accessed (δ).
     """
 
     def __init__(

@@ -99,10 +99,11 @@ class SNAIL(Core):
     Args:
         input_size: D.
         output_size: K.
-        length: L; a block of convolutions has as many layers, of dilations 1, 2, 4, ..., as it takes to reach that far.
-        filters: M, of every convolution.
-        key_size: of the first attention block; four and eight times that in the others.
-        value_size: the same for values.
+        length: steps that it looks back (L); each block of convolutions has the layers, of dilations 1, 2, 4, ..., to
+            reach that far.
+        filters: filters of every convolution (M).
+        key_size: numbers in a key of the first attention block; four and eight times that in the others.
+        value_size: numbers in a value of the first attention block; four and eight times that in the others.
     """
 
     def __init__(

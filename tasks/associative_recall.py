@@ -35,7 +35,7 @@ class AssociativeRecall:
     Paper: Graves et al. 2014, section 4.3.
 
     Attributes:
-        bits: of one word.
+        bits: random bits in each word.
         item_length: words in one item.
         min_items: items in the shortest list; at least 2.
         max_items: items in the longest list.

@@ -118,9 +118,9 @@ class MadeBabi:
     Attributes:
         tasks: some of the six numbers.
         part: "train", "validation" or "test", which share no random numbers.
-        stories: how many of each task.
-        scale: how many times more facts there are before a question than usual; above 1 not for tasks 15 and 16.
-        seed: decides all stories.
+        stories: number of stories of each task.
+        scale: factor by which there are more facts before a question than usual; above 1 not for tasks 15 and 16.
+        seed: number that decides about all stories.
     """
 
     tasks: tuple[int, ...] = tuple(TELLERS)

@@ -32,7 +32,7 @@ class Copy:
     Paper: Graves et al. 2014, section 4.1.
 
     Attributes:
-        bits: of one word.
+        bits: random bits in each word.
         min_length: words in the shortest sequence.
         max_length: words in the longest sequence.
         rounds: sequences shown and recalled one after another in one row, as in the test of memory re-use of
@@ -80,7 +80,7 @@ class Reverse:
     Paper: Zaremba and Sutskever 2015.
 
     Attributes:
-        bits: of one word.
+        bits: random bits in each word.
         min_length: words in the shortest sequence.
         max_length: words in the longest sequence.
         equal_lengths: whether all rows of a batch have the same length, so that none is padded.

@@ -33,7 +33,7 @@ class KeyValue:
     Paper: Csordás and Schmidhuber 2019 (12 bits, 2 to 16 pairs).
 
     Attributes:
-        bits: of a key and of a value; from 2 to 16.
+        bits: bits of a key and of a value; from 2 to 16.
         min_pairs: pairs in the shortest list.
         max_pairs: pairs in the longest list; at most 2 to the power of ``bits``, for keys are different.
         equal_lengths: whether all rows of a batch have the same length, so that none is padded.

@@ -37,8 +37,8 @@ class NthFarthest:
     Paper: Santoro et al. 2018, section 4.1.
 
     Attributes:
-        vectors: how many, and how many labels.
-        numbers: of one vector.
+        vectors: number of vectors, and of labels.
+        numbers: numbers in a vector.
         pause: steps between the last vector and the answer that show nothing but the question.
     """
 

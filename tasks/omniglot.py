@@ -118,13 +118,13 @@ class OmniglotPresentations:
     Paper: Santoro et al. 2016.
 
     Attributes:
-        classes: different characters in an episode.
-        presentations: of each character, by as many drawers; at most 20.
+        classes: number of different characters in an episode.
+        presentations: times that each character is shown, by as many drawers; at most 20.
         labels: "one-hot", or "string" for five characters out of five letters.
         label_values: different one-hot labels; as many as classes by default. A curriculum of classes needs as many
             as it will ever show.
-        part: of the data, see ``load_omniglot``; the default leaves "validation" and "test" unseen, the paper trains on
-            "train", which is both "fit" and "validation".
+        part: part of the data, see ``load_omniglot``; the default leaves "validation" and "test" unseen, the paper
+            trains on "train", which is both "fit" and "validation".
         size: side of the pictures, pixels.
         turns: characters turned by 90, 180 and 270 degrees are characters of their own.
         augment: move, turn and stretch each picture a little, each time it is shown.

@@ -35,7 +35,7 @@ class PrioritySort:
     Paper: Graves et al. 2014, section 4.5.
 
     Attributes:
-        bits: of one word.
+        bits: random bits in each word.
         min_items: words in the shortest list.
         max_items: words in the longest list.
         kept: share of the words that is asked for, above 0 and at most 1; rounded, at least one word.

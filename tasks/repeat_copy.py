@@ -44,11 +44,11 @@ class RepeatCopy:
     Paper: Graves et al. 2014, section 4.2.
 
     Attributes:
-        bits: of one word.
+        bits: random bits in each word.
         min_length: words in the shortest sequence.
         max_length: words in the longest sequence.
-        min_repeats: fewest repeats.
-        max_repeats: most repeats.
+        min_repeats: fewest repeats that are asked for.
+        max_repeats: most repeats that are asked for.
         layout: "ntm" shows the repeats less 5.5 over 2.87, mean 0 and variance 1 for 1 to 10 repeats, beside a
             flag that the paper does not mention (without it a count of 0 would show nothing); "dnc" shows the
             repeats over 10. Neither scale moves with the range, so a model can be tested beyond it.

@@ -108,11 +108,11 @@ class MAML(Learner):
     Args:
         shape: of one example.
         ways: N; the last layer is as wide, so every episode has as many classes.
-        encoder: what comes before the last layer.
-        channels: of the encoder.
-        inner_steps: of gradient descent in training; 1 for 5 ways and 5 for 20 in the paper's Omniglot.
-        inner_lr: α of equation 1; 0.4 for 5 ways and 0.1 for 20 in the paper's Omniglot.
-        test_steps: of gradient descent in evaluation.
+        encoder: network before the last layer.
+        channels: channels of each layer of the encoder.
+        inner_steps: steps of gradient descent in training; 1 for 5 ways and 5 for 20 in the paper's Omniglot.
+        inner_lr: learning rate of those steps (α); 0.4 for 5 ways and 0.1 for 20 in the paper's Omniglot.
+        test_steps: steps of gradient descent in evaluation.
         first_order: ignore second derivatives (section 5.2).
     """
 

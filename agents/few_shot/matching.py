@@ -24,11 +24,11 @@ class MatchingNetwork(Learner):
     Args:
         shape: of one example.
         ways: classes of an episode; any number does.
-        encoder: f' and g', one and the same.
-        channels: of the encoder.
+        encoder: network that embeds each example (f' and g', one and the same).
+        channels: channels of each layer of the encoder.
         context: whether to embed support examples and queries in the context of the support.
-        reads: of the support, that a query's embedding takes with ``context``; K of the paper, who print no number.
-        scale: of the cosines before the softmax; 1 in the paper, where no class of 5 can have more than 65 %.
+        reads: readings of the support that a query's embedding takes with ``context`` (K in the paper).
+        scale: factor of the cosines before the softmax; 1 in the paper, where no class of 5 can have more than 65 %.
     """
 
     def __init__(

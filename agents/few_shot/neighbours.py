@@ -27,8 +27,8 @@ class NearestNeighbour(Learner):
         shape: of one example.
         ways: classes of an episode; any number does.
         encoder: "identity" compares pixels; the others are of use once ``train_classifier`` has trained them.
-        channels: of the encoder.
-        neighbours: that vote.
+        channels: channels of each layer of the encoder.
+        neighbours: number of nearest examples that vote.
     """
 
     learns_from_episodes = False

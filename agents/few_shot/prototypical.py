@@ -29,8 +29,8 @@ class PrototypicalNetwork(Learner):
     Args:
         shape: of one example.
         ways: classes of an episode; any number does.
-        encoder: f.
-        channels: of the encoder.
+        encoder: network that embeds each example (f).
+        channels: channels of each layer of the encoder.
     """
 
     def __init__(

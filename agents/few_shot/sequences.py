@@ -28,10 +28,10 @@ class SequenceLearner(Learner):
     Args:
         shape: of one example.
         ways: N; labels are one-hot, so every episode has as many classes.
-        encoder: of single examples.
-        channels: of the encoder.
-        embedding_size: D, of the linear layer between encoder and core.
-        core: a key of ``memory.CORES``.
+        encoder: network that embeds each example.
+        channels: channels of each layer of the encoder.
+        embedding_size: width of the linear layer between encoder and core (D).
+        core: name of the memory core that reads the episode.
         core_options: the core's own options. A "snail" should be given ``length``: N K is enough, and its state, of
             which there is one for each query, grows with it.
 

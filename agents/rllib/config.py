@@ -12,10 +12,12 @@ from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch, AddTimeDimToBatchAndZeroPad
 from ray.rllib.connectors.connector_pipeline_v2 import ConnectorPipelineV2
 from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.connectors.module_to_env import ListifyDataForVectorEnv, NormalizeAndClipActions
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search.sample import Domain
 
 import memory
+from agents.rllib.actions import DecodeActions, is_plain
 from agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
 from agents.rllib.module import MemoryRLModule
 from agents.rllib.settings import MemorySettings, core_path
@@ -120,6 +122,7 @@ class _MemoryConfig(AlgorithmConfig):
         """RLlib's pieces, after the state has been taken out of the batch."""
         pipeline = _pipeline(super().build_module_to_env_connector(env, spaces))
         pipeline.prepend(StashStateOut())
+        _decode_actions(pipeline, normalize=bool(self.normalize_actions))
         return pipeline
 
     def build_learner_connector(
@@ -208,6 +211,15 @@ def default_max_seq_len(fragment: int) -> int:
 def _pipeline(connector: ConnectorV2) -> ConnectorPipelineV2:
     assert isinstance(connector, ConnectorPipelineV2)
     return connector
+
+
+def _decode_actions(pipeline: ConnectorPipelineV2, *, normalize: bool) -> None:
+    """Have actions of a space that RLlib's own pieces do not bring into their form brought there by ours."""
+    space: Any = pipeline.input_action_space
+    if space is not None and not is_plain(space):
+        pipeline.insert_before(ListifyDataForVectorEnv, DecodeActions(normalize_actions=normalize))
+        if any(isinstance(piece, NormalizeAndClipActions) for piece in pipeline.connectors):
+            pipeline.remove(NormalizeAndClipActions)
 
 
 def _is_searched(value: Any) -> bool:

@@ -18,6 +18,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
+from agents.rllib.actions import ActionLayout, action_width, is_plain
 from agents.rllib.journal import MemoryJournal, padded
 from agents.rllib.module import (
     EPISODE_START,
@@ -25,7 +26,6 @@ from agents.rllib.module import (
     PREVIOUS_ACTION,
     PREVIOUS_REWARD,
     MemoryRLModule,
-    action_width,
 )
 from agents.rllib.settings import MemorySettings
 from agents.rllib.state_log import PackedState, StateLog
@@ -180,10 +180,25 @@ class AddPreviousStep(ConnectorV2):
 def _previous_actions(episode: SingleAgentEpisode, first: int, last: int) -> np.ndarray:
     """What was done before the steps ``first`` to ``last`` of a fragment, one-hot where discrete: [steps, width]."""
     assert episode.action_space is not None
-    window = slice(first - 1, last - 1)
     _check_lookback(episode)
+    if not is_plain(episode.action_space):
+        return _previous_flat_actions(episode, first, last)
+    window = slice(first - 1, last - 1)
     taken = episode.get_actions(window, neg_index_as_lookback=True, fill=0.0, one_hot_discrete=True)
     return np.asarray(taken, np.float32).reshape(last - first, action_width(episode.action_space))
+
+
+def _previous_flat_actions(episode: SingleAgentEpisode, first: int, last: int) -> np.ndarray:
+    """The same of actions that the episode holds as flat vectors, whatever the form of their space."""
+    assert episode.action_space is not None
+    layout = ActionLayout(episode.action_space)
+    begins = first == 0 and episode.actions.lookback == 0
+    shown = np.zeros((last - first, layout.width), np.float32)
+    if last - first > begins:
+        window = slice(first - 1 + begins, last - 1)
+        taken = np.asarray(episode.get_actions(window, neg_index_as_lookback=True))
+        shown[int(begins) :] = layout.one_hot(taken.reshape(last - first - begins, -1))
+    return shown
 
 
 def _previous_rewards(episode: SingleAgentEpisode, first: int, last: int) -> np.ndarray:

@@ -21,6 +21,13 @@ from torch import Tensor, nn
 
 SMALLEST_IMAGE = 10
 """Pixels: a grid with a shorter side than this (such as MiniGrid's 7 x 7 view) is flattened rather than convolved."""
+LARGEST_VECTOR = 1_000_000
+"""Numbers of one observation that go through one layer: more would not fit into a network of reasonable size."""
+LARGEST_MAP = 1 << 16
+"""Numbers that convolutions leave of an image: a longer one is halved once more."""
+
+LONGEST_NAME = 200
+"""Characters of a space in a message."""
 
 Path = tuple[str | int, ...]
 
@@ -42,14 +49,20 @@ class Encoder(nn.Module):
     def __init__(self, space: gym.Space, size: int):
         super().__init__()
         leaves = list(_leaves(space, ()))
-        self.vector_leaves = [(path, leaf) for path, leaf in leaves if not _is_image(leaf)]
-        self.image_leaves = [(path, leaf) for path, leaf in leaves if _is_image(leaf)]
-        width = sum(_vector_width(leaf, space) for _, leaf in self.vector_leaves)
+        widths = [_vector_width(leaf, space) for _, leaf in leaves]
+        self.vector_leaves = [(path, leaf) for path, leaf in leaves if not is_image(leaf)]
+        self.image_leaves = [(path, leaf) for path, leaf in leaves if is_image(leaf)]
+        width = sum(wide for wide, (_, leaf) in zip(widths, leaves, strict=True) if not is_image(leaf))
+        if width > LARGEST_VECTOR:
+            raise ValueError(
+                f"observation space {named(space)} is too large: as one vector it has {width:,} numbers, and at most "
+                f"{LARGEST_VECTOR:,} are supported; a wrapper can show less of it"
+            )
         self.vectors = nn.Sequential(nn.Linear(width, size), nn.Tanh()) if width else None
-        self.images = nn.ModuleList(ImageEncoder(leaf.shape or (), size) for _, leaf in self.image_leaves)
+        self.images = nn.ModuleList(ImageEncoder(image_shape(leaf), size) for _, leaf in self.image_leaves)
         self.output_size = size * (len(self.images) + (self.vectors is not None))
         if not self.output_size:
-            raise ValueError(f"observation space {space} holds nothing to observe")
+            raise ValueError(f"observation space {named(space)} holds nothing to observe: use one that does")
 
     def forward(self, observations: Any) -> Tensor:
         """Observations [B, T, ...] to [B, T, output_size]."""
@@ -58,7 +71,7 @@ class Encoder(nn.Module):
             vectors = [_to_vector(leaf, _pick(observations, path)) for path, leaf in self.vector_leaves]
             parts.append(self.vectors(torch.cat(vectors, -1)))
         for (path, leaf), encoder in zip(self.image_leaves, self.images, strict=True):
-            parts.append(encoder(_scaled(leaf, _pick(observations, path))))
+            parts.append(encoder(_channels_last(leaf, _scaled(leaf, _pick(observations, path)))))
         return torch.cat(parts, -1)
 
 
@@ -82,10 +95,10 @@ def _filters(shape: tuple[int, ...]) -> list[list[Any]]:
     try:
         return get_filter_config(shape)
     except ValueError:  # RLlib has settings for a handful of sizes; halve any other until little is left
-        sides, filters = min(shape[:2]), []
-        while sides > 5:
+        (short, long), filters = sorted(shape[:2]), []
+        while short > 5 or short * long * 64 > LARGEST_MAP:
             filters.append([16 * 2 ** min(len(filters), 2), 4, 2])
-            sides = -(-sides // 2)
+            short, long = -(-short // 2), -(-long // 2)
         return filters
 
 
@@ -106,29 +119,50 @@ def _pick(observations: Any, path: Path) -> Tensor:
     return observations
 
 
-def _is_image(space: gym.Space) -> bool:
-    if not (isinstance(space, gym.spaces.Box) and len(space.shape) == 3):
-        return False
-    height, width, channels = space.shape
-    if channels > min(height, width):
-        raise ValueError(
-            f"observation {space} looks like an image with its channels first: "
-            "move the channels last (height, width, channels) or flatten it in a wrapper"
-        )
-    return min(height, width) >= SMALLEST_IMAGE
+def is_image(space: gym.Space) -> bool:
+    """Whether an observation goes through convolutions: a box of three axes, two of them sides of an image."""
+    return (
+        isinstance(space, gym.spaces.Box)
+        and len(space.shape) == 3
+        and min(space.shape) > 0
+        and min(image_shape(space)[:2]) >= SMALLEST_IMAGE
+    )
+
+
+def image_shape(space: Any) -> tuple[int, int, int]:
+    """Height, width and channels of a box of three axes."""
+    first, second, third = space.shape
+    return (second, third, first) if _has_channels_first(space) else (first, second, third)
+
+
+def _has_channels_first(space: Any) -> bool:
+    """The channels are the first axis where that is the shortest, and otherwise the last."""
+    first, second, third = space.shape
+    return first < min(second, third)
+
+
+def _channels_last(space: Any, images: Tensor) -> Tensor:
+    """[B, T, channels, height, width] or [B, T, height, width, channels] to the latter."""
+    return images.movedim(2, -1) if _has_channels_first(space) else images
 
 
 def _vector_width(leaf: gym.Space, whole: gym.Space) -> int:
     if isinstance(leaf, gym.spaces.Discrete):
         return int(leaf.n)
-    if isinstance(leaf, gym.spaces.MultiDiscrete) and leaf.nvec.ndim == 1:
+    if isinstance(leaf, gym.spaces.MultiDiscrete):
         return int(leaf.nvec.sum())
+    part = "" if leaf is whole else f"part {named(leaf)} of "
     if isinstance(leaf, gym.spaces.Box | gym.spaces.MultiBinary):
-        return int(np.prod(leaf.shape))
-    part = "" if leaf is whole else f"part {leaf} of "
+        dtype = np.dtype(leaf.dtype)
+        if dtype.kind not in "biuf" or dtype.itemsize > 8:
+            raise ValueError(
+                f"{part}observation space {named(whole)} has the dtype {dtype}, which PyTorch does not know: "
+                "use float32, or integers"
+            )
+        return math.prod(leaf.shape)
     raise ValueError(
-        f"{part}observation space {whole} is not supported: use Box, Discrete, MultiDiscrete (one axis), "
-        "MultiBinary, or a Dict or Tuple of these; a wrapper can drop or convert the rest"
+        f"{part}observation space {named(whole)} is not supported: use Box, Discrete, MultiDiscrete, MultiBinary, "
+        "or a Dict or Tuple of these; a wrapper can drop or convert the rest"
     )
 
 
@@ -137,20 +171,28 @@ def _to_vector(space: gym.Space, values: Tensor) -> Tensor:
     if isinstance(space, gym.spaces.Discrete):
         return _one_hot(values - int(space.start), int(space.n))
     if isinstance(space, gym.spaces.MultiDiscrete):
-        columns = (values - torch.as_tensor(space.start, device=values.device)).unbind(-1)
-        return torch.cat([_one_hot(column, int(n)) for column, n in zip(columns, space.nvec, strict=True)], -1)
-    return _scaled(space, values).flatten(2)
+        counted = values.flatten(2).long() - torch.as_tensor(space.start.ravel(), device=values.device).long()
+        columns = zip(counted.unbind(-1), space.nvec.flat, strict=True)
+        return torch.cat([_one_hot(column, int(n)) for column, n in columns], -1)
+    return _scaled(space, values).reshape(*values.shape[:2], -1)
 
 
 def _one_hot(values: Tensor, count: int) -> Tensor:
-    # padded steps hold zeros, which lie below a space that starts at one
-    return F.one_hot(values.long().clamp(min=0), count).float()
+    # padded steps hold zeros, which may lie outside of a space that does not start at zero
+    return F.one_hot(values.long().clamp(0, count - 1), count).float()
 
 
 def _scaled(space: gym.Space, values: Tensor) -> Tensor:
     """Integers with known bounds to [0, 1]; everything else as it is."""
     values = values.float()
     if isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.integer) and space.is_bounded():
-        low, high = (torch.as_tensor(bound, device=values.device).float() for bound in (space.low, space.high))
+        bounds = (np.asarray(bound, np.float32) for bound in (space.low, space.high))
+        low, high = (torch.as_tensor(bound, device=values.device) for bound in bounds)
         return (values - low) / (high - low).clamp(min=1)
     return values
+
+
+def named(space: gym.Space) -> str:
+    """A space as a message shows it, on one line and not too long."""
+    text = " ".join(str(space).split())
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"

@@ -5,7 +5,6 @@ Legend: B batch (rows), T time, K output width of the core.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import gymnasium as gym
@@ -14,11 +13,6 @@ import torch
 import torch.nn.functional as F
 import tree
 from ray.rllib.core.columns import Columns
-from ray.rllib.core.distribution.torch.torch_distribution import (
-    TorchCategorical,
-    TorchDiagGaussian,
-    TorchMultiCategorical,
-)
 from ray.rllib.core.learner.utils import make_target_network
 from ray.rllib.core.rl_module.apis import (
     TARGET_NETWORK_ACTION_DIST_INPUTS,
@@ -30,6 +24,7 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 import memory
+from agents.rllib.actions import action_distribution, action_width
 from agents.rllib.encoders import Encoder
 from agents.rllib.journal import LiveState
 from agents.rllib.settings import MemorySettings
@@ -212,32 +207,3 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
     def get_non_inference_attributes(self) -> list[str]:
         """What a runner does without."""
         return ["value_head", "target_net", "target_policy_head"]
-
-
-def action_distribution(space: gym.Space) -> Any:
-    """The class of RLlib's distribution for an action space.
-
-    Raises:
-        ValueError: the space is not supported.
-    """
-    # RLlib draws discrete actions from zero upwards, whatever the space starts at
-    if isinstance(space, gym.spaces.Discrete) and space.start == 0:
-        return TorchCategorical
-    if isinstance(space, gym.spaces.MultiDiscrete) and space.nvec.ndim == 1 and not space.start.any():
-        multi: Any = TorchMultiCategorical  # RLlib's type hints take the class for an instance
-        return multi.get_partial_dist_cls(space=space, input_lens=[int(n) for n in space.nvec])
-    if isinstance(space, gym.spaces.Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating):
-        return TorchDiagGaussian
-    raise ValueError(
-        f"action space {space} is not supported: use Discrete or MultiDiscrete (one axis), both starting at zero, "
-        "or a Box of floats with one axis; a wrapper can convert it"
-    )
-
-
-def action_width(space: gym.Space) -> int:
-    """How wide an action is once every discrete part is one-hot."""
-    if isinstance(space, gym.spaces.Discrete):
-        return int(space.n)
-    if isinstance(space, gym.spaces.MultiDiscrete):
-        return int(space.nvec.sum())
-    return math.prod(space.shape or ())

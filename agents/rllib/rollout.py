@@ -6,6 +6,7 @@ Legend: T steps of an episode.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from ray.rllib.core import (
 from ray.rllib.core.columns import Columns
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.utils.spaces.space_utils import unbatch
 
 import envs
 import memory
@@ -43,7 +45,7 @@ class RolloutEpisode:
 
     Attributes:
         observations: [T + 1, ...], as the environment gave them; nested as its space is.
-        actions: [T, ...], as the environment took them.
+        actions: [T, ...], as the environment took them; nested as its space is.
         rewards: [T].
         info: of the last step.
         terminated: whether the environment came to an end of its own.
@@ -52,7 +54,7 @@ class RolloutEpisode:
     """
 
     observations: Any
-    actions: np.ndarray
+    actions: Any
     rewards: np.ndarray
     info: dict[str, Any]
     terminated: bool
@@ -77,6 +79,22 @@ class _Agent:
     module: MemoryRLModule
     env_to_module: ConnectorPipelineV2
     module_to_env: ConnectorPipelineV2
+
+    def act(self, episodes: list[SingleAgentEpisode], shared: dict[str, Any], explore: bool) -> list[tuple[Any, Any]]:
+        """The next action of each episode, as the episode keeps it and as the environment takes it.
+
+        Args:
+            episodes: up to their latest observations.
+            shared: holds the memory's state from one call to the next; empty before the first.
+            explore: whether to draw the actions.
+        """
+        step: dict[str, Any] = {"rl_module": self.module, "episodes": episodes, "shared_data": shared}
+        forward = self.module.forward_exploration if explore else self.module.forward_inference
+        outputs = self.module_to_env(
+            batch=forward(self.env_to_module(batch={}, explore=explore, **step)), explore=explore, **step
+        )
+        actions = outputs.pop(Columns.ACTIONS)
+        return list(zip(unbatch(actions), unbatch(outputs.pop(Columns.ACTIONS_FOR_ENV, actions)), strict=True))
 
 
 def rollout(
@@ -138,19 +156,21 @@ class _Game:
         self.env, self.number = env, number
         self.episode = SingleAgentEpisode(observation_space=env.observation_space, action_space=env.action_space)
         observation, self.info = env.reset(seed=None if seed is None or number is None else seed + number)
+        observation = envs.conform(env.observation_space, observation)
         self.episode.add_env_reset(observation, self.info)
-        self.observations, self.actions = [observation], []
+        self.observations, self.actions = [copy.deepcopy(observation)], []
 
     def step(self, action: Any, for_env: Any) -> None:
         self.actions.append(for_env)
         observation, reward, terminated, truncated, self.info = self.env.step(for_env)
+        observation = envs.conform(self.env.observation_space, observation)
         self.episode.add_env_step(observation, action, reward, self.info, terminated=terminated, truncated=truncated)
-        self.observations.append(observation)
+        self.observations.append(copy.deepcopy(observation))  # some environments write into one array for ever
 
     def played(self) -> RolloutEpisode:
         return RolloutEpisode(
             observations=tree.map_structure(lambda *steps: np.stack(steps), *self.observations),
-            actions=np.stack(self.actions),
+            actions=tree.map_structure(lambda *steps: np.stack(steps), *self.actions),
             rewards=np.array(self.episode.get_rewards(), np.float64),
             info=self.info,
             terminated=self.episode.is_terminated,
@@ -164,13 +184,9 @@ def _play(
     """The numbered episodes; a copy that is done with its share plays on for nobody, for the state keeps its rows."""
     waiting, played, shared = iter(numbers), {}, {}
     games = [_Game(env, next(waiting), seed) for env in copies[: len(numbers)]]
-    forward = agent.module.forward_exploration if explore else agent.module.forward_inference
     while len(played) < len(numbers):
-        episodes = [game.episode for game in games]
-        step = {"rl_module": agent.module, "episodes": episodes, "explore": explore, "shared_data": shared}
-        outputs = agent.module_to_env(batch=forward(agent.env_to_module(batch={}, **step)), **step)
-        actions = outputs.pop(Columns.ACTIONS)
-        for game, action, for_env in zip(games, actions, outputs.pop(Columns.ACTIONS_FOR_ENV, actions), strict=True):
+        actions = agent.act([game.episode for game in games], shared, explore)
+        for game, (action, for_env) in zip(games, actions, strict=True):
             game.step(action, for_env)
         for row, game in enumerate(games):
             if game.episode.is_done:

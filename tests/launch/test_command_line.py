@@ -10,7 +10,7 @@ import launch.cli
 from launch.cli import main
 from launch.few_shot_recipes import FEW_SHOT_RECIPES
 from launch.options import documented, peek, split_words
-from launch.recipes import RL_RECIPES
+from launch.recipes import RL, RL_RECIPES
 from launch.runs import create_run, describe_run
 from launch.task_recipes import TASK_RECIPES
 from launch.train_rl import read_command_line
@@ -176,7 +176,7 @@ def test_command_help_tells_options_with_their_defaults(capsys):
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert "--memory.size" in out
-    assert "copies of the environment" in out
+    assert "Copies of the environment" in out
 
 
 def test_words_end_where_options_begin():
@@ -214,3 +214,56 @@ def test_environment_settings_reach_the_environment(capsys):
 def test_another_environment_starts_from_its_own_settings():
     words = ["minigrid_memory_ntm", "--env", "TMaze-L50-v0"]
     assert read_command_line(words).experiment.env_settings == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (["is_slippery", "False"], {"is_slippery": False}),
+        (["is_slippery=false", "map_name=8x8"], {"is_slippery": False, "map_name": "8x8"}),
+        (
+            ["desc", '["SFF", "FFH", "FFG"]', "--env-settings", "is-slippery", "true"],
+            {"desc": ["SFF", "FFH", "FFG"], "is_slippery": True},
+        ),
+        (["success_rate", "0.5", "max_episode_steps", "7"], {"success_rate": 0.5, "max_episode_steps": 7}),
+        (["map_name", "null", "desc", "None"], {"map_name": None, "desc": None}),
+    ],
+)
+def test_settings_that_are_not_text_reach_the_environment_and_come_back_from_the_config(words, settings):
+    import envs
+
+    experiment = read_command_line(["--env", "FrozenLake-v1", "--env-settings", *words]).experiment
+    assert experiment.env_settings == settings
+    written = json.loads(json.dumps(dataclasses.asdict(experiment)))
+    assert RL.from_json(written) == experiment
+    if "success_rate" not in settings and "max_episode_steps" not in settings:
+        env = envs.make("FrozenLake-v1", **settings)
+        kwargs = env.spec.kwargs if env.spec else {}
+        assert {name: kwargs[name] for name in settings} == settings
+        env.close()
+
+
+def test_lake_that_is_not_slippery_goes_where_it_is_told():
+    import envs
+
+    experiment = read_command_line(["--env", "FrozenLake-v1", "--env-settings", "is_slippery", "False"]).experiment
+    env = envs.make(experiment.env, **experiment.env_settings)
+    places = set()
+    for seed in range(20):
+        env.reset(seed=seed)
+        places.add(int(env.step(2)[0]))
+    assert places == {1}
+
+
+def test_settings_of_a_recipe_stay_beside_those_of_the_command_line(monkeypatch):
+    recipe = dataclasses.replace(RL_RECIPES["tmaze_ntm"](), env_settings={"corridor": 7})
+    monkeypatch.setitem(RL_RECIPES, "tmaze_short", lambda: recipe)
+    words = ["tmaze_short", "--env-settings", "max_episode_steps", "30"]
+    assert read_command_line(words).experiment.env_settings == {"corridor": 7, "max_episode_steps": 30}
+
+
+def test_options_of_an_index_are_typed(capsys):
+    words = ["--core", "sam", "--memory.index-options", "tables", "4", "--memory.index", "lsh"]
+    assert read_command_line(words).experiment.memory["index_options"] == {"tables": 4}
+    words[4] = "true"
+    assert "expected numbers" in fails(capsys, "train", "rl", *words)

@@ -31,7 +31,7 @@ MADE = FewShotExperiment(source="generated", part="background_small1", size=16, 
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--learner", "protypical"], "unknown learner 'protypical': the nearest known one is 'prototypical'"),
+        (["--learner", "protypical"], "unknown learner 'protypical': did you mean 'prototypical'?"),
         (["--options.chanels", "4"], "did you mean '--options.channels'?"),
         (["--learner", "maml", "--options.scale", "2"], "unknown option '--options.scale'"),
         (["--options.channels", "0"], "expected a whole number of at least 1"),

@@ -1,11 +1,14 @@
+import matplotlib.colors
 import matplotlib.image
 import numpy as np
 import pytest
 
+from launch.episode_plots import draw_episode
 from launch.errors import UserError
+from launch.formats import picture_format
 from launch.learning import Subject, plot_learning
 from launch.plot_rl import PlotOptions, flat_features, subject
-from launch.plots import Curve, draw_episode, draw_learning
+from launch.plots import Curve, draw_learning
 from launch.recipes import RL
 from launch.runs import MetricsWriter, Run
 
@@ -22,9 +25,15 @@ def weights(steps, heads, slots):
     return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
 
 
-def test_validation_is_drawn_beside_the_curve_in_its_colour(tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr("launch.plots.save_figure", lambda figure, _: figures.append(figure))
+@pytest.fixture
+def figures(monkeypatch):
+    """What is drawn, kept instead of written."""
+    kept = []
+    monkeypatch.setattr("launch.plots.save_figure", lambda figure, _: kept.append(figure))
+    return kept
+
+
+def test_validation_is_drawn_beside_the_curve_in_its_colour(tmp_path, figures):
     curves = [Curve("ntm", [10, 20], [3.0, 2.0], validation=[(20, 2.5)]), Curve("lstm", [10], [4.0])]
     draw_learning(curves, tmp_path / "a.png", Subject("t", "tasks", "bits", "sequences", "score"))
     lines = {line.get_label(): line for line in figures[0].axes[0].get_lines()}
@@ -60,7 +69,7 @@ def test_episode_is_drawn_for_every_kind_of_space(tmp_path, observations, action
 
 def test_pictures_stand_above_their_steps(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("launch.plots.save_figure", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr("launch.episode_plots.save_figure", lambda figure, _: figures.append(figure))
     pictures = np.zeros((4, 3, 3))
     pictures[2] = 1
     shown = {"class": np.array([1, 2, 3, 1]), "answer": np.array([0, 2, 2, 1])}
@@ -106,14 +115,78 @@ def test_curves_of_several_runs_share_one_picture(tmp_path):
     assert is_picture(path)
 
 
-def test_picture_must_be_a_png_and_metrics_must_be_there(tmp_path):
+@pytest.mark.parametrize("name", ["a.png", "a.pdf", "a.svg", "a.PDF"])
+def test_picture_is_written_in_the_format_of_its_name(tmp_path, name):
+    draw_learning([Curve("ntm", [0, 1e6], [0.0, 1.0])], tmp_path / name, Subject("t", "tasks", "x", "steps", "score"))
+    content = (tmp_path / name).read_bytes()
+    assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[name[2:].lower()])
+    if b"%PDF" in content:
+        assert b"/FontFile2" in content  # the font's outlines are inside
+        assert b"/Type3" not in content
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.svg"])
+def test_same_picture_is_the_same_file(tmp_path, name):
+    files = [tmp_path / folder / name for folder in ("one", "other")]
+    for path in files:
+        draw_learning([Curve("ntm", [0, 1], [0.0, 1.0])], path, Subject("t", "tasks", "x", "steps", "score"))
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.jpeg", "a", "a.png.", "png"])
+def test_picture_of_an_unknown_format_is_refused(tmp_path, name):
     run = run_with_metrics(tmp_path / "run")
-    experiment = RL.make("repeat_previous_gru")
+    with pytest.raises(UserError, match=r"not a picture: give a file that ends in \.png, \.pdf or \.svg"):
+        plot_learning([(run, RL.make("repeat_previous_gru"))], subject, tmp_path / name)
     with pytest.raises(UserError, match="not a picture"):
-        plot_learning([(run, experiment)], subject, tmp_path / "a.jpeg")
-    run.metrics_file.unlink()
+        picture_format(name, None)
+
+
+def test_format_is_that_of_the_option_or_of_the_file():
+    assert picture_format("a.svg", "svg") == "svg"
+    with pytest.raises(UserError, match=r"--out a\.png and --format svg contradict each other"):
+        picture_format("a.png", "svg")
+
+
+@pytest.mark.parametrize(
+    "rows", ["", '{"env_steps": 1, "return_mean": null}\n', '{"env_steps": 1, "return_mean": NaN}\n']
+)
+def test_run_without_a_score_is_refused(tmp_path, rows):
+    run = Run(tmp_path)
+    run.metrics_file.write_text(rows)
     with pytest.raises(UserError, match="has no return_mean yet"):
-        plot_learning([(run, experiment)], subject, tmp_path / "a.png")
+        plot_learning([(run, RL.make("repeat_previous_gru"))], subject, tmp_path / "a.png")
+
+
+def test_rows_that_are_no_numbers_are_left_out_and_one_row_is_seen(tmp_path, figures):
+    run = Run(tmp_path)
+    scores = ["NaN", "0.25", "null", "Infinity"]
+    run.metrics_file.write_text(
+        "".join(f'{{"env_steps": {step}, "return_mean": {score}}}\n' for step, score in enumerate(scores))
+    )
+    plot_learning([(run, RL.make("repeat_previous_gru"))], subject, tmp_path / "a.png")
+    line = figures[0].axes[0].get_lines()[0]
+    assert (list(line.get_xdata()), list(line.get_ydata()), line.get_marker()) == ([1], [0.25], "o")
+
+
+def test_lessons_are_marked_where_they_began(tmp_path, figures):
+    unit = Subject("t", "tasks", "error %", "sequences", "score")
+    draw_learning([Curve("ntm", [10, 20, 30], [3, 2, 1], levels=[1, 1, 2])], tmp_path / "a.png", unit)
+    assert [text.get_text() for text in figures[0].axes[0].texts] == ["lesson 1", "2"]
+    many = Curve("ntm", range(40), range(40), levels=range(40), stage="level")
+    draw_learning([many], tmp_path / "a.png", unit)
+    assert figures[1].axes[1].get_ylabel() == "level of the curriculum"
+
+
+def test_band_and_runs_are_drawn_in_the_colour_of_their_line(tmp_path, figures):
+    line = {"low": [0.0, 0.5], "high": [0.5, 1.0], "band": "95 % of 5 seeds", "members": [([1, 2], [0.1, 0.6])]}
+    curves = [Curve("ntm", [1, 2], [0.2, 0.7], **line), Curve("gru", [1, 2], [0.1, 0.2], **line)]
+    draw_learning(curves, tmp_path / "a.png", Subject("t", "tasks", "return", "steps", "score"))
+    axes = figures[0].axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ntm", "gru", "95 % of 5 seeds"]
+    mean, member = axes.get_lines()[:2]
+    assert mean.get_color() == member.get_color()
+    np.testing.assert_allclose(axes.collections[0].get_facecolor()[0, :3], matplotlib.colors.to_rgb(mean.get_color()))
 
 
 def test_options_have_defaults():

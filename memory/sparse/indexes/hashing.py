@@ -30,8 +30,8 @@ class Hashing:
 
     Args:
         contents: the rows that the index points into.
-        tables: T; more find more and cost more.
-        bucket: S.
+        tables: number of hash tables (T); more find more and cost more.
+        bucket: slots that one bucket holds (S).
     """
 
     def __init__(self, contents: Contents, *, tables: int = 8, bucket: int = 64):

@@ -14,9 +14,16 @@ SPACES = {
     "small grid": (Box(0, 255, (7, 7, 3), np.uint8), 8),
     "image with RLlib's filters": (Box(0, 255, (42, 42, 1), np.uint8), 8),
     "image of another size": (Box(0, 255, (20, 24, 3), np.uint8), 8),
+    "image with its channels first": (Box(0, 255, (3, 20, 24), np.uint8), 8),
+    "stack of images": (Box(0, 255, (20, 24, 12), np.uint8), 8),
+    "planes that are no image": (Box(0.0, 1.0, (8, 8, 12), np.float32), 8),
+    "sequence of images": (Box(0, 255, (2, 12, 12, 3), np.uint8), 8),
+    "number": (Box(-1.0, 1.0, (), np.float32), 8),
+    "wide integers": (Box(0, 2**40, (3,), np.uint64), 8),
     "discrete": (Discrete(4), 8),
     "discrete from minus one": (Discrete(3, start=-1), 8),
     "multi-discrete": (MultiDiscrete([2, 3]), 8),
+    "multi-discrete of two axes": (MultiDiscrete([[2, 3], [4, 2]], start=[[0, -3], [5, 1]]), 8),
     "multi-binary": (MultiBinary(3), 8),
     "dict": (Dict(where=Box(-1.0, 1.0, (2,), np.float32), what=Discrete(3)), 8),
     "tuple": (Tuple([Discrete(3), Tuple([Discrete(2), MultiBinary(2)])]), 8),
@@ -73,9 +80,25 @@ def test_bounded_integers_are_scaled_by_their_bounds():
     assert torch.allclose(bytes_(values), floats(values / 10))
 
 
-def test_padded_steps_of_a_space_that_starts_above_zero_are_accepted():
-    encoder = Encoder(Discrete(3, start=5), 8)
-    assert encoder(torch.tensor([[5, 7, 0]])).isfinite().all()
+@pytest.mark.parametrize("start", [5, -5])
+def test_padded_steps_outside_of_a_space_are_accepted(start):
+    encoder = Encoder(Discrete(3, start=start), 8)
+    assert encoder(torch.tensor([[start, start + 2, 0]])).isfinite().all()
+
+
+def test_channels_first_is_the_same_image():
+    last, first = Box(0, 255, (20, 24, 3), np.uint8), Box(0, 255, (3, 20, 24), np.uint8)
+    torch.manual_seed(0)
+    encoder = Encoder(last, 8)
+    other = Encoder(first, 8)
+    other.load_state_dict(encoder.state_dict())
+    images = sampled(last)
+    assert torch.equal(encoder(images), other(images.movedim(-1, 2)))
+
+
+def test_long_image_is_halved_until_a_network_can_hold_it():
+    encoder = Encoder(Box(0, 255, (10, 40_000, 1), np.uint8), 8)
+    assert sum(weights.numel() for weights in encoder.parameters()) < 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -83,8 +106,10 @@ def test_padded_steps_of_a_space_that_starts_above_zero_are_accepted():
     [
         (gym.spaces.Text(5), r"observation space Text.* is not supported: use Box, Discrete"),
         (Dict(a=Discrete(2), b=gym.spaces.Text(5)), r"part Text.* of observation space Dict.* is not supported"),
-        (MultiDiscrete([[2, 3], [2, 2]]), r"observation space MultiDiscrete\(\[\[2 3\]"),
-        (Box(0, 255, (3, 42, 42), np.uint8), "channels first: move the channels last"),
+        (gym.spaces.Sequence(Discrete(2)), r"observation space Sequence.* is not supported"),
+        (gym.spaces.OneOf([Discrete(2)]), r"observation space OneOf.* is not supported"),
+        (Box(-1.0, 1.0, (2,), np.longdouble), r"has the dtype .*, which PyTorch does not know: use float32"),
+        (Discrete(10**9), "as one vector it has 1,000,000,000 numbers, and at most 1,000,000 are supported"),
         (Dict(), "holds nothing to observe"),
     ],
 )
