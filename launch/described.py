@@ -17,6 +17,7 @@ import json
 import math
 import os
 import sys
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -88,7 +89,10 @@ def rows(registry: str) -> dict[str, Row]:
 
 def kind_of_row(row: Row) -> Any:
     """The type of an option in the table."""
-    return Literal[tuple(row["choices"])] if "choices" in row else KINDS[row["type"]]
+    if "choices" not in row:
+        return KINDS[row["type"]]
+    choice = Literal[tuple(row["choices"])]
+    return choice | None if row.get("optional") else choice
 
 
 def options_of_command(command: str, kind: str) -> list[Option]:
@@ -257,6 +261,11 @@ def _row_of(option: Option) -> Row:
 
 
 def _spelled(kind: Any) -> Row:
+    one_of = [one for one in typing.get_args(kind) if one is not type(None)]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType) and len(one_of) == 1:
+        row = _spelled(one_of[0])
+        if "choices" in row:
+            return row | {"type": f"{row['type']}|None", "optional": True}
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         return {"type": "|".join(map(str, choices)), "choices": list(choices)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ def value_name(kind: Any) -> str:
     Example:
         >>> value_name(int | None), value_name(tuple[str, ...]), value_name(dict[str, Any])
         ('N', 'TEXT ...', 'NAME VALUE ...')
+        >>> value_name(Literal["png", "pdf"] | None)
+        'png|pdf'
     """
     if kind is bool:
         return ""
@@ -118,12 +121,10 @@ def value_name(kind: Any) -> str:
         return f"{value_name(typing.get_args(kind)[0])} ..."
     if kind in VALUES:
         return VALUES[kind]
-    inner = [one for one in typing.get_args(kind) if one in VALUES]
-    return (
-        VALUES[inner[0]]
-        if inner and len(typing.get_args(kind)) == 2 and type(None) in typing.get_args(kind)
-        else ("NAME VALUE ...")
-    )
+    inner = [one for one in typing.get_args(kind) if one is not type(None)]
+    if typing.get_origin(kind) in (types.UnionType, typing.Union) and len(inner) == 1:
+        return value_name(inner[0])
+    return "NAME VALUE ..."
 
 
 def shown_default(option: Option) -> str:

@@ -30,7 +30,7 @@ class PlotOptions:
 
     Attributes:
         out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
-        format: of all pictures; that of --out, or png, by default.
+        format: format of all pictures; by default that of --out, or png.
         checkpoint: which learner answers: best, last, or a name.
         ways: classes of the episode; 20 by default, or as many as the learner takes.
         shots: support examples of each class; by default as trained.

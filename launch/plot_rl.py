@@ -24,7 +24,7 @@ class PlotOptions:
 
     Attributes:
         out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
-        format: of all pictures; that of --out, or png, by default.
+        format: format of all pictures; by default that of --out, or png.
         checkpoint: which agent plays the episode: best, last, or a name.
         seed: seed of the episode.
     """

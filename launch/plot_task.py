@@ -40,7 +40,7 @@ class PlotOptions:
 
     Attributes:
         out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
-        format: of all pictures; that of --out, or png, by default.
+        format: format of all pictures; by default that of --out, or png.
         checkpoint: which core answers: best, last, or a name.
         length: lengths to draw answers at, such as 10,20,50; by default half, all and twice the trained ones.
         seed: seed of the sequences.
