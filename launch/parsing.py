@@ -61,10 +61,11 @@ def _grouped(known: Sequence[Option], argv: Sequence[str]) -> list[tuple[Option,
         name, equals, value = word.partition("=")
         name = name.replace("_", "-")
         group, dot, setting = word.partition("=")[0].partition(".")
-        if name not in by_name and dot and setting and (option := by_name.get(group.replace("_", "-"))):
-            if option.is_pairs:  # --env-settings.corridor 70 is --env-settings corridor 70
-                found.append((option, name, [setting, *([value] if equals else [])]))
-                continue
+        whole = by_name.get(group.replace("_", "-"))
+        if name not in by_name and dot and setting and whole and whole.is_pairs:
+            # --env-settings.corridor 70 is --env-settings corridor 70
+            found.append((whole, name, [setting, *([value] if equals else [])]))
+            continue
         if name not in by_name:
             raise UserError(f"unknown option {name!r}: {_nearest_option(name, list(by_name))}")
         found.append((by_name[name], name, [value] if equals else []))
