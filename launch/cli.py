@@ -105,6 +105,17 @@ def program() -> str:
     return shlex.quote(str(started))
 
 
+def command(*words: str | Path) -> str:
+    """A command line of ours that can be pasted into a shell, whatever characters the names of folders have.
+
+    Example:
+        >>> command("eval", Path("my runs/x"), "--json").partition(" ")[2]
+        "eval 'my runs/x' --json"
+    """
+    plain = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words]
+    return f"{program()} {shlex.join(plain)}"
+
+
 def told_to_users() -> tuple[type[Exception], ...]:
     """The errors whose message is written for users.
 

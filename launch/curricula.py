@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from launch.errors import UserError
 
 if TYPE_CHECKING:
+    from launch.task_experiment import TaskExperiment
     from tasks import Curriculum
 
 
@@ -85,6 +87,40 @@ def make_curriculum(
     except ValueError as error:
         raise UserError(str(error)) from None
     return curriculum
+
+
+def stage_now(curriculum: Curriculum) -> str:
+    """The lesson or level for people; empty where all sequences are alike."""
+    import tasks
+
+    if isinstance(curriculum, tasks.Lessons):
+        lesson = curriculum.lesson
+        settings = " ".join(f"{name} {value}" for name, value in curriculum.lessons[lesson].items())
+        return f"lesson {lesson + 1} of {len(curriculum.lessons)} ({settings})"
+    if isinstance(curriculum, tasks.Doubling):
+        return f"level {curriculum.level:,} of {curriculum.limit:,}"
+    return ""
+
+
+def chance_now(experiment: TaskExperiment, curriculum: Curriculum) -> float | None:
+    """What guessing scores on the sequences that the curriculum draws now; None where it is not known.
+
+    Of a level that doubles it is the mean of some levels up to the highest so far, which are drawn alike.
+    """
+    import tasks
+
+    given = dict(experiment.sampler)
+    if isinstance(curriculum, tasks.Lessons):
+        each = [curriculum.lessons[curriculum.lesson]]
+    elif isinstance(curriculum, tasks.Doubling):
+        lowest, highest = curriculum.lowest, curriculum.level
+        levels = {round(lowest + (highest - lowest) * part / 8) for part in range(9)}
+        each = [dict.fromkeys(curriculum.names, level) for level in sorted(levels)]
+    else:
+        each = [{}]
+    scores = [tasks.make_task(experiment.task, **{**given, **settings}).spec.chance for settings in each]
+    mean = sum(scores) / len(scores)
+    return mean if math.isfinite(mean) else None
 
 
 def _read_lessons(text: str) -> list[dict[str, Any]]:

@@ -197,8 +197,8 @@ class _Told:
     def __exit__(self, *error: object) -> None:
         return
 
-    def update(self, done: int, score: float | None, rate: float) -> None:
-        self._desk.tell.remote("update", done, score, rate)
+    def update(self, done: int, score: float | None, rate: float, chance: float | None = None, stage: str = "") -> None:
+        self._desk.tell.remote("update", done, score, rate, chance, stage)
 
 
 class _SharedWish:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.cli import program
+from launch.cli import command
 from launch.errors import UserError
 from launch.options import parse, split_words
 from launch.storage import fetch
@@ -33,6 +33,6 @@ def main(argv: Sequence[str]) -> int:
     uri = words[0].rstrip("/")
     out = Path(options.out) if options.out else Path("runs") / uri.rpartition("/")[2]
     count = fetch(uri, out)
-    print(f"run {out}, {count} checkpoints; see it with\n  {program()} eval {out}", file=sys.stderr)
+    print(f"run {out}, {count} checkpoints; see it with\n  {command('eval', out)}", file=sys.stderr)
     print(out)
     return 0

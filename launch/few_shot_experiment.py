@@ -88,6 +88,11 @@ class FewShotExperiment:
     checkpoint_every: float = 60.0
 
     @property
+    def about(self) -> str:
+        """What is trained on what, for people."""
+        return f"{self.learner} on Omniglot, {self.ways} ways, {self.shots} shot{'s'[: self.shots > 1]}"
+
+    @property
     def name(self) -> str:
         """What a run of it is called when nobody says."""
         return f"omniglot-{self.learner}"

@@ -96,6 +96,10 @@ class Job(Protocol):
         """Whether scores of different times say which checkpoint is the best; the last one is where they do not."""
         ...
 
+    def standing(self) -> tuple[float | None, str]:
+        """What guessing scores now, None when it is not known, and the lesson of a curriculum where there is one."""
+        ...
+
     def learn(self) -> Row:
         """Take one batch; numbers whose mean goes into a line of metrics, the score as total and count."""
         ...
@@ -217,7 +221,8 @@ class _Sitting:
                     self.last = self._row()
                     if self.writer:
                         self.writer.write(self.last)
-                    reporter.update(self.done, self.last["score"], self.last[f"{self.counted}_per_second"])
+                    rate = self.last[f"{self.counted}_per_second"]
+                    reporter.update(self.done, self.last["score"], rate, *self.job.standing())
                     if self._reached():
                         break
                 if time.monotonic() - self.saved_at >= settings.checkpoint_every:

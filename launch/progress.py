@@ -18,8 +18,8 @@ class Reporter(Protocol):
         """Stop showing."""
         ...
 
-    def update(self, done: int, score: float | None, rate: float) -> None:
-        """Show steps done, mean score and steps per second."""
+    def update(self, done: int, score: float | None, rate: float, chance: float | None = None, stage: str = "") -> None:
+        """Show steps done, mean score, steps per second, what guessing would score, and the lesson of a curriculum."""
         ...
 
 
@@ -47,14 +47,16 @@ class LiveBar:
         columns = (
             BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn(f"{{task.completed:,.0f}}/{{task.total:,.0f}} {unit}"),
+            TextColumn(f"{{task.fields[done]}}/{show_count(total)} {unit}"),
             TextColumn(f"{score} {{task.fields[score]}}"),
             TextColumn(f"{{task.fields[rate]}} {unit}/s"),
             TimeElapsedColumn(),
             TextColumn("left {task.fields[left]}"),
         )
         self._progress = Progress(*columns, console=Console(stderr=True))
-        self._task = self._progress.add_task("", total=total, completed=done, score="-", rate="-", left="-")
+        self._task = self._progress.add_task(
+            "", total=total, completed=done, done=show_count(done), score="-", rate="-", left="-"
+        )
         self._total = total
 
     def __enter__(self) -> Self:
@@ -64,11 +66,15 @@ class LiveBar:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def update(self, done: int, score: float | None, rate: float) -> None:
+    def update(self, done: int, score: float | None, rate: float, chance: float | None = None, stage: str = "") -> None:
         """Redraw."""
-        left = time_left(done, self._total, rate)
         self._progress.update(
-            self._task, completed=min(done, self._total), score=show_score(score), rate=f"{rate:,.0f}", left=left
+            self._task,
+            completed=min(done, self._total),
+            done=show_count(done),
+            score=beside_chance(score, chance, stage),
+            rate=show_rate(rate),
+            left=time_left(done, self._total, rate),
         )
 
 
@@ -81,7 +87,7 @@ class Silence:
     def __exit__(self, *error: object) -> None:
         return
 
-    def update(self, done: int, score: float | None, rate: float) -> None:
+    def update(self, done: int, score: float | None, rate: float, chance: float | None = None, stage: str = "") -> None:
         """Nothing."""
 
 
@@ -100,34 +106,78 @@ class PlainLines:
         if self._pending:
             print(self._pending, file=sys.stderr, flush=True)
 
-    def update(self, done: int, score: float | None, rate: float) -> None:
+    def update(self, done: int, score: float | None, rate: float, chance: float | None = None, stage: str = "") -> None:
         """Print a line when the last one is a few seconds old."""
         self._pending = (
-            f"{done:,}/{self._total:,} {self._unit}  {self._score} {show_score(score)}  "
-            f"{rate:,.0f} {self._unit}/s  left {time_left(done, self._total, rate)}"
+            f"{show_count(done)}/{show_count(self._total)} {self._unit}  "
+            f"{self._score} {beside_chance(score, chance, stage)}  "
+            f"{show_rate(rate)} {self._unit}/s  left {time_left(done, self._total, rate)}"
         )
         if time.monotonic() - self._last_time >= self._seconds:
             print(self._pending, file=sys.stderr, flush=True)
             self._last_time, self._pending = time.monotonic(), None
 
 
+def beside_chance(score: float | None, chance: float | None, stage: str = "") -> str:
+    """A score, what guessing would score, and the lesson it is of.
+
+    Example:
+        >>> beside_chance(0.3141, -0.5, "lesson 2 of 4")
+        '0.314 (chance -0.5)  lesson 2 of 4'
+    """
+    shown = show_score(score) + ("" if chance is None else f" (chance {chance:.3g})")
+    return f"{shown}  {stage}" if stage else shown
+
+
 def show_score(score: float | None) -> str:
-    """A score for people: three digits after the point, a dash when none is known."""
-    return "-" if score is None else f"{score:.3f}"
+    """A score for people: three significant digits, a dash when none is known.
+
+    Example:
+        >>> [show_score(score) for score in (0.99614, 97.25, 100.0, -1234.5, 0.0, None)]
+        ['0.996', '97.2', '100', '-1,234', '0.00', '-']
+    """
+    if score is None or score != score:
+        return "-"
+    return f"{score:,.0f}" if abs(score) >= 999.5 else f"{score:#.3g}".rstrip(".")
+
+
+def show_count(steps: int) -> str:
+    """A number of steps for people.
+
+    Example:
+        >>> show_count(20_480), show_count(1_234_567), show_count(4_000_000)
+        ('20,480', '1.23 M', '4 M')
+    """
+    return (
+        f"{steps / 1e6:,.4g} M"
+        if steps >= 10_000_000
+        else f"{steps / 1e6:.3g} M"
+        if steps >= 1_000_000
+        else f"{steps:,}"
+    )
+
+
+def show_rate(rate: float) -> str:
+    """Steps per second for people."""
+    return f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{rate:.2g}"
+
+
+def show_time(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    Example:
+        >>> show_time(43.2), show_time(3725)
+        ('0:00:43', '1:02:05')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
 def time_left(done: int, total: int, rate: float) -> str:
-    """Minutes and seconds until the total is reached at this rate (steps per second).
+    """The time until the total is reached at this rate (steps per second).
 
     Example:
         >>> time_left(1000, 4000, 50.0)
-        '1:00'
-        >>> time_left(0, 360000, 50.0)
-        '2:00:00'
+        '0:01:00'
     """
-    if rate <= 0:
-        return "-"
-    seconds = round(max(0, total - done) / rate)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    return show_time(max(0, total - done) / rate) if rate > 0 else "-"

@@ -92,6 +92,11 @@ class RLExperiment:
     ablation: int = 64
 
     @property
+    def about(self) -> str:
+        """What is trained on what, for people."""
+        return f"{self.core} on {self.env}"
+
+    @property
     def name(self) -> str:
         """What a run of it is called when nobody says."""
         return f"{self.env}-{self.core}"

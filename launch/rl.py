@@ -115,6 +115,8 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
     last = rows[-1] if rows else {"env_steps": 0, "seconds": 0.0}
     step, before, score = last["env_steps"], last["seconds"], None
     unit = envs.score_unit(experiment.env)
+    known = envs.ENVIRONMENTS.get(experiment.env) if not experiment.env_settings else None
+    chance = known.chance if known else None
     started = saved_at = time.monotonic()
     saved_step, seconds = step, before
     played = None
@@ -132,7 +134,7 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
             )
             step, score, last = row["env_steps"], row[score_name(unit)], row
             writer.write(row)
-            reporter.update(step, score, row["steps_per_second"])
+            reporter.update(step, score, row["steps_per_second"], chance)
             if time.monotonic() - saved_at >= experiment.checkpoint_every:
                 save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent, played), score)
                 saved_at, saved_step = time.monotonic(), step

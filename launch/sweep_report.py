@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
-from launch.cli import program
+from launch.cli import command
 from launch.figures import save_figure
 from launch.learning import Subject
 from launch.progress import show_score
@@ -35,7 +34,7 @@ def show_sweep(sweep: Sweep) -> None:
     print(sweep.picture)
     print(f"train the best one again with\n  {best_command(sweep, found[0])}")
     if has_checkpoint(found[0]):
-        print(f"see it with\n  {program()} eval {found[0].run.path}\n  {program()} plot {found[0].run.path}")
+        print(f"see it with\n  {command('eval', found[0].run.path)}\n  {command('plot', found[0].run.path)}")
 
 
 def make_table(sweep: Sweep, found: Sequence[Result], subject: Subject) -> Table:
@@ -56,7 +55,7 @@ def make_table(sweep: Sweep, found: Sequence[Result], subject: Subject) -> Table
 
 def best_command(sweep: Sweep, best: Result) -> str:
     """What trains a trial's experiment in a folder of its own."""
-    return f"{program()} train {sweep.kind} {shlex.join(best.trial.words)}"
+    return command("train", sweep.kind, *best.trial.words)
 
 
 def draw_sweep(sweep: Sweep, found: Sequence[Result], subject: Subject, path: Path) -> None:

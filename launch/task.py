@@ -11,7 +11,7 @@ import torch
 
 import memory
 from agents.sequence import ALONE, Sharing, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
-from launch.curricula import make_curriculum
+from launch.curricula import chance_now, make_curriculum, stage_now
 from launch.errors import UserError
 from launch.initial_weights import load_initial_weights
 from launch.loop import FIRST_SEED, Row, Worker, train_batches
@@ -154,6 +154,10 @@ class TaskJob:
     def scores_compare(self) -> bool:
         """Scores of a curriculum's different levels do not."""
         return self.experiment.curriculum.kind == "uniform"
+
+    def standing(self) -> tuple[float | None, str]:
+        """What guessing scores on the sequences of now, and which lesson or level they are of."""
+        return chance_now(self.experiment, self.trainer.curriculum), stage_now(self.trainer.curriculum)
 
     def learn(self) -> Row:
         """Take one batch."""

@@ -85,6 +85,11 @@ class TaskExperiment:
     checkpoint_every: float = 60.0
 
     @property
+    def about(self) -> str:
+        """What is trained on what, for people."""
+        return f"{self.core} on {self.task}"
+
+    @property
     def name(self) -> str:
         """What a run of it is called when nobody says."""
         return f"{self.task}-{self.core}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import train_task
+from launch.asking import words_or_questions
 from launch.errors import TrainingError, UserError, nearest
 from launch.few_shot_experiment import FewShotExperiment
 from launch.few_shot_recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
@@ -25,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     if is_sequences(argv):
         return train_task.main(argv)
     try:
-        return train_command(FEW_SHOT, argv, check_experiment, _train, _on_ray)
+        return train_command(FEW_SHOT, words_or_questions(FEW_SHOT, argv), check_experiment, _train, _on_ray)
     except TrainingError as error:
         print(f"lukasa: {error}", file=sys.stderr)
         return 1

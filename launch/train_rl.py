@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from launch.asking import words_or_questions
 from launch.errors import TrainingError, UserError
 from launch.placement import OnRay, Placement
 from launch.recipes import RL, RLExperiment, check_numbers
@@ -16,7 +17,7 @@ from launch.training import Outcome, Request, Resume, read_request, train_comman
 def main(argv: Sequence[str]) -> int:
     """Train, or continue training; returns the exit code, 1 when processes were lost too often."""
     try:
-        return train_command(RL, argv, check_experiment, _train, _on_ray)
+        return train_command(RL, words_or_questions(RL, argv), check_experiment, _train, _on_ray)
     except TrainingError as error:
         print(f"lukasa: {error}", file=sys.stderr)
         return 1

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,18 +13,21 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from launch.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_checkpoint
-from launch.cli import program
+from launch.cli import command
 from launch.errors import UserError
 from launch.kinds import Kind, option_name
 from launch.options import Switch, options_class, parse, peek, split_words
 from launch.placement import OPTIONS, OnRay, Placement, read_placement
-from launch.progress import show_score
+from launch.progress import show_score, show_time
 from launch.runs import Run, create_run, describe_run, locked, open_run
 from launch.storage import OPTIONS as STORAGE_OPTIONS
 from launch.storage import fetch, synced
 
 Experiment = TypeVar("Experiment")
 Resume = tuple[Checkpoint, dict[str, Any]]
+
+COUNTED = {"rl": "environment steps", "task": "sequences", "few-shot": "episodes"}
+"""What the steps of each kind are."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Outcome:
 
     def summary(self) -> str:
         """One line for people."""
-        return f"mean {self.unit} {show_score(self.score)} after {self.steps:,} {self.counted} in {self.seconds:,.0f} s"
+        took = f"{self.steps:,} {self.counted} in {show_time(self.seconds)}"
+        return f"mean {self.unit} {show_score(self.score)} after {took}"
 
 
 def train_command(
@@ -95,16 +98,16 @@ def train_command(
         if request.sync:
             stack.enter_context(synced(run.path, request.sync))
         resume = _load_checkpoint_to_resume(kind, run, request) if request.resume else None
-        print(_describe(run, config), file=sys.stderr)
+        print(announce(run, config, request.experiment, resume[0].step if resume else 0), file=sys.stderr)
         outcome = train(run, request.experiment, resume)
     if outcome.signal is not None:
-        command = resume_command(kind, run, request.placement, request.sync)
-        print(f"stopped at {outcome.steps:,} {outcome.counted}; continue with\n  {command}", file=sys.stderr)
+        onward = resume_command(kind, run, request.placement, request.sync)
+        print(f"stopped at {outcome.steps:,} {outcome.counted}; continue with\n  {onward}", file=sys.stderr)
         return 128 + outcome.signal
     print(outcome.summary())
     if outcome.report:
         print(outcome.report)
-    print(f"see it with\n  {program()} eval {run.path}\n  {program()} plot {run.path}")
+    print(f"see it with\n  {command('eval', run.path)}\n  {command('plot', run.path)}")
     return 0
 
 
@@ -145,9 +148,9 @@ def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experim
 
 def resume_command(kind: Kind[Any], run: Run, placement: Placement | None = None, sync: str | None = None) -> str:
     """The exact command that continues a run, where it ran."""
-    words = ["train", kind.name, "--out", str(run.path), "--resume", *(placement.words() if placement else ())]
+    words = ["train", kind.name, "--out", run.path, "--resume", *(placement.words() if placement else ())]
     words += ["--sync", sync] if sync else []
-    return f"{program()} {shlex.join(words)}"
+    return command(*words)
 
 
 def _as_it_begins(kind: Kind[Experiment], request: Request[Experiment]) -> Experiment:
@@ -250,12 +253,26 @@ def _load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any])
         return chosen, load_checkpoint(chosen)
     except UserError as error:
         earlier = [one.name for one in checkpoints if one.step < chosen.step]
-        command = resume_command(kind, run, request.placement, request.sync)
-        hint = f"{command} --checkpoint {earlier[-1]}" if earlier else "there is no earlier one: train anew"
+        onward = resume_command(kind, run, request.placement, request.sync)
+        hint = f"{onward} --checkpoint {earlier[-1]}" if earlier else "there is no earlier one: train anew"
         raise UserError(f"{error}; {'continue from the one before with ' if earlier else ''}{hint}") from None
 
 
-def _describe(run: Run, config: dict[str, Any]) -> str:
-    experiment = {name: value for name, value in config["experiment"].items() if value is not None}
-    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
-    return f"run {run.path}  commit {config['commit']}  {versions}\n{json.dumps(experiment)}"
+def announce(run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0) -> str:
+    """What begins, in three lines; everything else is in ``config.json``.
+
+    Args:
+        run: its directory.
+        config: what ``config.json`` holds.
+        experiment: what is trained.
+        done: steps of the checkpoint that it continues from.
+    """
+    recipe = f", recipe {config['recipe']}" if config["recipe"] else ""
+    onward = f", from step {done:,} on" if done else ""
+    folder = shlex.quote(str(run.path))
+    return (
+        f"training {experiment.about}: {experiment.steps:,} {COUNTED[config['kind']]}{onward}, "
+        f"seed {experiment.seed}{recipe}\n"
+        f"run {folder}: settings in config.json, metrics in metrics.jsonl\n"
+        f"watch it with  tensorboard --logdir {folder}"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from launch.cli import program
+from launch.cli import command
 from launch.errors import UserError, nearest
 from launch.options import Switch, parse, peek, split_words
 from launch.placement import OPTIONS as PLACEMENT
@@ -85,10 +84,9 @@ def main(argv: Sequence[str]) -> int:
     show_sweep(sweep)
     if number is None:
         return 0
-    words = ["tune", "--resume", "--out", str(sweep.path), *(["--address", options.address] if options.address else [])]
-    print(
-        f"{len(sweep.waiting())} trials are not done; continue with\n  {program()} {shlex.join(words)}", file=sys.stderr
-    )
+    address = ["--address", options.address] if options.address else []
+    onward = command("tune", "--resume", "--out", sweep.path, *address)
+    print(f"{len(sweep.waiting())} trials are not done; continue with\n  {onward}", file=sys.stderr)
     return 128 + number
 
 

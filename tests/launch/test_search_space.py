@@ -34,7 +34,7 @@ def test_drawn_numbers_lie_between_their_bounds_and_follow_from_the_seed():
 
 def test_every_kind_of_value_becomes_the_option_that_asks_for_it():
     values = {"memory.slots": "64", "previous_action": "true", "sampler.fixed_length": "false", "lr": "1e-3"}
-    expected = "--memory.slots 64 --previous-action --sampler.no-fixed-length --lr 1e-3"
+    expected = "--memory.slots 64 --previous-action true --sampler.fixed_length false --lr 1e-3"
     assert as_words(values) == expected.split()
     assert as_words({"env_settings": "corridor 70"}) == ["--env-settings", "corridor", "70"]
 

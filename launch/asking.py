@@ -1,0 +1,56 @@
+"""What a newcomer is asked who types ``lukasa train KIND`` and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from launch.cli import command
+from launch.described import rows
+from launch.errors import UserError, nearest
+from launch.kinds import Kind
+
+QUESTIONS = {
+    "rl": (("env", "environment", "envs", "RepeatPrevious-k4-v0"), ("core", "memory core", "cores", "gru")),
+    "task": (("task", "task", "tasks", "copy"), ("core", "memory core", "cores", "ntm")),
+    "few-shot": (("learner", "learner", "learners", "prototypical"),),
+}
+"""By kind: the option, what it is, the list that names what there is, and what an empty answer means."""
+
+
+def words_or_questions(kind: Kind, argv: Sequence[str]) -> list[str]:
+    """The words of a command line; where there are none, those that the user answers with.
+
+    Raises:
+        UserError: there are none, and no terminal to ask at.
+    """
+    if argv:
+        return list(argv)
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        recipe, options = (example.partition(" ")[2] for example, _ in (kind.examples[0], kind.examples[2]))
+        raise UserError(
+            f"lukasa train {kind.name} needs to know what to train: give a recipe, as in {command(*recipe.split())}, "
+            f"or options, as in {command(*options.split())}; see {command('list')}"
+        )
+    words: list[str] = []
+    for option, what, listed, default in QUESTIONS[kind.name]:
+        words += [f"--{option}", _ask(what, listed, default)]
+    print(f"this is the same as\n  {command('train', kind.name, *words)}", file=sys.stderr)
+    return words
+
+
+def _ask(what: str, listed: str, default: str) -> str:
+    """One answer that names something there is; environments of others may have any name."""
+    known = list(rows(listed))
+    while True:
+        print(f"which {what}? [{default}] (? lists them) ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise UserError(f"no {what} was chosen")
+        answer = line.strip() or default
+        if answer == "?":
+            print(f"  {', '.join(known)}", file=sys.stderr)
+        elif answer in known or listed == "envs":
+            return answer  # Gymnasium knows more environments; a wrong name is refused with the nearest one later
+        else:
+            print(f"  there is no {what} {answer!r}: {nearest(answer, known)}", file=sys.stderr)
