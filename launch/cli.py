@@ -109,8 +109,8 @@ def command(*words: str | Path) -> str:
     """A command line of ours that can be pasted into a shell, whatever characters the names of folders have.
 
     Example:
-        >>> command("eval", Path("my runs/x"), "--json").partition(" ")[2]
-        "eval 'my runs/x' --json"
+        >>> command("eval", Path("my runs/x"), "--json").endswith("eval 'my runs/x' --json")
+        True
     """
     plain = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words]
     return f"{program()} {shlex.join(plain)}"
