@@ -6,7 +6,8 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
@@ -14,11 +15,9 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from envs.catalogue import ENVIRONMENTS
 from envs.conforming import Conforming
+from envs.names import how_to_get, missing_package, registers, which_was_meant
 from envs.settings import check_whole_number
 from envs.symbolic_grid import SymbolicGrid
-
-PACKAGES = {"popgym-": "popgym", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}
-"""Packages of the extra "envs" that register environments when imported, by how their ids begin."""
 
 GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
 """What ``gymnasium.make`` itself takes beside the environment's own settings."""
@@ -95,19 +94,18 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
 
 def _find_spec(env_id: str) -> EnvSpec:
     module, _, name = env_id.rpartition(":")
-    package = next((PACKAGES[prefix] for prefix in PACKAGES if name.startswith(prefix)), "")
-    if package and importlib.util.find_spec(package) is None:
+    package = registers(name)
+    if missing := missing_package(name):
         raise MissingExtraError(
-            f"environment {env_id!r} needs the package {package}, which is not installed: "
-            "install it with pip install 'lukasa[envs]'"
+            f"environment {env_id!r} needs the package {missing}, which is not installed: "
+            f"install it with {how_to_get(missing)}"
         )
     if module and importlib.util.find_spec(module) is None:
         raise UnknownEnvironmentError(f"unknown environment {env_id!r}: there is no module {module!r} to import")
-    for registers in filter(None, (package, module)):
-        importlib.import_module(registers)
+    for one in filter(None, (package, module)):
+        importlib.import_module(one)
     if name not in gym.registry:
-        near = difflib.get_close_matches(name, [*gym.registry, *ENVIRONMENTS], 1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(ENVIRONMENTS)}"
+        hint = which_was_meant(name, [*gym.registry, *ENVIRONMENTS])
         raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {hint}")
     return gym.registry[name]
 
@@ -115,7 +113,8 @@ def _find_spec(env_id: str) -> EnvSpec:
 def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> None:
     if not settings:
         return
-    create = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    with _explaining_imports(env_id):
+        create = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     parameters = inspect.signature(create).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
@@ -129,13 +128,42 @@ def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any]
 
 def _build(env_id: str, settings: dict[str, Any], build: Callable[[], Any]) -> Any:
     try:
-        return build()
-    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as missing:
-        raise MissingExtraError(f"environment {env_id!r} needs a package that is not installed: {missing}") from missing
+        with _explaining_imports(env_id):
+            return build()
     except TypeError as refused:
         if not settings:
             raise
         raise ValueError(f"environment {env_id!r} does not take the settings {settings}: {refused}") from refused
+
+
+@contextmanager
+def _explaining_imports(env_id: str) -> Iterator[None]:
+    """Turn a failed import into a sentence that says how to get the package.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    try:
+        yield
+    except (gym.error.DependencyNotInstalled, ImportError) as error:
+        if isinstance(error, MissingExtraError):
+            raise
+        package = _not_found(error)
+        if package is None:
+            raise MissingExtraError(f"environment {env_id!r} cannot be made here: {error}") from error
+        raise MissingExtraError(
+            f"environment {env_id!r} needs the package {package}, which is not installed: "
+            f"install it with {how_to_get(package)}"
+        ) from error
+
+
+def _not_found(error: BaseException | None) -> str | None:
+    """The package that an import did not find, which Gymnasium says in its own words."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _wrappers(env_id: str) -> list[Callable[[gym.Env], gym.Wrapper]]:

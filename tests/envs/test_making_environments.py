@@ -13,7 +13,7 @@ def test_unknown_id_names_the_nearest_one():
         envs.make("TMaze-L51-v0")
     with pytest.raises(envs.UnknownEnvironmentError, match="did you mean 'RepeatPrevious-k4-v0'"):
         envs.make_vec("RepeatPrevios-k4-v0", 2)
-    with pytest.raises(envs.UnknownEnvironmentError, match=r"known are RepeatPrevious-k1-v0, .*MiniGrid-MemoryS7-v0"):
+    with pytest.raises(envs.UnknownEnvironmentError, match=r"lukasa list envs names some"):
         envs.make("@@@")
 
 
@@ -37,7 +37,7 @@ def test_missing_extra_is_named(monkeypatch, env_id, package):
 def test_package_missing_behind_another_environment_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "Box2D", None)
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
-    with pytest.raises(envs.MissingExtraError, match="'LunarLander-v3' needs a package that is not installed"):
+    with pytest.raises(envs.MissingExtraError, match="'LunarLander-v3' needs the package Box2D"):
         envs.make("LunarLander-v3")
 
 
