@@ -10,7 +10,7 @@ SETTINGS := pyproject.toml constraints.txt
 .PHONY: train test test-all lint clean
 
 train: $(VENV)/users
-	$(BIN)/lukasa train rl repeat_previous_ntm
+	$(BIN)/lukasa train rl repeat_previous_medium_ntm
 
 test: $(VENV)/developers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"

@@ -100,6 +100,14 @@ _FOREIGN = (
         extra="envs",
     ),
     Environment(
+        id="popgym-RepeatPreviousMedium-v0",
+        description="name the suit dealt 31 cards ago, from two decks",
+        best=1.0,
+        chance=-0.5,
+        score_unit="return",
+        extra="envs",
+    ),
+    Environment(
         id="MiniGrid-MemoryS7-v0",
         description="walk to the object that matches the one in the first room",
         best=1.0,

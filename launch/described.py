@@ -91,7 +91,7 @@ def kind_of_row(row: Row) -> Any:
     """The type of an option in the table."""
     if "choices" not in row:
         return KINDS[row["type"]]
-    choice = Literal[tuple(row["choices"])]
+    choice: Any = Literal[tuple(row["choices"])]
     return choice | None if row.get("optional") else choice
 
 

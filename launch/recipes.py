@@ -103,6 +103,8 @@ class RLExperiment:
 
 
 MILLION = 1 << 20
+TAPE = {"word_size": 16, "controller": "feedforward", "controller_size": 64, "initial_motion": "tape"}
+"""An NTM that remembers by its memory alone, with heads that begin to step on slot by slot."""
 SMALL_NTM = {"slots": 16, "word_size": 16, "controller_size": 64}
 
 
@@ -131,12 +133,71 @@ def _tuned(**settings: Any) -> RLExperiment:
     return replace(base, **settings)
 
 
+def repeat_previous_medium_ntm() -> RLExperiment:
+    """An NTM recalls the card of 31 steps ago, from its memory alone: what `make train` runs."""
+    # A chunk is a whole episode of 103 steps, so that every one of them teaches where the read head begins.
+    return _tuned(
+        env="popgym-RepeatPreviousMedium-v0",
+        core="ntm",
+        memory={**TAPE, "slots": 48},
+        envs_per_runner=32,
+        batch_size=32 * 103,
+        minibatch_size=8 * 103,
+        epochs=6,
+        lr=3e-3,
+        clip=0.3,
+        grad_clip=None,
+        max_seq_len=104,
+        stop_at=0.9,
+    )
+
+
+def repeat_previous_medium_gru() -> RLExperiment:
+    """Recalling the card of 31 steps ago with a GRU, which does not learn it in this time."""
+    return replace(repeat_previous_medium_ntm(), core="gru", memory={"size": 64})
+
+
+def repeat_previous_medium_lstm() -> RLExperiment:
+    """Recalling the card of 31 steps ago with an LSTM, which does not learn it in this time."""
+    return replace(repeat_previous_medium_ntm(), core="lstm", memory={"size": 64})
+
+
 def repeat_previous_ntm() -> RLExperiment:
-    """An NTM recalls the card of some steps ago: what `make train` runs."""
+    """An NTM recalls the card of 3 steps ago, from its memory alone."""
+    return replace(_repeat_previous("ntm", {**TAPE, "slots": 16}), max_seq_len=52)
+
+
+def repeat_previous_dnc() -> RLExperiment:
+    """A DNC recalls the card of 3 steps ago."""
+    return _repeat_previous("dnc", {"slots": 16, "word_size": 16, "read_heads": 1, "controller_size": 64})
+
+
+def repeat_previous_sam() -> RLExperiment:
+    """A SAM with a million slots recalls the card of 3 steps ago."""
+    return _repeat_previous("sam", {"slots": MILLION, "word_size": 16, "heads": 1, "controller_size": 64})
+
+
+def repeat_previous_gru() -> RLExperiment:
+    """A GRU recalls the card of 3 steps ago."""
+    return _repeat_previous("gru", {"size": 64})
+
+
+def repeat_previous_lstm() -> RLExperiment:
+    """An LSTM recalls the card of 3 steps ago."""
+    return _repeat_previous("lstm", {"size": 64})
+
+
+def repeat_previous_feedforward() -> RLExperiment:
+    """Recalling the card of 3 steps ago without memory: stays near chance."""
+    return _repeat_previous("feedforward", {"size": 64})
+
+
+def _repeat_previous(core: str, memory: Mapping[str, Any]) -> RLExperiment:
     # A fragment is one episode of 51 steps and a chunk half of it, so that no row is mostly padding.
     return _tuned(
-        core="ntm",
-        memory=SMALL_NTM,
+        env="popgym-RepeatPreviousEasy-v0",
+        core=core,
+        memory=memory,
         envs_per_runner=32,
         batch_size=32 * 51,
         minibatch_size=816,
@@ -146,33 +207,6 @@ def repeat_previous_ntm() -> RLExperiment:
         max_seq_len=26,
         stop_at=0.9,
     )
-
-
-def repeat_previous_dnc() -> RLExperiment:
-    """A DNC recalls the card of some steps ago."""
-    memory = {"slots": 16, "word_size": 16, "read_heads": 1, "controller_size": 64}
-    return replace(repeat_previous_ntm(), core="dnc", memory=memory)
-
-
-def repeat_previous_sam() -> RLExperiment:
-    """A SAM with a million slots recalls the card of some steps ago."""
-    memory = {"slots": MILLION, "word_size": 16, "heads": 1, "controller_size": 64}
-    return replace(repeat_previous_ntm(), core="sam", memory=memory)
-
-
-def repeat_previous_gru() -> RLExperiment:
-    """A GRU recalls the card of some steps ago."""
-    return replace(repeat_previous_ntm(), core="gru", memory={"size": 64})
-
-
-def repeat_previous_lstm() -> RLExperiment:
-    """An LSTM recalls the card of some steps ago."""
-    return replace(repeat_previous_ntm(), core="lstm", memory={"size": 64})
-
-
-def repeat_previous_feedforward() -> RLExperiment:
-    """Recalling the card of some steps ago without memory: stays near chance."""
-    return replace(repeat_previous_ntm(), core="feedforward", memory={"size": 64})
 
 
 def tmaze_ntm() -> RLExperiment:
@@ -268,6 +302,9 @@ def tabular_mdp_gru() -> RLExperiment:
 RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
     recipe.__name__: recipe
     for recipe in (
+        repeat_previous_medium_ntm,
+        repeat_previous_medium_gru,
+        repeat_previous_medium_lstm,
         repeat_previous_ntm,
         repeat_previous_dnc,
         repeat_previous_sam,

@@ -57,6 +57,9 @@ class NTM(Core):
         initial_weights: head weightings before the first step: "learned", or "first" (all on slot 0).
         initial_memory: number that fills the memory before the first step.
         learn_memory: learn what fills the memory at first, starting from that number, as in the paper.
+        initial_motion: how heads move before training: "random", as random weights have it, or "tape": all heads step on
+            by one slot at every step, write heads erase what they overwrite, and how far a read head follows behind a
+            write head is the first thing to learn.
     """
 
     def __init__(
@@ -76,11 +79,16 @@ class NTM(Core):
         initial_weights: Literal["learned", "first"] = "learned",
         initial_memory: float = 1e-6,
         learn_memory: bool = False,
+        initial_motion: Literal["random", "tape"] = "random",
     ):
         super().__init__()
         if shifts % 2 == 0 or shifts > slots:
             raise ValueError(
                 f"option 'shifts' of core 'ntm' is {shifts}: expected an odd number, at most {slots} (slots)"
+            )
+        if initial_motion == "tape" and shifts < 3:
+            raise ValueError(
+                f"option 'shifts' of core 'ntm' is {shifts}: expected at least 3, for heads that step on like a tape"
             )
         self.input_size, self.output_size = input_size, output_size
         self.slots, self.word_size, self.initial_memory = slots, word_size, initial_memory
@@ -98,6 +106,9 @@ class NTM(Core):
         self.initial_logits = nn.Parameter(torch.randn(heads, slots)) if initial_weights == "learned" else None
         content = torch.full((slots, word_size), float(initial_memory))
         self.initial_words = nn.Parameter(content) if learn_memory else None
+        self.logit_scale = 1.0
+        if initial_motion == "tape":
+            self._begin_as_tape()
 
     def initial_state(self, batch_size: int) -> NTMState:
         """The initial memory, weightings and read vectors, a controller at rest."""
@@ -108,7 +119,7 @@ class NTM(Core):
             weights = memory.new_zeros(self.read_heads + self.write_heads, self.slots)
             weights[:, 0] = 1
         else:
-            weights = torch.softmax(self.initial_logits, -1)
+            weights = torch.softmax(self.logit_scale * self.initial_logits, -1)
         read_weights, write_weights = weights.expand(batch_size, -1, -1).split([self.read_heads, self.write_heads], 1)
         reads = self.initial_reads.expand(batch_size, -1, -1)
         return NTMState(memory, read_weights, write_weights, reads, self.controller.initial_state(batch_size))
@@ -146,3 +157,29 @@ class NTM(Core):
             erase=erase.unflatten(1, (-1, self.word_size)),
             add=add.unflatten(1, (-1, self.word_size)),
         )
+
+    @torch.no_grad()
+    def _begin_as_tape(self) -> None:
+        """Biases with which every head steps on by one slot, whatever the controller sees; training can undo all of it.
+
+        Weights that move a head start at a tenth of their size: what moves a little at random at every step is nowhere
+        after thirty steps. So the weighting of a read head before the first step, which is learned, is how far behind
+        the write heads it will read; its logits are held at a tenth, so that they come as far as other parameters do.
+        """
+        heads = self.read_heads + self.write_heads
+        bias, weight = (part.split(self.widths) for part in (self.interface.bias, self.interface.weight))
+        bias[1][heads:] = -5.0  # sharpness 1.007
+        bias[2][:heads] = -6.0  # gates: 0.998 of where a head was, 0.002 of what its content is like
+        bias[2][heads:] = 4.0  # erase: 0.98
+        shifts = bias[3].view(heads, -1)
+        shifts.zero_()
+        shifts[:, shifts.shape[1] // 2 + 1] = 8.0  # by +1: 0.999
+        for part in weight[2:4]:
+            part.mul_(0.1)
+        if self.initial_logits is not None:
+            self.logit_scale = 10.0
+            self.initial_logits.div_(self.logit_scale)
+            writers = self.initial_logits[self.read_heads :]
+            writers.zero_()
+            for head in range(self.write_heads):
+                writers[head, head * self.slots // self.write_heads] = 2.0

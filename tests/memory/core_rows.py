@@ -55,6 +55,7 @@ DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
     "ntm-gru": Row("ntm", {**NTM, "controller": "gru", "initial_weights": "first"}, NTM_WEIGHTS),
+    "ntm-tape": Row("ntm", {**NTM, "controller": "feedforward", "initial_motion": "tape"}, NTM_WEIGHTS),
     "ntm-feedforward": Row("ntm", {**NTM, "controller": "feedforward"}, NTM_WEIGHTS),
     "dnc-lstm": Row("dnc", DNC, DNC_WEIGHTS),
     "dnc-gru": Row("dnc", {**DNC, "controller": "gru", "controller_layers": 2}, DNC_WEIGHTS),
