@@ -77,12 +77,12 @@ def _conform(space: Any, value: Any, where: str) -> Any:
             raise _refusal(space, value, where, _range(space))
         return number[()]
     if isinstance(space, gym.spaces.MultiDiscrete):
-        numbers = _array(space, value, space.shape, space.dtype, where)
+        numbers = _array(space, value, space.shape, np.dtype(space.dtype), where)
         if ((numbers < space.start) | (numbers - space.start >= space.nvec)).any():
             raise _refusal(space, value, where, "each number within its range")
         return numbers
     if isinstance(space, gym.spaces.Box | gym.spaces.MultiBinary):
-        return _array(space, value, space.shape, space.dtype, where)
+        return _array(space, value, space.shape, np.dtype(space.dtype), where)
     return value
 
 
