@@ -42,6 +42,16 @@ class SymbolicGrid(gym.ObservationWrapper[np.ndarray, Any, dict[str, Any]]):
         direction = _one_hot(observation["direction"], DIRECTIONS)
         return np.concatenate([np.concatenate(cells, axis=-1).ravel(), direction])
 
+    def observation_picture(self, observation: np.ndarray, tile: int = 16) -> np.ndarray:
+        """What an encoded observation shows, drawn by MiniGrid: bytes [H * tile, W * tile, 3], the agent looking up."""
+        from minigrid.core.grid import Grid
+
+        height, width, _ = self.env.observation_space["image"].shape  # type: ignore[index]
+        cells = observation[:-DIRECTIONS].reshape(height, width, -1)
+        parts = np.split(cells, [OBJECTS, OBJECTS + COLORS], axis=2)
+        grid, visible = Grid.decode(np.stack([part.argmax(2) for part in parts], 2))
+        return grid.render(tile, agent_pos=(height // 2, width - 1), agent_dir=3, highlight_mask=visible)
+
 
 def _one_hot(indices: Any, kinds: int) -> np.ndarray:
     return np.eye(kinds, dtype=np.float32)[indices]

@@ -64,6 +64,9 @@ class TMaze(gym.Env[np.ndarray, int]):
         ValueError: a setting is out of range.
     """
 
+    action_names = ("north", "east", "south", "west")
+    observation_names = ("cue up", "cue down", "corridor", "junction")
+
     def __init__(self, corridor: int = 50, step_limit: int | None = None):
         self.corridor, self.step_limit = corridor, _checked_step_limit(corridor, step_limit)
         self.observation_space = _observation_space()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
     own = picture_path(run.plots, "comparison" if len(runs) > 1 else "learning", options.format)
     print(plot_learning(runs, module.subject, Path(options.out) if options.out else own))
     if len(runs) == 1:
-        for path in module.plot_details(run, experiment, options):
-            print(path)
+        details = list(map(print, module.plot_details(run, experiment, options)))
+        if not details:
+            print(f"run {run.path} has no checkpoint yet: only its learning curve was drawn", file=sys.stderr)
     return 0

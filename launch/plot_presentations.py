@@ -16,10 +16,12 @@ from matplotlib.ticker import MaxNLocator
 
 import memory
 from agents.sequence import evaluate, on_core, respond
+from launch.episode_panels import Strip, Symbols
 from launch.episode_plots import draw_episode
 from launch.evaluate_task import TrainedCore
 from launch.figures import save_figure
 from launch.formats import Format, picture_path
+from launch.memory_panels import memory_panels
 from launch.presentations import ByPresentation, published
 from launch.task_settings import split_sequences
 from tasks import Sampler
@@ -92,7 +94,6 @@ def plot_reads(trained: TrainedCore, sampler: Sampler, path: Path, title: str, s
         outputs, _ = respond(trained.core, spec, batch.inputs)
     steps = min(MOST_STEPS, batch.mask.shape[1])
     found = {name: values[0, :steps].cpu().numpy() for name, values in recording.stacked().items()}
-    weights = {name: found[name] for name in ("write", "read") if name in found}
     side = int(spec.inputs[0].width ** 0.5)
     pictures = batch.inputs[0, :steps, : side * side].reshape(steps, side, side).cpu().numpy()
     targets, answers = (one[0].cpu().numpy() for one in (batch.targets, spec.answers(outputs)))
@@ -100,13 +101,15 @@ def plot_reads(trained: TrainedCore, sampler: Sampler, path: Path, title: str, s
     answered = numbered(targets, answers)
     right = 100 * float((answered == classes).mean())
     none = ", an answer of 0 is none of them" if (answered == 0).any() else ""
-    draw_episode(
-        {"class": classes[:steps], "answer": answered[:steps]},
-        weights or dict(list(found.items())[:1]),
-        path,
-        title=f"{title}: {right:.0f} % of an episode right; classes are numbered in the order they come{none}",
-        pictures=pictures,
-    )
+    shown = ("write", "read", "age", "attention", "hidden")
+    panels = [
+        Strip("picture", pictures, height=min(1.2, 13 / steps)),
+        Symbols("class", classes[:steps]),
+        Symbols("answer", answered[:steps]),
+        *memory_panels(found, slots=getattr(trained.core, "slots", None), show=shown),
+    ]
+    percent = f"{right:.0f} % of an episode right; classes are numbered in the order they come{none}"
+    draw_episode(panels, path, title=title, subtitle=percent)
     return path
 
 

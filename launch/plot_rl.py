@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import tree
 
 from launch.checkpoints import list_checkpoints
+from launch.episode_panels import Panel, Rewards
 from launch.formats import Format, picture_path
 from launch.learning import Subject
+from launch.memory_panels import choose, memory_panels
+from launch.observation_panels import action_panels, fixed_lag, observation_panels
 from launch.recipes import EPISODES_IN_MEAN, RL, RLExperiment
 from launch.runs import Run
-
-DRAWN_WEIGHTS = ("read", "write")
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class PlotOptions:
         format: format of all pictures; by default that of --out, or png.
         checkpoint: which agent plays the episode: best, last, or a name.
         seed: seed of the episode.
+        show: parts of the memory to draw, such as write,read,age,gates; all for everything that the core records.
     """
 
     out: str | None = None
     format: Format | None = None
     checkpoint: str = "best"
     seed: int = 1_000_000
+    show: str | None = None
 
 
 KIND = RL
@@ -64,37 +67,57 @@ def plot_details(run: Run, experiment: RLExperiment, options: PlotOptions) -> It
 
 
 def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Path:
-    """Let the agent play one episode and draw its memory."""
+    """Let the agent play one episode and draw what it saw, did and remembered."""
     import envs
     from agents.rllib import rollout
     from launch.algorithms import quiet_libraries
     from launch.episode_plots import draw_episode
     from launch.evaluate_rl import load_agent
 
+    show = choose(options.show)
     agent = load_agent(run, experiment, options.checkpoint)
+    path = picture_path(run.plots, "episode", options.format)
     with quiet_libraries():
         env = envs.make(experiment.env, **experiment.env_settings)
         (episode,) = rollout(agent.module, env, 1, seed=options.seed, record=True)
+        panels = episode_panels(env, episode)
+        slots = getattr(agent.module.core, "slots", None)
+        panels += memory_panels(episode.weights, slots=slots, show=show, lag=fixed_lag(env))
         env.close()
-    weights = {name: episode.weights[name] for name in DRAWN_WEIGHTS if name in episode.weights}
-    path = picture_path(run.plots, "episode", options.format)
-    title = f"{experiment.core} on {experiment.env}: return {episode.episode_return:.2f} ({agent.checkpoint.name})"
     draw_episode(
-        {
-            "observation": flat_features(episode.observations)[: episode.length],
-            "action": flat_features(episode.actions),
-        },
-        weights or dict(list(episode.weights.items())[:1]),
+        panels,
         path,
-        title=title,
+        title=f"{experiment.core} on {experiment.env}: {_score(experiment, episode)}",
+        subtitle=f"seed {options.seed} · {agent.checkpoint.name} of {run.path.name}",
     )
     return path
 
 
-def flat_features(observations: Any) -> np.ndarray:
-    """Observations [T, ...] as they are; those of a Dict or Tuple space as one array [T, features]."""
-    if not isinstance(observations, dict | tuple):
-        return np.asarray(observations)
-    parts = observations.values() if isinstance(observations, dict) else observations
-    arrays = [flat_features(part) for part in parts]
-    return np.concatenate([array.reshape(len(array), -1) for array in arrays], 1)
+def episode_panels(env: Any, episode: Any) -> list[Panel]:
+    """Observations, actions and rewards of an episode.
+
+    Args:
+        env: where it was played.
+        episode: what ``agents.rllib.rollout`` returned.
+    """
+    seen = tree.map_structure(lambda values: values[: episode.length], episode.observations)
+    how = "terminated" if episode.terminated else "truncated"
+    return [
+        *observation_panels(env, seen),
+        *action_panels(env, episode.actions),
+        Rewards(episode.rewards, f"{how} after {episode.length:,} steps"),
+    ]
+
+
+def _score(experiment: RLExperiment, episode: Any) -> str:
+    """How the episode went, such as "success" or "return 0.96 (chance −0.5, best 1)"."""
+    import envs
+
+    known = envs.ENVIRONMENTS.get(experiment.env)
+    if known and known.score_unit == "success rate":
+        score = envs.episode_score(experiment.env, episode.episode_return, episode.info)
+        return "success" if score else "failure"
+    total = episode.episode_return
+    reached = f"return {total:.2f}" if abs(total) < 100 else f"return {total:,.0f}"
+    scale = f" (chance {known.chance:g}, best {known.best:g})" if known else ""
+    return (reached + scale).replace("-", "−")

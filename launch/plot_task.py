@@ -15,10 +15,13 @@ import memory
 import tasks
 from agents.sequence import on_core, own_steps, respond, state_gradients
 from launch.checkpoints import list_checkpoints
+from launch.episode_panels import Features, Panel
+from launch.episode_plots import draw_episode
 from launch.errors import UserError
 from launch.evaluate_task import TrainedCore, check_widths, load_core, read_lengths
 from launch.formats import Format, picture_path
 from launch.learning import Subject
+from launch.memory_panels import choose, memory_panels
 from launch.plot_presentations import plot_presentations
 from launch.presentations import observer
 from launch.published import PUBLISHED
@@ -30,7 +33,6 @@ from launch.task_settings import length_settings, make_sampler, split_settings
 from tasks import Batch, Sampler, Spec
 
 KIND = TASK
-GATES = ("free_gates", "allocation_gate", "write_gate")
 FLOW_SEQUENCES = 8
 
 
@@ -44,6 +46,7 @@ class PlotOptions:
         checkpoint: which core answers: best, last, or a name.
         length: lengths to draw answers at, such as 10,20,50; by default half, all and twice the trained ones.
         seed: seed of the sequences.
+        show: parts of the memory to draw, such as write,read,age,gates; all for everything that the core records.
     """
 
     out: str | None = None
@@ -51,6 +54,7 @@ class PlotOptions:
     checkpoint: str = "best"
     length: str | None = None
     seed: int = 1_000_000
+    show: str | None = None
 
 
 def subject(experiment: TaskExperiment) -> Subject:
@@ -152,30 +156,32 @@ def _answer(trained: TrainedCore, name: str, sampler: Sampler, seed: int) -> Ans
 def _plot_memory(
     trained: TrainedCore, sampler: Sampler, folder: Path, title: str, options: PlotOptions
 ) -> Iterator[Path]:
-    from launch.episode_plots import draw_episode
-
     spec = sampler.spec
     batch = sampler.sample(1, torch.Generator().manual_seed(options.seed))
     with memory.record(trained.core) as recording:
         outputs = _probabilities(spec, _outputs(trained, spec, batch), batch)
     found = {name: values[0].cpu().numpy() for name, values in recording.stacked().items()}
-    shown = {"input": batch.inputs[0].numpy(), "output": outputs}
-    gates = [found[name].reshape(len(outputs), -1) for name in GATES if name in found]
-    if gates:
-        shown["gates"] = np.concatenate(gates, 1)
-    weights = {name: found[name] for name in ("write", "read") if name in found}
-    if "usage" in found:
-        weights["usage"] = found["usage"][:, None]
-    if "memory" in found:
-        weights["memory's norm"] = np.linalg.norm(found["memory"], axis=-1)[:, None]
+    panels = input_panels(spec, batch.inputs[0].numpy())
+    panels.append(Features("output", outputs, colours="viridis"))
+    panels += memory_panels(found, slots=getattr(trained.core, "slots", None), show=choose(options.show))
     path = picture_path(folder, "memory", options.format)
-    draw_episode(shown, weights or dict(list(found.items())[:1]), path, title=title)
+    draw_episode(panels, path, title=title, subtitle=f"a sequence of {len(outputs)} steps · seed {options.seed}")
     yield path
     if "memory" in found:
         asked = np.flatnonzero(batch.mask[0].numpy())
         moments = {"before the answer": max(0, int(asked[0]) - 1), "at the end": len(outputs) - 1}
         contents = {f"{name} (step {step})": found["memory"][step] for name, step in moments.items()}
         yield draw_contents(contents, picture_path(folder, "contents", options.format), title=title)
+
+
+def input_panels(spec: Spec, inputs: np.ndarray) -> list[Panel]:
+    """Each field of the inputs [T, D] as a panel; flags of one column share one, row by row."""
+    columns = {field.name: inputs[:, spec.columns(field.name)] for field in spec.inputs}
+    flags = {name: values[:, 0] for name, values in columns.items() if values.shape[1] == 1}
+    panels: list[Panel] = [Features(name, columns[name], colours="viridis") for name in columns if name not in flags]
+    if flags:
+        panels.append(Features("", np.stack(list(flags.values()), 1), list(flags), colours="viridis"))
+    return panels
 
 
 def _known(score: float) -> float | None:

@@ -96,7 +96,9 @@ class DAM(Core):
             reads = addressing.read(memory, read_weights)
             usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
         if self.recorder is not None:
-            self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory, "usage": usage})
+            named = {"read": read_weights, "write": write_weights, "memory": memory, "usage": usage}
+            named |= {"least_used": least_used, "strengths": heads.strengths, "write_gates": heads.write_gates}
+            self.recorder.append(named | {"interpolation_gates": heads.interpolation_gates})
         output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
         return output, DAMState(memory, usage, read_weights, reads, controller)
 

@@ -112,7 +112,9 @@ class MANN(Core):
             reads = addressing.read(memory, read_weights)
             usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
         if self.recorder is not None:
-            self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory, "usage": usage})
+            named = {"read": read_weights, "write": write_weights, "memory": memory, "usage": usage}
+            named |= {"least_used": least_used, "strengths": strengths, "write_gates": heads.write_gates}
+            self.recorder.append(named)
         output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
         return output, MANNState(memory, usage, read_weights, reads, controller)
 

@@ -16,6 +16,9 @@ from memory.controllers import Kind, make_controller
 from memory.core import Core, check_inputs, whole_precision
 from memory.kernels.ntm_address import address
 
+ADDRESSING = ("strengths", "interpolation_gates", "shifts", "sharpness")
+"""What ``memory.record`` shows of the interface, of the read heads and of the write heads: β, g, s and γ."""
+
 
 class NTMState(NamedTuple):
     """Everything an NTM carries from one step to the next."""
@@ -138,7 +141,10 @@ class NTM(Core):
             read_weights = address(memory, state.read_weights, *readers)
             reads = addressing.read(memory, read_weights)
         if self.recorder is not None:
-            self.recorder.append({"read": read_weights, "write": write_weights, "memory": memory})
+            named = {"read": read_weights, "write": write_weights, "memory": memory}
+            named |= {f"read_{name}": part for name, part in zip(ADDRESSING, readers[1:], strict=True)}
+            named |= {f"write_{name}": part for name, part in zip(ADDRESSING, writers[1:], strict=True)}
+            self.recorder.append(named)
         output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
         return output, NTMState(memory, read_weights, write_weights, reads, controller)
 

@@ -30,7 +30,7 @@ class SAMState(NamedTuple):
     controller: Any
 
 
-__all__ = ["SAM", "Heads", "SAMState", "recorded", "sparse_content_weights"]
+__all__ = ["SAM", "Heads", "SAMState", "gates", "last", "recorded", "sparse_content_weights"]
 
 
 class SAM(Core):
@@ -112,13 +112,25 @@ class SAM(Core):
             after = access_memory(state.memory, emitted.to(state.reads.dtype), state.read_slots, state.read_weights)
         if self.recorder is not None:
             read, write = (after.read_slots, after.read_weights), (after.write_slots, after.write_weights)
-            self.recorder.append(recorded(after.memory.slots, {"read": read, "write": write}))
+            shown = recorded(after.memory.slots, {"read": read, "write": write, "least_used": last(after.write_slots)})
+            self.recorder.append(shown | gates(self.parse(emitted)))
         output = self.output(torch.cat([hidden, after.reads.flatten(1)], 1))
         return output, SAMState(after.memory, after.read_slots, after.read_weights, after.reads, controller)
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""
         return parse(interface, self.heads, self.word_size)
+
+
+def last(write_slots: Tensor) -> tuple[Tensor, Tensor]:
+    """The slot that each head may write anew, the last of its write slots [B, H, C + 1], as a weighting of 1."""
+    oldest = write_slots[..., -1:]
+    return oldest, torch.ones_like(oldest, dtype=torch.get_default_dtype())
+
+
+def gates(heads: Any) -> dict[str, Tensor]:
+    """What ``memory.record`` shows of the interface: α, γ and β, each [B, H]."""
+    return {name: getattr(heads, name) for name in ("write_gates", "interpolation_gates", "strengths")}
 
 
 def recorded(slots: int, weightings: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from memory.controllers import Kind, every_layer, make_controller
 from memory.core import Core, check_inputs, whole_precision
-from memory.sam import recorded, sparse_content_weights
+from memory.sam import gates, last, recorded, sparse_content_weights
 from memory.sparse import SparseMemory
 from memory.sparse.layout import IndexName, IndexOptions, Storage
 from memory.sparse.link_tables import Decay
@@ -159,8 +159,9 @@ class SDNC(Core):
         accessed = torch.cat([write_weights.detach(), weights.detach()], 2)
         memory = memory.access(torch.cat([write_slots, slots], 2).flatten(1), accessed.flatten(1))
         if self.recorder is not None:
-            shown = recorded(memory.slots, {"read": (slots, weights), "write": (write_slots, write_weights)})
-            self.recorder.append(shown | {"read_modes": heads.read_modes})
+            weightings = {"read": (slots, weights), "write": (write_slots, write_weights)}
+            shown = recorded(memory.slots, weightings | {"least_used": last(write_slots)})
+            self.recorder.append(shown | gates(heads) | {"read_modes": heads.read_modes})
         return SDNCState(memory, links, slots, weights, reads, state.controller)
 
 

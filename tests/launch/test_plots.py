@@ -3,11 +3,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from launch.episode_plots import draw_episode
 from launch.errors import UserError
 from launch.formats import picture_format
 from launch.learning import Subject, plot_learning
-from launch.plot_rl import PlotOptions, flat_features, subject
+from launch.plot_rl import PlotOptions, subject
 from launch.plots import Curve, draw_learning
 from launch.recipes import RL
 from launch.runs import MetricsWriter, Run
@@ -18,11 +17,6 @@ RANDOM = np.random.default_rng(0)
 def is_picture(path):
     image = matplotlib.image.imread(path)
     return image.shape[0] > 300 and image.shape[1] > 600 and image.std() > 0.05
-
-
-def weights(steps, heads, slots):
-    logits = RANDOM.normal(size=(steps, heads, slots)) * 4
-    return np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
 
 
 @pytest.fixture
@@ -51,45 +45,6 @@ def test_learning_curves_are_drawn_with_chance_best_and_paper(tmp_path, spread):
     draw_learning([*curves, Curve("gru", [1000], [0.2])], tmp_path / "b.png", unknown)
     assert is_picture(tmp_path / "a.png")
     assert is_picture(tmp_path / "b.png")
-
-
-@pytest.mark.parametrize(
-    ("observations", "actions"),
-    [
-        (RANDOM.integers(0, 4, 20), RANDOM.integers(0, 4, 20)),
-        (RANDOM.normal(size=(20, 30)), RANDOM.normal(size=(20, 2)).astype(np.float32)),
-        (RANDOM.integers(0, 255, (20, 5, 5, 3), dtype=np.uint8), RANDOM.integers(0, 3, 20)),
-    ],
-)
-def test_episode_is_drawn_for_every_kind_of_space(tmp_path, observations, actions):
-    seen = {"read": weights(20, 2, 16), "write": weights(20, 1, 16)}
-    draw_episode({"observation": observations, "action": actions}, seen, tmp_path / "plots" / "e.png", title="t")
-    assert is_picture(tmp_path / "plots" / "e.png")
-
-
-def test_pictures_stand_above_their_steps(tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr("launch.episode_plots.save_figure", lambda figure, _: figures.append(figure))
-    pictures = np.zeros((4, 3, 3))
-    pictures[2] = 1
-    shown = {"class": np.array([1, 2, 3, 1]), "answer": np.array([0, 2, 2, 1])}
-    draw_episode(shown, {"read": weights(4, 1, 5)}, tmp_path / "e.png", title="t", pictures=pictures)
-    strip = figures[0].axes[0].get_images()[0]
-    assert strip.get_extent()[:2] == [-0.5, 3.5]
-    np.testing.assert_array_equal(np.asarray(strip.get_array()).mean(0), [1] * 6 + [0] * 3 + [1] * 3)
-    # A class and an answer of the same number have the same colour.
-    assert len({axes.get_images()[0].get_clim() for axes in figures[0].axes[1:3]}) == 1
-
-
-def test_core_without_slots_is_drawn_by_its_units(tmp_path):
-    draw_episode({"input": np.arange(9)}, {"hidden": RANDOM.normal(size=(9, 12))}, tmp_path / "e.png", title="t")
-    assert is_picture(tmp_path / "e.png")
-
-
-def test_nested_observations_become_one_row_of_features():
-    nested = {"card": np.arange(3), "rest": (np.ones((3, 2)), np.zeros((3, 1, 2)))}
-    assert flat_features(nested).shape == (3, 5)
-    np.testing.assert_array_equal(flat_features(np.arange(3)), np.arange(3))
 
 
 def run_with_metrics(path):

@@ -177,6 +177,8 @@ def test_recording_of_a_large_memory_shows_slots_and_weights():
     assert shapes == {
         **{"read_slots": [1, 2, 2, 3], "read_weights": [1, 2, 2, 3]},
         **{"write_slots": [1, 2, 2, 4], "write_weights": [1, 2, 2, 4]},
+        **{"least_used_slots": [1, 2, 2, 1], "least_used_weights": [1, 2, 2, 1]},
+        **{"write_gates": [1, 2, 2], "interpolation_gates": [1, 2, 2], "strengths": [1, 2, 2]},
     }
 
 
