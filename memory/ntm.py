@@ -60,9 +60,9 @@ class NTM(Core):
         initial_weights: head weightings before the first step: "learned", or "first" (all on slot 0).
         initial_memory: number that fills the memory before the first step.
         learn_memory: learn what fills the memory at first, starting from that number, as in the paper.
-        initial_motion: how heads move before training: "random", as random weights have it, or "tape": all heads step on
-            by one slot at every step, write heads erase what they overwrite, and how far a read head follows behind a
-            write head is the first thing to learn.
+        initial_motion: how heads move before training: "random", as random weights have it, or "tape": all heads step
+            on by one slot at every step, write heads erase what they overwrite, and how far a read head follows behind
+            a write head is the first thing to learn.
     """
 
     def __init__(
