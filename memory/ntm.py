@@ -184,7 +184,8 @@ class NTM(Core):
             part.mul_(0.1)
         if self.initial_logits is not None:
             self.logit_scale = 10.0
-            self.initial_logits.div_(self.logit_scale)
+            # Nearly even: a distance preferred by chance would have to be unlearned; heads have to differ a little.
+            self.initial_logits.mul_(0.1 / self.logit_scale)
             writers = self.initial_logits[self.read_heads :]
             writers.zero_()
             for head in range(self.write_heads):
