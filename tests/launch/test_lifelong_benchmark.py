@@ -89,7 +89,7 @@ def trained(tmp_path_factory):
         ("--characters 2000", "option --characters is 2000: Omniglot has 1623"),
         ("--at-once 0", "option --at-once is 0: expected at least 1"),
         ("--stored 999999999999", "GiB are free: ask for less with --stored"),
-        ("--source unreal", "invalid choice 'unreal' for argument '--source'"),
+        ("--source unreal", "option --source is 'unreal': choose one of"),
     ],
 )
 def test_bad_word_is_one_sentence_with_what_was_expected(capsys, trained, words, sentence):

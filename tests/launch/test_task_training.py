@@ -327,4 +327,4 @@ def test_plot_compares_runs_of_one_task(trained, uninterrupted, capsys):
     assert main(["plot", str(trained.path), str(uninterrupted.path)]) == 0
     assert capsys.readouterr().out.split() == [str(trained.plots / "comparison.png")]
     assert main(["plot", str(uninterrupted.path), "--length", "2,300"]) == 0  # with its curriculum's level
-    assert main(["plot", str(trained.path), "--length", "none"]) == 2
+    assert main(["plot", str(trained.path), "--length", "some"]) == 2
