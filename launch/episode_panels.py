@@ -17,6 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from launch.figures import BAD, COLOURS, GOOD, QUIET
 
 MOST_FRAMES = 12
+SMALLEST_FRAME = 0.75
+"""Inches: where a dozen frames would be smaller there are fewer."""
 MOST_NAMED_ROWS = 24
 MOST_STEPS_WITH_NUMBERS = 110
 MOST_ROWS, MOST_COLUMNS = 240, 1600
@@ -36,6 +38,11 @@ class Panel(Protocol):
         ...
 
 
+def panel_width(steps: int) -> float:
+    """Inches that a panel takes beside its labels."""
+    return min(13.2, max(5.7, 0.17 * steps))
+
+
 @dataclass(frozen=True)
 class Frames:
     """A film strip: some frames, side by side, each with a line to its step.
@@ -47,23 +54,34 @@ class Frames:
 
     label: str
     images: np.ndarray
-    height: float = 1.55
+
+    @property
+    def count(self) -> int:
+        """As many frames as have room, a dozen at most."""
+        return min(MOST_FRAMES, len(self.images), int(panel_width(len(self.images)) / SMALLEST_FRAME))
+
+    @property
+    def height(self) -> float:
+        """The frames at their own proportions, their numbers above and the lines below."""
+        rows, columns = self.images.shape[1:3]
+        return min(1.8, panel_width(len(self.images)) / max(self.count, 6) * rows / columns) + 0.4
 
     def draw(self, axes: Axes) -> None:
         """The frames above, lines to their steps below."""
-        steps = len(self.images)
-        chosen = np.unique(np.linspace(0, steps - 1, min(MOST_FRAMES, steps)).round().astype(int))
+        steps, below, above = len(self.images), 0.2 / self.height, 0.15 / self.height
+        chosen = np.unique(np.linspace(0, steps - 1, self.count).round().astype(int))
         width = steps / max(len(chosen), 6)  # few frames are drawn no larger than six would be
         left = (steps - width * len(chosen)) / 2 - 0.5
         axes.set(ylim=(0, 1), yticks=[])
         for place, step in enumerate(chosen):
             middle = left + (place + 0.5) * width
-            frame = axes.inset_axes((middle - 0.47 * width, 0.2, 0.94 * width, 0.8), transform=axes.transData)
+            box = (middle - 0.47 * width, below, 0.94 * width, 1 - below - above)
+            frame = axes.inset_axes(box, transform=axes.transData)
             limits: dict[str, Any] = {} if self.images.dtype == np.uint8 else {"vmin": 0, "vmax": 1}
             frame.imshow(self.images[step], cmap="gray", interpolation="nearest", **limits)
             frame.set(xticks=[], yticks=[], anchor="S")
             frame.set_title(f"{step}", fontsize=7, pad=2, color=QUIET)
-            axes.plot([middle, step], [0.2, 0.0], color=QUIET, linestyle="-", linewidth=0.6, clip_on=False)
+            axes.plot([middle, step], [below, 0.0], color=QUIET, linestyle="-", linewidth=0.6, clip_on=False)
         axes.set_ylabel(self.label, rotation=0, ha="right", va="center")
         axes.spines[:].set_visible(False)
 
@@ -217,7 +235,7 @@ class Slots:
     @property
     def height(self) -> float:
         """More for more slots, within reason."""
-        return min(2.6, 0.75 + 0.06 * len(self.slots))
+        return min(2.0, 0.7 + 0.05 * len(self.slots))
 
     def draw(self, axes: Axes) -> None:
         """The image, with the numbers of some slots beside it and a line where numbers are left out."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-from launch.episode_panels import Panel
+from launch.episode_panels import Panel, panel_width
 from launch.figures import save_figure
 
 GAP = 0.12
@@ -25,7 +25,7 @@ def draw_episode(panels: Sequence[Panel], path: Path, *, title: str, subtitle: s
         subtitle: more of that, in small letters.
     """
     steps = _steps(panels)
-    width = min(16.0, max(8.5, 0.17 * steps + 2.8))
+    width = panel_width(steps) + 2.8  # for the labels and the colour bars
     heights = [panel.height for panel in panels]
     size = (width, sum(heights) + GAP * len(heights) + 1.1)
     figure, grid = plt.subplots(
