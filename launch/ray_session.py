@@ -204,6 +204,19 @@ def check_resources(bundles: Sequence[Bundle], advice: str = "ask for fewer --wo
             )
 
 
+def room(bundles: Sequence[Bundle]) -> int:
+    """How many times the cluster has, or may grow to, what one group of workers needs; at least 1.
+
+    Args:
+        bundles: what each worker of a group needs.
+    """
+    has = ray.cluster_resources()
+    grows = cluster_state.get_max_resources_from_cluster_config() or {}
+    needs = {name: sum(bundle.get(name, 0) for bundle in bundles) for name in ("CPU", "GPU")}
+    fits = [max(has.get(name, 0), grows.get(name, 0)) // need for name, need in needs.items() if need]
+    return max(1, int(min(fits, default=1)))
+
+
 def _counted(number: float, name: str) -> str:
     return f"{number:g} {name}{'' if number == 1 else 's'}"
 

@@ -17,7 +17,8 @@ from launch.few_shot_experiment import FewShotExperiment
 from launch.few_shot_recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
 from launch.options import peek, split_words
 from launch.placement import OnRay
-from launch.runs import Run, open_run
+from launch.runs import Run
+from launch.several_seeds import open_group
 from launch.training import Outcome, Request, Resume, read_request, train_command
 
 
@@ -51,7 +52,7 @@ def is_sequences(argv: Sequence[str]) -> bool:
     out = peek(rest, "--out")
     if "--resume" not in rest or out is None:
         return False
-    _, config = open_run(Path(out))
+    _, config = open_group(Path(out))[0]
     return config["kind"] == "task" and config["experiment"].get("task") == "omniglot"
 
 

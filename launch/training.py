@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from launch.options import Switch, options_class, parse, peek, split_words
 from launch.placement import OPTIONS, OnRay, Placement, read_placement
 from launch.progress import show_score, show_time
 from launch.runs import Run, create_run, describe_run, locked, open_run
+from launch.several_seeds import OPTIONS as SEED_OPTIONS
+from launch.several_seeds import asked_seeds, is_several, open_several
 from launch.storage import OPTIONS as STORAGE_OPTIONS
 from launch.storage import fetch, synced
 
@@ -28,6 +31,9 @@ Resume = tuple[Checkpoint, dict[str, Any]]
 
 COUNTED = {"rl": "environment steps", "task": "sequences", "few-shot": "episodes"}
 """What the steps of each kind are."""
+
+_part_of_several: ContextVar[bool] = ContextVar("part_of_several", default=False)
+"""Whether another process, which trains several seeds, says what this run is and how to go on."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Request(Generic[Experiment]):
     checkpoint: str | None
     placement: Placement | None = None
     sync: str | None = None
+    seeds: tuple[int, ...] | None = None
+    concurrent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,26 +96,34 @@ def train_command(
         on_ray: makes what ``--ray`` does, importing Ray only then; ``--ray`` is refused when None.
     """
     request = read_request(kind, argv)
+    if request.seeds is not None:
+        from launch.seed_training import train_seeds
+
+        return train_seeds(kind, request, check, on_ray)
+    alone = not _part_of_several.get()
     with ExitStack() as stack:
         if request.placement:
-            request, train = _place(kind, request, request.placement, check, on_ray, stack)
+            request, train = place(kind, request, request.placement, check, on_ray, stack)
         else:
-            check(_as_it_begins(kind, request))
+            check(as_it_begins(kind, request))
         run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
         stack.enter_context(locked(run))
         if request.sync:
             stack.enter_context(synced(run.path, request.sync))
         resume = _load_checkpoint_to_resume(kind, run, request) if request.resume else None
-        print(announce(run, config, request.experiment, resume[0].step if resume else 0), file=sys.stderr)
+        if alone:
+            print(announce(run, config, request.experiment, resume[0].step if resume else 0), file=sys.stderr)
         outcome = train(run, request.experiment, resume)
     if outcome.signal is not None:
         onward = resume_command(kind, run, request.placement, request.sync)
-        print(f"stopped at {outcome.steps:,} {outcome.counted}; continue with\n  {onward}", file=sys.stderr)
+        how = f"; continue with\n  {onward}" if alone else ""
+        print(f"stopped at {outcome.steps:,} {outcome.counted}{how}", file=sys.stderr)
         return 128 + outcome.signal
     print(outcome.summary())
     if outcome.report:
         print(outcome.report)
-    print(f"see it with\n  {command('eval', run.path)}\n  {command('plot', run.path)}")
+    if alone:
+        print(f"see it with\n  {command('eval', run.path)}\n  {command('plot', run.path)}")
     return 0
 
 
@@ -123,19 +139,21 @@ def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experim
         given = " ".join(words)
         raise UserError(f"lukasa train {kind.name} takes one recipe, got {given!r}: give the rest as --option value")
     recipe = words[0] if words else None
-    base = kind.make(recipe)
+    base, several = kind.make(recipe), None
     out = peek(rest, "--out")
     if "--resume" in rest:
         if out is None:
             raise UserError("--resume needs to know which run: add --out DIR")
         if (sync := peek(rest, "--sync")) and not Path(out).exists():
             fetch(sync, Path(out))
-        _, config = _open(kind, Path(out))
+        several = open_several(Path(out)) if is_several(Path(out)) else None
+        _, config = _open(kind, several.runs()[0][0].path if several else Path(out))
         if recipe in (None, config["recipe"]):
             base, recipe = kind.from_json(config["experiment"]), config["recipe"]
     elif peek(rest, "--checkpoint"):
         raise UserError("--checkpoint says where to continue: it needs --resume")
     options = _parse_options(kind, rest, base)
+    seeds = asked_seeds(options, several)
     fields = {}
     for one in dataclasses.fields(kind.experiment):  # pyright: ignore[reportArgumentType]
         value = getattr(options, one.name)
@@ -143,7 +161,20 @@ def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experim
         fields[one.name] = dataclasses.asdict(value) if group and group.options else value
     experiment = kind.experiment(**fields)
     out = None if options.out is None else Path(options.out)
-    return Request(recipe, experiment, out, options.resume, options.checkpoint, read_placement(options), options.sync)
+    placement = read_placement(options)
+    return Request(
+        recipe, experiment, out, options.resume, options.checkpoint, placement, options.sync, seeds, options.concurrent
+    )
+
+
+@contextmanager
+def part_of_several() -> Iterator[None]:
+    """Leave it to another process to say what is trained, and how to go on."""
+    before = _part_of_several.set(True)
+    try:
+        yield
+    finally:
+        _part_of_several.reset(before)
 
 
 def resume_command(kind: Kind[Any], run: Run, placement: Placement | None = None, sync: str | None = None) -> str:
@@ -153,14 +184,14 @@ def resume_command(kind: Kind[Any], run: Run, placement: Placement | None = None
     return command(*words)
 
 
-def _as_it_begins(kind: Kind[Experiment], request: Request[Experiment]) -> Experiment:
+def as_it_begins(kind: Kind[Experiment], request: Request[Experiment]) -> Experiment:
     """The experiment without what says nothing to a run that is resumed."""
     if not request.resume:
         return request.experiment
     return dataclasses.replace(request.experiment, **dict.fromkeys(kind.before_first))  # pyright: ignore
 
 
-def _place(
+def place(
     kind: Kind[Experiment],
     request: Request[Experiment],
     placement: Placement,
@@ -175,7 +206,7 @@ def _place(
 
     way = on_ray()
     request = dataclasses.replace(request, experiment=way.adapt(request.experiment, placement))
-    check(_on_any_device(_as_it_begins(kind, request)))
+    check(_on_any_device(as_it_begins(kind, request)))
     stack.enter_context(running_ray(address=placement.address))
     check_resources(way.bundles(request.experiment, placement))
 
@@ -209,6 +240,7 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
         ("out", str | None, None, "the run directory; runs/NAME-TIME by default."),
         ("resume", Switch, False, "continue the run at --out."),
         ("checkpoint", str | None, None, "with --resume: the checkpoint to continue from, the last one by default."),
+        *SEED_OPTIONS,
         *OPTIONS,
         *STORAGE_OPTIONS,
     ]
@@ -216,11 +248,15 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
     return parse(options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=kind.page)
 
 
-def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+def out_of(request: Request[Any]) -> Path:
+    """The directory that a request names, or one of our own choice."""
     name = request.recipe or request.experiment.name
-    out = request.out or Path("runs") / f"{name.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
+    return request.out or Path("runs") / f"{name.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
     config = describe_run(kind.name, request.recipe, dataclasses.asdict(request.experiment))
-    return create_run(out, config), config
+    return create_run(out_of(request), config), config
 
 
 def _open(kind: Kind[Any], path: Path) -> tuple[Run, dict[str, Any]]:
@@ -232,16 +268,31 @@ def _open(kind: Kind[Any], path: Path) -> tuple[Run, dict[str, Any]]:
 
 def _run_to_resume(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
     run, config = _open(kind, request.out or Path())
+    check_unchanged(kind, (run, config), request.experiment)
+    return run, config
+
+
+def check_unchanged(kind: Kind[Any], opened: tuple[Run, dict[str, Any]], experiment: Any) -> None:
+    """Refuse to continue a run with another experiment.
+
+    Args:
+        kind: of training.
+        opened: the run and its config.
+        experiment: what is asked for now.
+
+    Raises:
+        UserError: a field differs that may not change.
+    """
+    run, config = opened
     saved = kind.from_json(config["experiment"])
     for one in dataclasses.fields(saved):
-        then, now = getattr(saved, one.name), getattr(request.experiment, one.name)
+        then, now = getattr(saved, one.name), getattr(experiment, one.name)
         if then != now and one.name not in kind.may_change:
             option = option_name(one.name)
             raise UserError(
                 f"run {run.path} was written with {option} {then}, not {now}: "
                 f"continue it without {option}, or choose another --out"
             )
-    return run, config
 
 
 def _load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any]) -> Resume | None:
@@ -258,7 +309,7 @@ def _load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any])
         raise UserError(f"{error}; {'continue from the one before with ' if earlier else ''}{hint}") from None
 
 
-def announce(run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0) -> str:
+def announce(run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0, seeds: str = "") -> str:
     """What begins, in three lines; everything else is in ``config.json``.
 
     Args:
@@ -266,13 +317,15 @@ def announce(run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0
         config: what ``config.json`` holds.
         experiment: what is trained.
         done: steps of the checkpoint that it continues from.
+        seeds: which, where there are several.
     """
     recipe = f", recipe {config['recipe']}" if config["recipe"] else ""
     onward = f", from step {done:,} on" if done else ""
     folder = shlex.quote(str(run.path))
+    written = "settings in config.json, metrics in metrics.jsonl" if not seeds else "a run directory for each seed"
     return (
         f"training {experiment.about}: {experiment.steps:,} {COUNTED[config['kind']]}{onward}, "
-        f"seed {experiment.seed}{recipe}\n"
-        f"run {folder}: settings in config.json, metrics in metrics.jsonl\n"
+        f"{seeds or f'seed {experiment.seed}'}{recipe}\n"
+        f"run {folder}: {written}\n"
         f"watch it with  tensorboard --logdir {folder}"
     )
