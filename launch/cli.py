@@ -19,6 +19,7 @@ COMMANDS = {
     "tune": ("launch.tune", "train a recipe with several values of its fields; those that fall behind are stopped"),
     "eval": ("launch.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
     "plot": ("launch.plot", "draw the learning curve, and what the memory does over an episode or a sequence"),
+    "compare": ("launch.compare", "a table and a picture of several runs: scores, steps, seconds, and what differs"),
     "list": ("launch.listing", "what there is: cores, tasks, environments, recipes"),
     "fetch": ("launch.fetch", "make a run directory of a run that was trained with --sync"),
     "check-cluster": ("launch.clusters", "check a cluster file of `ray up` or KubeRay before it costs anything"),

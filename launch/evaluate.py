@@ -10,6 +10,7 @@ from launch.described import options_of_command
 from launch.errors import UserError
 from launch.options import peek, split_words
 from launch.runs import open_run
+from launch.several_seeds import is_several, open_several
 
 KINDS = {"rl": "launch.evaluate_rl", "task": "launch.evaluate_task", "few-shot": "launch.evaluate_few_shot"}
 """The module that evaluates the runs of each kind: ``main(run, config, argv)`` with the options ``EvalOptions``."""
@@ -35,10 +36,17 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if len(words) != 1:
         raise UserError("lukasa eval takes one run directory: lukasa eval RUN")
-    run, config = open_run(Path(words[0]))
+    path = Path(words[0])
+    several = open_several(path) if is_several(path) else None
+    run, config = several.runs()[0] if several else open_run(path)
     if config["kind"] != "few-shot" and peek(rest, "--one-shot-runs") is not None:
         raise UserError(
             f"--one-shot-runs scores learners of support and queries, and run {run.path} is of `lukasa train "
             f"{config['kind']}`: train one, such as lukasa train few-shot omniglot_prototypical"
         )
-    return importlib.import_module(KINDS[config["kind"]]).main(run, config, rest)
+    module = importlib.import_module(KINDS[config["kind"]])
+    if several:
+        from launch.evaluate_seeds import evaluate_seeds
+
+        return evaluate_seeds(several, module, rest)
+    return module.main(run, config, rest)

@@ -11,6 +11,7 @@ from typing import Any
 from launch.errors import UserError
 from launch.formats import check_picture_name
 from launch.runs import Run, read_metrics
+from launch.several_seeds import Compared
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Subject:
     stage: str = "lesson"
 
 
-def plot_learning(runs: Sequence[tuple[Run, Any]], subject_of: Callable[[Any], Subject], path: Path) -> Path:
-    """Draw the learning curves of runs on one environment or task.
+def plot_learning(compared: Sequence[Compared], subject_of: Callable[[Any], Subject], path: Path) -> Path:
+    """Draw the learning curves of runs on one environment or task; of several seeds their mean with its interval.
 
     Args:
-        runs: with their experiments.
+        compared: runs, or experiments of several seeds.
         subject_of: from an experiment to what it is scored on.
         path: the picture to write: PNG, PDF or SVG by its name.
 
@@ -60,15 +61,60 @@ def plot_learning(runs: Sequence[tuple[Run, Any]], subject_of: Callable[[Any], S
     """
     from launch.plots import draw_learning
 
-    subjects = [subject_of(experiment) for _, experiment in runs]
+    subject = common_subject([subject_of(one.experiment) for one in compared], "draw")
+    check_picture_name(path)
+    labels = labels_of(compared)
+    curves = [
+        _curve(one.runs[0][0], label, subject) if len(one.runs) == 1 else _mean_curve(one, label, subject)
+        for one, label in zip(compared, labels, strict=True)
+    ]
+    draw_learning(curves, path, subject)
+    return path
+
+
+def common_subject(subjects: Sequence[Subject], purpose: str) -> Subject:
+    """What all of them are scored on.
+
+    Raises:
+        UserError: there are several.
+    """
     names = list(dict.fromkeys(subject.name for subject in subjects))
     if len(names) > 1:
         plural = subjects[0].plural
-        raise UserError(f"these runs are of {len(names)} {plural} ({', '.join(names)}): draw those of one at a time")
-    check_picture_name(path)
-    curves = [_curve(run, label, subjects[0]) for (run, _), label in zip(runs, _labels(runs, subjects), strict=True)]
-    draw_learning(curves, path, subjects[0])
-    return path
+        raise UserError(
+            f"these runs are of {len(names)} {plural} ({', '.join(names)}): {purpose} those of one at a time"
+        )
+    return subjects[0]
+
+
+def labels_of(compared: Sequence[Compared]) -> list[str]:
+    """What differs between them, as ``launch.labels`` names it."""
+    from launch.labels import make_labels
+
+    experiments, seeds = [one.experiment for one in compared], [one.seeds for one in compared]
+    return make_labels(compared[0].kind, experiments, seeds, [one.path for one in compared])
+
+
+def _mean_curve(compared: Compared, label: str, subject: Subject) -> Any:
+    """The mean over the seeds that have a score."""
+    from launch.plots import Curve
+    from launch.seed_scores import band, curves_of, mean_curve
+
+    curves = [curve for curve in curves_of(compared, subject) if curve.scores]
+    if not curves:
+        raise UserError(f"no seed of {compared.path} has a {subject.score_key} yet: train it for longer")
+    steps, scores = mean_curve(curves)
+    edges = band(scores)
+    seeds = f"{len(curves)} seed{'s' if len(curves) > 1 else ''}"
+    return Curve(
+        f"{label}, mean of {seeds}",
+        steps.tolist(),
+        scores.mean(0).tolist(),
+        low=edges[0].tolist() if edges else (),
+        high=edges[1].tolist() if edges else (),
+        band="95 % confidence, bootstrap over seeds" if edges else "",
+        members=[(curve.steps, curve.scores) for curve in curves],
+    )
 
 
 def _curve(run: Run, label: str, subject: Subject) -> Any:
@@ -98,13 +144,3 @@ def is_finite(value: Any) -> bool:
         [True, True, False, False, False]
     """
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _labels(runs: Sequence[tuple[Run, Any]], subjects: Sequence[Subject]) -> list[str]:
-    """The core or learner of each run; with the seed, then the folder, where that does not tell them apart."""
-    labels = [subject.learner for subject in subjects]
-    if len(set(labels)) < len(runs):
-        labels = [f"{label}, seed {experiment.seed}" for label, (_, experiment) in zip(labels, runs, strict=True)]
-    if len(set(labels)) < len(runs):
-        labels = [str(run.path) for run, _ in runs]
-    return labels

@@ -35,6 +35,10 @@ class ListOptions:
 def main(argv: Sequence[str]) -> int:
     """Print the overview, or one list."""
     words, rest = split_words(argv)
+    if words[:1] == ["runs"]:
+        from launch.run_listing import main as list_runs
+
+        return list_runs([*words[1:], *rest])
     options = parse(ListOptions, rest, prog=f"lukasa list [{'|'.join(LISTS)}]")
     if len(words) > 1:
         raise UserError(f"lukasa list takes one name, got {' '.join(words)!r}: choose one of {', '.join(LISTS)}")

@@ -7,13 +7,15 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from launch.described import options_of_command
 from launch.errors import UserError
 from launch.formats import picture_format, picture_path
-from launch.learning import plot_learning
+from launch.learning import Subject, plot_learning
 from launch.options import parse, split_words
-from launch.runs import open_run
+from launch.runs import Run
+from launch.several_seeds import Compared, open_compared
 
 KINDS = {"rl": "launch.plot_rl", "task": "launch.plot_task", "few-shot": "launch.plot_few_shot"}
 """The module of each kind: ``KIND``, ``PlotOptions``, ``subject`` and ``plot_details``."""
@@ -37,19 +39,29 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if not words:
         raise UserError("lukasa plot needs at least one run directory: lukasa plot RUN")
-    opened = [open_run(Path(word)) for word in words]
-    kinds = list(dict.fromkeys(config["kind"] for _, config in opened))
-    if len(kinds) > 1:
-        raise UserError(f"these runs are of {len(kinds)} kinds ({', '.join(kinds)}): draw those of one at a time")
-    module = importlib.import_module(KINDS[kinds[0]])
+    compared = open_compared(words, lambda name: importlib.import_module(KINDS[name]).KIND, "draw")
+    module = importlib.import_module(KINDS[compared[0].kind.name])
     options = parse(module.PlotOptions, rest, prog="lukasa plot RUN [RUN ...]")
-    runs = [(run, module.KIND.from_json(config["experiment"])) for run, config in opened]
     options = dataclasses.replace(options, format=picture_format(options.out, options.format))
-    run, experiment = runs[0]
-    own = picture_path(run.plots, "comparison" if len(runs) > 1 else "learning", options.format)
-    print(plot_learning(runs, module.subject, Path(options.out) if options.out else own))
-    if len(runs) == 1:
+    own = picture_path(compared[0].plots, "comparison" if len(compared) > 1 else "learning", options.format)
+    print(plot_learning(compared, module.subject, Path(options.out) if options.out else own))
+    if len(compared) == 1:
+        run, experiment = _run_of_details(compared[0], module.subject(compared[0].experiment))
         details = list(map(print, module.plot_details(run, experiment, options)))
         if not details:
             print(f"run {run.path} has no checkpoint yet: only its learning curve was drawn", file=sys.stderr)
     return 0
+
+
+def _run_of_details(compared: Compared, subject: Subject) -> tuple[Run, Any]:
+    """The run whose episode or sequence is drawn: of several seeds the best, which is said."""
+    from launch.seed_scores import best_seed
+
+    place = best_seed(compared, subject)
+    run, experiment = compared.runs[place]
+    if len(compared.runs) > 1:
+        print(
+            f"the other pictures are of seed {experiment.seed}, the best of {len(compared.runs)}",
+            file=sys.stderr,
+        )
+    return run, experiment

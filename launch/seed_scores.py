@@ -16,8 +16,8 @@ from launch.checkpoints import list_checkpoints
 from launch.learning import Subject
 from launch.progress import show_score
 from launch.runs import Run, read_metrics
-from launch.several_seeds import SeveralSeeds
-from launch.sweep import is_score, kind_of, subject_of
+from launch.several_seeds import Compared, SeveralSeeds
+from launch.sweep import higher_is_better, is_score, kind_of, subject_of
 
 MOST_PLACES = 400
 
@@ -65,6 +65,25 @@ def read_curve(run: Run, experiment: Any, subject: Subject, higher: bool) -> See
     ended = is_finished(run, rows, subject.score_key, experiment.steps, experiment.stop_at, higher)
     seconds = float(rows[-1].get("seconds") or 0) if rows else 0.0
     return SeedCurve(run, experiment.seed, steps, scores, seconds, experiment.steps, ended)
+
+
+def curves_of(compared: Compared, subject: Subject) -> list[SeedCurve]:
+    """The curve of every seed.
+
+    Args:
+        compared: a run, or an experiment of several seeds.
+        subject: what it is scored on.
+    """
+    higher = higher_is_better(compared.kind.name, subject.unit)
+    return [read_curve(run, experiment, subject, higher) for run, experiment in compared.runs]
+
+
+def best_seed(compared: Compared, subject: Subject) -> int:
+    """The place among the seeds of the one with the best last score; the first where none has any."""
+    sign = 1 if higher_is_better(compared.kind.name, subject.unit) else -1
+    scores = [curve.score for curve in curves_of(compared, subject)]
+    known = [place for place, score in enumerate(scores) if score is not None]
+    return max(known, key=lambda place: sign * (scores[place] or 0.0), default=0)
 
 
 def is_finished(
@@ -127,9 +146,10 @@ def show_interval(interval: Interval | None) -> str:
 
 def describe_scores(several: SeveralSeeds) -> str:
     """The mean of the last scores of training over all seeds, for people."""
-    opened = [(run, kind_of(several.kind).from_json(config["experiment"])) for run, config in several.runs()]
+    kind = kind_of(several.kind)
+    opened = [(run, kind.from_json(config["experiment"])) for run, config in several.runs()]
     subject = subject_of(several.kind, opened[0][1])
-    curves = [read_curve(run, experiment, subject, True) for run, experiment in opened]
+    curves = curves_of(Compared(several.path, kind, opened), subject)
     mean, interval = mean_score(curves)
     known = sum(curve.score is not None for curve in curves)
     over = f"over {known} seed{'s' if known != 1 else ''}"

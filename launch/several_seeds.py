@@ -10,12 +10,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launch.errors import UserError
+from launch.kinds import Kind
 from launch.runs import STEP_KEYS, Run, create_run, open_run, write_atomically
 
 FORMAT = 1
@@ -87,6 +88,61 @@ def open_group(path: Path) -> list[tuple[Run, dict[str, Any]]]:
         UserError: there is neither, or a file is broken.
     """
     return open_several(path).runs() if is_several(path) else [open_run(path)]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What is drawn or compared as one: a run, or an experiment of several seeds.
+
+    Attributes:
+        path: its directory.
+        kind: of training.
+        runs: every seed's run with its experiment.
+    """
+
+    path: Path
+    kind: Kind[Any]
+    runs: Sequence[tuple[Run, Any]]
+
+    @property
+    def experiment(self) -> Any:
+        """What was asked, of the first seed."""
+        return self.runs[0][1]
+
+    @property
+    def seeds(self) -> list[int]:
+        """All of them."""
+        return [experiment.seed for _, experiment in self.runs]
+
+    @property
+    def plots(self) -> Path:
+        """The folder of pictures."""
+        return self.path / "plots"
+
+
+def open_compared(words: Sequence[str], kind_of: Callable[[str], Kind[Any]], purpose: str) -> list[Compared]:
+    """The runs and experiments that a command line names.
+
+    Args:
+        words: their directories.
+        kind_of: from the name of a kind to the kind.
+        purpose: what to do with those of one kind at a time, for the message.
+
+    Raises:
+        UserError: there is no such run, one is named twice, or they are of several kinds.
+    """
+    paths = [Path(word) for word in words]
+    opened = [open_group(path) for path in paths]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UserError(f"a run is named twice among {', '.join(words)}: name each once")
+    kinds = list(dict.fromkeys(config["kind"] for group in opened for _, config in group))
+    if len(kinds) > 1:
+        raise UserError(f"these runs are of {len(kinds)} kinds ({', '.join(kinds)}): {purpose} those of one at a time")
+    kind = kind_of(kinds[0])
+    return [
+        Compared(path, kind, [(run, kind.from_json(config["experiment"])) for run, config in group])
+        for path, group in zip(paths, opened, strict=True)
+    ]
 
 
 def create_several(path: Path, kind: str, configs: Mapping[int, Mapping[str, Any]]) -> SeveralSeeds:

@@ -10,6 +10,7 @@ from launch.plot_rl import PlotOptions, subject
 from launch.plots import Curve, draw_learning
 from launch.recipes import RL
 from launch.runs import MetricsWriter, Run
+from launch.several_seeds import Compared
 
 RANDOM = np.random.default_rng(0)
 
@@ -47,6 +48,10 @@ def test_learning_curves_are_drawn_with_chance_best_and_paper(tmp_path, spread):
     assert is_picture(tmp_path / "b.png")
 
 
+def alone(run, experiment):
+    return Compared(run.path, RL, [(run, experiment)])
+
+
 def run_with_metrics(path):
     path.mkdir()
     writer = MetricsWriter(Run(path))
@@ -60,13 +65,13 @@ def test_runs_of_several_environments_are_refused(tmp_path):
     one, other = RL.make("repeat_previous_gru"), RL.make("tmaze_ntm")
     run = run_with_metrics(tmp_path / "run")
     with pytest.raises(UserError, match="are of 2 environments"):
-        plot_learning([(run, one), (run, other)], subject, tmp_path / "a.png")
+        plot_learning([alone(run, one), alone(run, other)], subject, tmp_path / "a.png")
 
 
 def test_curves_of_several_runs_share_one_picture(tmp_path):
     run = run_with_metrics(tmp_path / "run")
     experiments = [RL.make(f"repeat_previous_{core}") for core in ("ntm", "gru")]
-    path = plot_learning([(run, experiment) for experiment in experiments], subject, tmp_path / "a.png")
+    path = plot_learning([alone(run, experiment) for experiment in experiments], subject, tmp_path / "a.png")
     assert is_picture(path)
 
 
@@ -92,7 +97,7 @@ def test_same_picture_is_the_same_file(tmp_path, name):
 def test_picture_of_an_unknown_format_is_refused(tmp_path, name):
     run = run_with_metrics(tmp_path / "run")
     with pytest.raises(UserError, match=r"not a picture: give a file that ends in \.png, \.pdf or \.svg"):
-        plot_learning([(run, RL.make("repeat_previous_gru"))], subject, tmp_path / name)
+        plot_learning([alone(run, RL.make("repeat_previous_gru"))], subject, tmp_path / name)
     with pytest.raises(UserError, match="not a picture"):
         picture_format(name, None)
 
@@ -110,7 +115,7 @@ def test_run_without_a_score_is_refused(tmp_path, rows):
     run = Run(tmp_path)
     run.metrics_file.write_text(rows)
     with pytest.raises(UserError, match="has no return_mean yet"):
-        plot_learning([(run, RL.make("repeat_previous_gru"))], subject, tmp_path / "a.png")
+        plot_learning([alone(run, RL.make("repeat_previous_gru"))], subject, tmp_path / "a.png")
 
 
 def test_rows_that_are_no_numbers_are_left_out_and_one_row_is_seen(tmp_path, figures):
@@ -119,7 +124,7 @@ def test_rows_that_are_no_numbers_are_left_out_and_one_row_is_seen(tmp_path, fig
     run.metrics_file.write_text(
         "".join(f'{{"env_steps": {step}, "return_mean": {score}}}\n' for step, score in enumerate(scores))
     )
-    plot_learning([(run, RL.make("repeat_previous_gru"))], subject, tmp_path / "a.png")
+    plot_learning([alone(run, RL.make("repeat_previous_gru"))], subject, tmp_path / "a.png")
     line = figures[0].axes[0].get_lines()[0]
     assert (list(line.get_xdata()), list(line.get_ydata()), line.get_marker()) == ([1], [0.25], "o")
 

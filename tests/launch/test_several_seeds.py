@@ -47,6 +47,27 @@ def test_every_seed_has_the_losses_of_the_single_run(trained, tmp_path):
     assert losses(trained.run(3)) != losses(trained.run(4))
 
 
+def test_evaluation_is_the_mean_of_the_seeds_with_its_interval(trained, capsys):
+    assert main(["eval", str(trained.path), "--sequences", "10", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["score"] for one in found["runs"]] == found["means"][0]["seeds"]
+    assert found["means"][0]["mean"] == pytest.approx(sum(found["means"][0]["seeds"]) / 2)
+    assert found["means"][0]["interval"] == sorted(found["means"][0]["seeds"])
+    assert main(["eval", str(trained.path), "--sequences", "10"]) == 0
+    assert "bootstrap over 2 seeds; so few seeds say little" in capsys.readouterr().out
+    assert "unknown option '--episodes'" in fails(capsys, "eval", str(trained.path), "--episodes", "3")
+
+
+def test_plot_draws_the_mean_and_the_best_seed(trained, capsys):
+    assert main(["plot", str(trained.path)]) == 0
+    captured = capsys.readouterr()
+    paths = captured.out.split()
+    assert paths[0] == str(trained.path / "plots" / "learning.png")
+    best = min((3, 4), key=lambda seed: losses(trained.run(seed))[-1][2])
+    assert f"the other pictures are of seed {best}, the best of 2" in captured.err
+    assert {path.rpartition("/plots/")[0] for path in paths[1:]} == {str(trained.run(best).path)}
+
+
 def test_seeds_can_be_added_and_those_that_are_finished_are_left_alone(trained, capfd):
     before = [trained.run(seed).metrics_file.stat().st_mtime_ns for seed in (3, 4)]
     assert main(["train", "task", "--out", str(trained.path), "--resume", "--seeds", "3"]) == 0
