@@ -1,10 +1,13 @@
 """Gymnasium environments that test memory; importing this package registers them."""
 
+from envs.autoreset import start_over_at_the_next_step
 from envs.bandits import Bandit, BanditVector
 from envs.catalogue import ENVIRONMENTS, Environment, episode_score, register_environments, score_unit
 from envs.conforming import Conforming, ObservationError, conform
-from envs.making import MissingExtraError, UnknownEnvironmentError, make, make_vec
+from envs.failures import EnvironmentFailedError, failure_of
+from envs.making import MissingExtraError, UnknownEnvironmentError, has_vector_program, make, make_vec
 from envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
+from envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
 from envs.symbolic_grid import SymbolicGrid
 from envs.tabular import TabularMDP, TabularMDPVector
 from envs.tmaze import TMaze, TMazeVector
@@ -15,6 +18,7 @@ __all__ = [
     "BanditVector",
     "Conforming",
     "Environment",
+    "EnvironmentFailedError",
     "MissingExtraError",
     "ObservationError",
     "RepeatPrevious",
@@ -26,11 +30,18 @@ __all__ = [
     "TabularMDPVector",
     "UnknownEnvironmentError",
     "conform",
+    "copy_seeds",
     "episode_score",
+    "failure_of",
+    "has_vector_program",
     "make",
     "make_vec",
     "register_environments",
+    "reset_copies",
+    "reset_seeded",
     "score_unit",
+    "start_over_at_the_next_step",
+    "stream_seed",
 ]
 
 register_environments()

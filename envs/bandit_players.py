@@ -87,7 +87,7 @@ def play_bandit(env: BanditVector, player: BanditPlayer, seed: int) -> np.ndarra
     Returns:
         [B], the return of each trial.
     """
-    generator = np.random.default_rng([seed, 1])  # apart from the copies' own, which are seed, seed + 1, ...
+    generator = np.random.default_rng([seed, 1])  # apart from the copies' own
     env.reset(seed=seed)
     wins, losses = np.zeros((2, env.num_envs, env.arms), dtype=np.int64)
     for made in range(env.pulls):

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.row_generators import RowGenerators
 from envs.settings import check_whole_number
+from envs.streams import SpreadsSeeds
 
 
 class Bandit(gym.Env[np.ndarray, int]):
@@ -96,10 +97,10 @@ class Bandit(gym.Env[np.ndarray, int]):
         return int(self.chances.argmax())
 
 
-class BanditVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class BanditVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many copies of ``Bandit`` in one NumPy program, with next-step autoreset.
 
-    Equal to ``SyncVectorEnv`` over single environments, seeds included.
+    Equal to ``SyncVectorEnv`` over single environments with the same list of seeds.
 
     Attributes:
         chances: [B, K], the hidden probability of each arm to pay.
@@ -131,7 +132,7 @@ class BanditVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start every copy over; seed s seeds copy i with s + i."""
+        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
         self._generators.seed(seed)
         self._start(self._rows)
         return np.zeros((self.num_envs, self.arms + 2), dtype=np.float32), {}

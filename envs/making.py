@@ -13,10 +13,12 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from envs.autoreset import start_over_at_the_next_step
 from envs.catalogue import ENVIRONMENTS
 from envs.conforming import Conforming
 from envs.names import how_to_get, missing_package, registers, which_was_meant
 from envs.settings import check_whole_number
+from envs.streams import SpreadSeeds, SpreadsSeeds
 from envs.symbolic_grid import SymbolicGrid
 
 GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
@@ -63,7 +65,8 @@ def make(env_id: str, **settings: Any) -> gym.Env[Any, Any]:
 def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
     """Make many copies of an environment, stepped by one program where there is one and in turn where not.
 
-    Either way a copy whose episode has ended starts over at the next step (Gymnasium's next-step autoreset).
+    Either way a copy whose episode has ended starts over at the next step (Gymnasium's next-step autoreset), and
+    ``reset(seed=s)`` gives the copies ``copy_seeds(s, num_envs)``.
 
     Args:
         env_id: as in ``make``.
@@ -73,7 +76,7 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
     Raises:
         UnknownEnvironmentError: there is no such environment.
         MissingExtraError: it needs a package that is not installed.
-        ValueError: it has no such setting, or the value is out of range.
+        ValueError: it has no such setting, the value is out of range, or its copies start over in another mode.
 
     Example:
         >>> make_vec("RepeatPrevious-k4-v0", 8).observation_space
@@ -86,10 +89,19 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
     else:
         _check_setting_names(env_id, spec.vector_entry_point, settings)
     # One program for all copies has no single environment to put a wrapper around.
-    if spec.vector_entry_point is not None:
-        return _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **settings))
-    options = {"wrappers": _wrappers(env_id), **NO_CHECKER, **settings}
-    return _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **options))
+    options = {} if spec.vector_entry_point is not None else {"wrappers": _wrappers(env_id), **NO_CHECKER}
+    env = _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **options | settings))
+    start_over_at_the_next_step(env, env_id)
+    return env if isinstance(env, SpreadsSeeds) else SpreadSeeds(env)
+
+
+def has_vector_program(env_id: str) -> bool:
+    """Whether ``make_vec`` steps the copies of an environment by one program of its own.
+
+    Raises:
+        UnknownEnvironmentError, MissingExtraError: as ``make``.
+    """
+    return _find_spec(env_id).vector_entry_point is not None
 
 
 def _find_spec(env_id: str) -> EnvSpec:

@@ -63,7 +63,8 @@ def play(
         player: a name of ``BANDIT_PLAYERS`` or ``TABULAR_PLAYERS``, or a function like those.
         env_id: for example "Bandit-N100-K10-v0".
         trials: number of trials; at least 2.
-        seed: trial i is the first of ``make(env_id)`` with seed + i; players of one seed meet the same trials.
+        seed: trial i is the first of ``make(env_id)`` with the seed ``stream_seed(seed, i)``; players of one
+            seed meet the same trials.
         **settings: the environment's own settings, as in ``make``.
 
     Raises:

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.row_generators import RowGenerators
 from envs.settings import check_whole_number
+from envs.streams import SpreadsSeeds
 
 
 class RepeatPrevious(gym.Env[int, int]):
@@ -96,10 +97,10 @@ class RepeatPrevious(gym.Env[int, int]):
         return self.symbol_shown(self.k) or 0
 
 
-class RepeatPreviousVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class RepeatPreviousVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many copies of ``RepeatPrevious`` in one NumPy program, with next-step autoreset.
 
-    Equal to ``SyncVectorEnv`` over single environments, seeds included.
+    Equal to ``SyncVectorEnv`` over single environments with the same list of seeds.
 
     Args:
         num_envs: number of copies.
@@ -128,7 +129,7 @@ class RepeatPreviousVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start every copy over; seed s seeds copy i with s + i."""
+        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
         self._generators.seed(seed)
         self._start(self._rows)
         return self._shown[:, 0].copy(), {}

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from gymnasium.utils import seeding
 
+from envs.streams import copy_seeds
+
 
 class RowGenerators:
     """One random generator for each copy, so that a copy's episodes do not depend on how many copies there are.
 
-    Seeds are handed out as ``gymnasium.vector.SyncVectorEnv`` does it: seed ``s`` gives copy i the seed ``s + i``, a
-    list gives one seed to each copy, and None leaves a generator as it stands.
+    Seed ``s`` gives the copies ``envs.copy_seeds(s, rows)``, a list gives one seed to each copy, and None leaves a
+    generator as it stands.
 
     Args:
         rows: number of copies.
@@ -30,7 +32,7 @@ class RowGenerators:
         rows = len(self._generators)
         if seed is None:
             return
-        seeds = [seed + row for row in range(rows)] if isinstance(seed, int) else seed
+        seeds = copy_seeds(int(seed), rows) if isinstance(seed, int | np.integer) else seed
         if len(seeds) != rows:
             raise ValueError(f"{len(seeds)} seeds for {rows} environments: give one seed for each, or one number")
         for row, row_seed in enumerate(seeds):

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.row_generators import RowGenerators
 from envs.settings import check_whole_number
+from envs.streams import SpreadsSeeds
 
 START = 0
 """The state in which every episode begins; the states are alike, so it could be any."""
@@ -117,10 +118,10 @@ class TabularMDP(gym.Env[np.ndarray, int]):
         return int(policy[self._time % self.horizon, self._state])
 
 
-class TabularMDPVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class TabularMDPVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many copies of ``TabularMDP`` in one NumPy program, with next-step autoreset.
 
-    Equal to ``SyncVectorEnv`` over single environments, seeds included.
+    Equal to ``SyncVectorEnv`` over single environments with the same list of seeds.
 
     Attributes:
         world: the hidden world of every copy: transitions [B, S, A, S], mean rewards [B, S, A], luck and noise [B, T].
@@ -156,7 +157,7 @@ class TabularMDPVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray])
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start every copy over; seed s seeds copy i with s + i."""
+        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
         self._generators.seed(seed)
         self._start(self._rows)
         observations = np.zeros((self.num_envs, self.states + self.actions + 2), dtype=np.float32)

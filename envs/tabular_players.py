@@ -70,7 +70,7 @@ def play_tabular(env: TabularMDPVector, player: TabularPlayer, seed: int) -> np.
     Returns:
         [B], the return of each trial.
     """
-    generator = np.random.default_rng([seed, 1])  # apart from the copies' own, which are seed, seed + 1, ...
+    generator = np.random.default_rng([seed, 1])  # apart from the copies' own
     env.reset(seed=seed)
     rows, shape = np.arange(env.num_envs), (env.num_envs, env.states, env.actions)
     seen = Steps(np.zeros((*shape, env.states)), np.zeros(shape), np.zeros(shape))

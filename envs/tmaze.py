@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.row_generators import RowGenerators
 from envs.settings import check_whole_number
+from envs.streams import SpreadsSeeds
 
 NORTH, EAST, SOUTH, WEST = range(4)
 
@@ -122,10 +123,10 @@ class TMaze(gym.Env[np.ndarray, int]):
         return reward
 
 
-class TMazeVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class TMazeVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Many copies of ``TMaze`` in one NumPy program, with next-step autoreset.
 
-    Equal to ``SyncVectorEnv`` over single environments, seeds and infos included.
+    Equal to ``SyncVectorEnv`` over single environments with the same list of seeds, infos included.
 
     Args:
         num_envs: number of copies.
@@ -155,7 +156,7 @@ class TMazeVector(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start every copy over; seed s seeds copy i with s + i."""
+        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
         self._generators.seed(seed)
         self._over = np.zeros(self.num_envs, dtype=bool)
         self._start(~self._over)
