@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.ray_folder import short_folder
+
 
 @dataclass(frozen=True)
 class Machines:
@@ -119,4 +121,7 @@ def hold(cpus: int) -> None:
 
 
 if __name__ == "__main__":
-    hold(int(sys.argv[1]))
+    with short_folder() as short:
+        if short:
+            os.environ["RAY_TMPDIR"] = str(short)
+        hold(int(sys.argv[1]))

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 import torch
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -24,6 +23,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from agents.rllib import MemoryPPOConfig, MemoryRLModule, register_environment
 from launch.options import Switch, parse
+from launch.ray_session import running_ray
 
 CORES: dict[str, dict[str, Any]] = {
     "ntm 128x20": {"core": "ntm", "slots": 128, "word_size": 20},
@@ -149,10 +149,9 @@ def main(argv: Sequence[str]) -> int:
     """Print a table, or JSON; write JSON where asked."""
     settings = parse(Settings, argv, prog="lukasa bench states")
     table = sys.stderr if settings.json else sys.stdout
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     torch.set_num_threads(1)
-    measured = [measure(name, options, settings) for name, options in CORES.items()]
-    ray.shutdown()
+    with running_ray(2):
+        measured = [measure(name, options, settings) for name, options in CORES.items()]
     print(
         "core         state bytes   stock B/step  keyframes B/step   stock steps/s  keyframes steps/s   states equal",
         file=table,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +19,9 @@ from launch.recipes import RLExperiment
 LIMIT = 1000
 """Steps after which an episode of a wiped agent is cut off: so many, or ten times the longest of the intact one."""
 
+SECONDS = 5.0
+"""Between two lines that say how far the episodes are."""
+
 
 @dataclass(frozen=True)
 class Play:
@@ -25,13 +31,32 @@ class Play:
         episodes: how many.
         seed: of the first one.
         explore: draw actions from the policy instead of taking the likeliest.
-        limit: steps after which an episode is cut off; None for the environment's own.
+        limit: steps after which an episode of a wiped agent is cut off; None for the environment's own.
+        max_steps: steps after which any episode is cut off; None for ``agents.rllib.rollout``'s own limit.
     """
 
     episodes: int
     seed: int
     explore: bool = False
     limit: int | None = None
+    max_steps: int | None = None
+
+
+class ShownEpisodes:
+    """Says every few seconds on stderr how far the episodes are, as ``rollout`` tells it.
+
+    Args:
+        asked: how many episodes.
+    """
+
+    def __init__(self, asked: int):
+        self._asked, self._shown = asked, time.monotonic()
+
+    def __call__(self, ended: int, steps: int) -> None:
+        """So many have ended, and so many steps were played."""
+        if time.monotonic() - self._shown >= SECONDS:
+            print(f"{ended:,} of {self._asked:,} episodes, {steps:,} steps", file=sys.stderr, flush=True)
+            self._shown = time.monotonic()
 
 
 def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = None) -> dict[str, Any]:
@@ -48,27 +73,30 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
 
     with quiet_libraries():
         copies = make_copies(experiment, how)
-        played = rollout(module, copies, how.episodes, explore=how.explore, seed=how.seed, without=part)
-        for env in copies:
-            env.close()
+        shown = ShownEpisodes(how.episodes)
+        asked: dict[str, Any] = {"explore": how.explore, "seed": how.seed, "max_steps": how.max_steps}
+        played = rollout(module, copies, how.episodes, without=part, progress=shown, **asked)
+        _close(copies)
     ended = [(one.episode_return, one.length, one.info) for one in played]
-    return {"without": part, **_summary(experiment, ended)}
+    return {"without": part, **_summary(experiment, ended), "cut_off": sum(one.limited for one in played)}
 
 
 def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:
     """Episodes whose actions are drawn uniformly from the action space, summed up."""
+    from agents.rllib.rollout import step_limit
+
     (env,) = make_copies(experiment, replace(how, episodes=1))
-    ended = []
+    ended, limit = [], how.max_steps or step_limit(env)
     env.action_space.seed(how.seed)
     for number in range(how.episodes):
-        env.reset(seed=how.seed + number)
+        envs.reset_seeded(env, envs.stream_seed(how.seed, number))
         rewards, info, done = [], {}, False
-        while not done:
+        while not done and len(rewards) < limit:
             _, reward, terminated, truncated, info = env.step(env.action_space.sample())
             rewards.append(float(reward))
             done = terminated or truncated
         ended.append((sum(rewards), len(rewards), info))
-    env.close()
+    _close([env])
     return _summary(experiment, ended)
 
 
@@ -96,6 +124,13 @@ def make_copies(experiment: RLExperiment, how: Play) -> list[gym.Env]:
     count = min(how.episodes, experiment.envs_per_runner)
     copies = [envs.make(experiment.env, **experiment.env_settings) for _ in range(count)]
     return [gym.wrappers.TimeLimit(env, how.limit) for env in copies] if how.limit else copies
+
+
+def _close(copies: Sequence[gym.Env]) -> None:
+    """Close environments whose work is done, whether they can or not."""
+    for env in copies:
+        with suppress(Exception):
+            env.close()
 
 
 def _summary(experiment: RLExperiment, ended: Sequence[tuple[float, int, dict[str, Any]]]) -> dict[str, Any]:

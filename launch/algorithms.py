@@ -8,7 +8,7 @@ import math
 import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import numpy as np
@@ -19,21 +19,19 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 
 import envs
 from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
+from agents.rllib.gradients import TARGET
 from launch.initial_weights import initial_weights
 from launch.outcomes import EpisodeOutcomes
 from launch.recipes import RLExperiment
 from launch.waits import LEARNERS, Waits
 
-TARGET = "target_"
-"""How the parameters of APPO's target network are called: those of the network, with this before them."""
 
-
-def make_config(experiment: RLExperiment, seed: int | None = None, gpus: float = 0) -> AlgorithmConfig:
+def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> AlgorithmConfig:
     """The RLlib config of an experiment.
 
     Args:
         experiment: what to train.
-        seed: seeds the actions and environments; that of the experiment when None.
+        sitting: steps that were trained before; actions and environments have other streams in each.
         gpus: of each learner.
     """
     kind = {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig}[experiment.algorithm]
@@ -49,8 +47,7 @@ def make_config(experiment: RLExperiment, seed: int | None = None, gpus: float =
         num_gpus_per_learner=gpus,
         num_aggregator_actors_per_learner=experiment.aggregators,
     )
-    if experiment.algorithm in LEARNERS:
-        config.learners(learner_class=LEARNERS[experiment.algorithm])
+    config.learners(learner_class=LEARNERS[experiment.algorithm])
     config.fault_tolerance(restart_failed_env_runners=True)
     config.training(**_learning_options(experiment))
     config.memory(
@@ -65,7 +62,8 @@ def make_config(experiment: RLExperiment, seed: int | None = None, gpus: float =
     config.callbacks([EpisodeOutcomes, Waits])
     # One batch an iteration keeps ctrl-C quick; asynchronous algorithms, whose batches are many, get a second.
     config.reporting(min_time_s_per_iteration=0 if experiment.algorithm == "ppo" else 1)
-    config.debugging(seed=experiment.seed if seed is None else seed, log_level="ERROR")
+    config.debugging(seed=experiment.seed, log_level="ERROR")
+    config.sitting = sitting
     return config
 
 
@@ -103,16 +101,20 @@ def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLMo
         spaces = {"default_policy": (env.observation_space, env.action_space)}
         return cast(MemoryRLModule, config.get_rl_module_spec(spaces=spaces).build())
     finally:
-        env.close()
+        with suppress(Exception):
+            env.close()
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Keep deprecation notes and start-up chatter of libraries off the user's screen; errors still show."""
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.rllib", "gymnasium")]
+    # What becomes of runners is told by Runners and by our own errors, not as RLlib's tracebacks.
+    quiet = {"ray": logging.ERROR, "ray.rllib": logging.ERROR, "gymnasium": logging.ERROR}
+    quiet |= {"ray.rllib.utils.actor_manager": logging.CRITICAL, "ray.rllib.lukasa": logging.WARNING}
+    loggers = [logging.getLogger(name) for name in quiet]
     levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    for logger, level in zip(loggers, quiet.values(), strict=True):
+        logger.setLevel(level)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.errors import UserError, nearest
+from launch.errors import TrainingError, UserError, nearest
 
 STATE_FILE, MANIFEST_FILE, PREFIX = "state.pt", "manifest.json", "step-"
 
@@ -52,20 +52,19 @@ def save_checkpoint(
         state: tensors, arrays and plain values, nested.
         score: the higher the better; the best one is chosen by it.
         keep: how many of the last ones stay.
+
+    Raises:
+        TrainingError: it cannot be written, since the disk is full for example; those before are as they were.
     """
     path = folder / f"{PREFIX}{step:012d}"
     beside = folder / f".{path.name}.writing"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    with open(beside / STATE_FILE, "wb") as file:
-        import torch  # takes seconds, which a mistake on the command line should not
-
-        torch.save(to_plain(state), file)
-        _flush(file)
-    manifest = {"step": step, "score": score, "files": {STATE_FILE: _size_and_checksum(beside / STATE_FILE)}}
-    with open(beside / MANIFEST_FILE, "w") as file:
-        json.dump(manifest, file, indent=1)
-        _flush(file)
+    plain = to_plain(state)
+    try:
+        _write(beside, plain, {"step": step, "score": score})
+    except (OSError, RuntimeError) as error:  # torch.save hides what the disk said behind a RuntimeError
+        shutil.rmtree(beside, ignore_errors=True)
+        said = _of_the_disk(error)
+        raise TrainingError(f"checkpoint {path} cannot be written: {said}; {last_good(folder)}") from error
     replaced = folder / f".{path.name}.replaced"
     shutil.rmtree(replaced, ignore_errors=True)
     if path.exists():
@@ -78,6 +77,30 @@ def save_checkpoint(
         if checkpoint.name not in stays:
             shutil.rmtree(checkpoint.path)
     return Checkpoint(path, step, score)
+
+
+def _write(folder: Path, state: Any, manifest: dict[str, Any]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    import torch  # takes seconds, which a mistake on the command line should not
+
+    with open(folder / STATE_FILE, "wb") as file:
+        torch.save(state, file)
+        _flush(file)
+    manifest = manifest | {"files": {STATE_FILE: _size_and_checksum(folder / STATE_FILE)}}
+    with open(folder / MANIFEST_FILE, "w") as file:
+        json.dump(manifest, file, indent=1)
+        _flush(file)
+
+
+def _of_the_disk(error: BaseException) -> str:
+    """What the system said, however deep it lies."""
+    one: BaseException | None = error
+    while one is not None:
+        if isinstance(one, OSError) and one.strerror:
+            return one.strerror
+        one = one.__cause__ or one.__context__
+    return " ".join(str(error).split())
 
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:

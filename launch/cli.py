@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from launch.errors import UserError, nearest
+from launch.errors import TrainingError, UserError, nearest
 
 COMMANDS = {
     "train rl": ("launch.train_rl", "train a memory agent on a Gymnasium environment, with Ray RLlib"),
@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``lukasa``; those of this process when None.
 
     Returns:
-        The exit code: 0 success, 2 misuse, 130 and 143 stopped by SIGINT and SIGTERM.
+        The exit code: 0 success, 1 a failure while training or playing, 2 misuse, 130 and 143 stopped by SIGINT and
+        SIGTERM.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -62,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not isinstance(error, told_to_users()):
+        if not isinstance(error, told_to_users() + faults()):
             raise
         print(f"lukasa: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, faults()) else 2
     except KeyboardInterrupt:
         return 130
 
@@ -115,6 +116,12 @@ def command(*words: str | Path) -> str:
     """
     plain = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words]
     return f"{program()} {shlex.join(plain)}"
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """The errors that are told in one sentence and are nobody's misuse: what failed while it was at work."""
+    failed = sys.modules.get("envs")
+    return (TrainingError, *((failed.EnvironmentFailedError,) if failed else ()))
 
 
 def told_to_users() -> tuple[type[Exception], ...]:

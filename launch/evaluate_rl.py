@@ -29,6 +29,7 @@ class EvalOptions:
         checkpoint: which checkpoint to play: best, last, or its name.
         explore: draw actions from the policy instead of taking the likeliest.
         seed: seed of the episodes.
+        max_steps: cut episodes off after so many steps; 10,000 by default, or the environment's own limit if larger.
         without: wipe a part of what the agent carries before every step: its memory, its controller, or both.
         ablation: print a table: the agent intact, with each part wiped in turn, and random actions.
         json: print one JSON object.
@@ -38,6 +39,7 @@ class EvalOptions:
     checkpoint: str = "best"
     explore: Switch = False
     seed: int = 1_000_000
+    max_steps: int | None = None
     without: Part | None = None
     ablation: Switch = False
     json: Switch = False
@@ -58,6 +60,8 @@ def main(run: Run, config: dict[str, Any], argv: Sequence[str]) -> int:
     options = parse(EvalOptions, argv, prog="lukasa eval RUN")
     if options.episodes < 1:
         raise UserError(f"option --episodes is {options.episodes}: expected at least 1")
+    if options.max_steps is not None and options.max_steps < 1:
+        raise UserError(f"option --max-steps is {options.max_steps}: expected at least 1")
     result = evaluate(run, RL.from_json(config["experiment"]), options)
     print(json.dumps(result) if options.json else describe(result))
     return 0
@@ -75,7 +79,7 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
     agent = load_agent(run, experiment, options.checkpoint)
     parts = parts_to_wipe(agent.module.core, options.without, options.ablation)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
-    how = Play(options.episodes, options.seed, options.explore)
+    how = Play(options.episodes, options.seed, options.explore, max_steps=options.max_steps)
     found = ablated(agent.module, experiment, how, parts) if options.ablation else {}
     known = envs.ENVIRONMENTS.get(experiment.env)
     result = {
@@ -145,6 +149,11 @@ def describe(result: dict[str, Any]) -> str:
         for name, (mean, within) in scores.items():
             low, high = result[within]
             lines.append(f"{name}  {result[mean]:.3f}   95 % confidence {low:.3f} to {high:.3f}")
+    if result.get("cut_off"):
+        lines.append(
+            f"{result['cut_off']} of {result['episodes']} episodes came to no end and were cut off after "
+            f"{result['length_longest']:,} steps: --max-steps N plays longer ones"
+        )
     if result["best"] is not None:
         lines.append(f"{result['score']}: chance {result['chance']:g}, best {result['best']:g}")
     return "\n".join(lines)

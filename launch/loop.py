@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -204,7 +205,9 @@ class _Sitting:
         self.folder, self.counted, self.writer = run.checkpoints, run.step_key, writer
         self.settings, self.job, self.window = settings, job, window
         self.last: Row = last or {self.counted: 0, "seconds": 0.0, "score": None}
-        self.started = self.saved_at = time.monotonic()
+        self.started = time.monotonic()
+        # A run that has begun can always be resumed: the first batch is saved at once.
+        self.saved_at = self.started if self.done else -math.inf
         self.before, self.saved = self.last["seconds"], self.done
 
     @property

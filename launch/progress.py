@@ -158,8 +158,15 @@ def show_count(steps: int) -> str:
 
 
 def show_rate(rate: float) -> str:
-    """Steps per second for people."""
-    return f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{rate:.2g}"
+    """How many a second for people, a dash when none have come.
+
+    Example:
+        >>> show_rate(1234.5), show_rate(0.25), show_rate(0.0)
+        ('1,234', '0.25', '-')
+    """
+    if rate <= 0:
+        return "-"
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def show_time(seconds: float) -> str:

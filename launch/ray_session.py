@@ -11,7 +11,7 @@ import os
 import platform
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from launch.errors import UserError
 from launch.placement import Bundle
+from launch.ray_folder import short_folder
 
 OBJECT_STORE_BYTES = 200_000_000
 SECONDS_TO_ANSWER = 5.0
@@ -41,7 +42,7 @@ def running_ray(cpus: int | None = None, address: str | None = None) -> Iterator
         address: HOST:PORT of a cluster to join; a Ray on this machine alone when None.
 
     Raises:
-        UserError: there is no such cluster, or it cannot be joined.
+        UserError: there is no such cluster, it cannot be joined, or no folder here is short enough for Ray's sockets.
     """
     if ray.is_initialized():
         _check_same_cluster(address)
@@ -51,14 +52,15 @@ def running_ray(cpus: int | None = None, address: str | None = None) -> Iterator
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    _join(address) if address else _start(cpus)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with nullcontext() if address else short_folder() as folder:
+        _join(address) if address else _start(cpus, folder)
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
-def _start(cpus: int | None) -> None:
+def _start(cpus: int | None, folder: Path | None) -> None:
     with _native_stderr_off(), _loopback_only():
         ray.init(
             address="local",
@@ -68,6 +70,7 @@ def _start(cpus: int | None) -> None:
             logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES * max(1, cpus or 1),
             _node_ip_address="127.0.0.1",
+            **({"_temp_dir": str(folder)} if folder else {}),
         )
 
 

@@ -383,7 +383,7 @@ def check_numbers(experiment: RLExperiment) -> None:
         )
     if experiment.algorithm == "ppo" and experiment.aggregators:
         raise UserError("option --aggregators is for appo and impala: PPO's learners wait for whole batches")
-    for name in ("batch_size", "minibatch_size"):
+    for name in ("batch_size", "minibatch_size") if experiment.algorithm == "ppo" else ("batch_size",):
         size, learners = getattr(experiment, name), max(1, experiment.learners)
         if size % learners:
             raise UserError(f"option {option_name(name)} is {size}: expected a number that {learners} learners divide")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import Any
 
@@ -16,31 +16,33 @@ import torch
 from ray.exceptions import RayError
 
 import envs
-from launch.algorithms import (
-    begin_with,
-    capture_state,
-    make_config,
-    present_weights,
-    quiet_libraries,
-    restore_state,
-)
-from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, save_checkpoint, set_later_aside
+from agents.rllib.runner import RunnerFailedError, check_elsewhere
+from launch.algorithms import begin_with, make_config, present_weights, quiet_libraries, restore_state
+from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, set_later_aside
+from launch.divergence import check_learned
 from launch.errors import TrainingError, UserError
+from launch.failures import sentence
 from launch.outcomes import episodes_ended
 from launch.placement import Bundle, OnRay, Placement
 from launch.progress import make_reporter
+from launch.rates import Rate
 from launch.ray_session import running_ray
 from launch.recipes import EPISODES_IN_MEAN, RLExperiment
 from launch.runs import MetricsWriter, Run, rewind_metrics
+from launch.saving import Saver
 from launch.stopping import Wish, stop_on_signals
 from launch.training import Outcome, Resume
 from launch.waits import memories, waits
 
+RATE_SECONDS = 10.0
+"""Window of the steps a second of APPO and IMPALA, whose steps come in bursts."""
+
 Rows = list[dict[str, Any]]
 Recent = deque[tuple[float, float, float]]
 
-RESTARTS = 10
-"""Times that all of RLlib's processes are started anew within one sitting; runners it replaces by itself."""
+RESTARTS, RESTARTS_IN_VAIN = 10, 3
+"""Times that all of RLlib's processes are started anew within one sitting, at all and without getting any further;
+runners it replaces by itself."""
 
 LOSSES = {
     "total_loss": "loss",
@@ -80,17 +82,28 @@ def train(
     cpus = 1 + experiment.runners + experiment.learners * (1 + experiment.aggregators)
     gpus = (placement.gpus_per_worker if placement else None) or 0
     with quiet_libraries(), running_ray(cpus), listen() as stop:
-        lost = ""
+        lost, in_vain, step = "", 0, -1
         for _ in range(RESTARTS):
             try:
                 return _sitting(run, experiment, resume, stop, gpus)
+            except (envs.EnvironmentFailedError, RunnerFailedError) as error:
+                raise TrainingError(f"{error}; {last_good(run.checkpoints)}") from error
             except RayError as error:
-                lost = str(error).strip().split("\n")[0]
+                lost = _of_ray(error)
             checkpoints = list_checkpoints(run.checkpoints)
             resume = (checkpoints[-1], load_checkpoint(checkpoints[-1])) if checkpoints else None
-            step = resume[0].step if resume else 0
+            before, step = step, resume[0].step if resume else 0
+            in_vain = in_vain + 1 if step == before else 0
+            if in_vain >= RESTARTS_IN_VAIN:
+                break
             print(f"a process was lost ({lost}): the run goes on from {step:,} steps", file=sys.stderr, flush=True)
-    raise TrainingError(f"processes were lost {RESTARTS} times, at last: {lost}; {last_good(run.checkpoints)}")
+    raise TrainingError(f"processes were lost too often, at last: {lost}; {last_good(run.checkpoints)}")
+
+
+def _of_ray(error: RayError) -> str:
+    """What became of a process, or what was raised in it."""
+    cause = getattr(error, "cause", None)
+    return sentence(cause) if isinstance(cause, BaseException) else str(error).strip().split("\n")[0]
 
 
 def _sitting(run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wish, gpus: float) -> Outcome:
@@ -98,8 +111,7 @@ def _sitting(run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wi
     if resume:
         set_later_aside(run.checkpoints, step)
     rows = rewind_metrics(run, step)
-    # Other seeds than those of the first sitting: else the environments would replay its first episodes.
-    algorithm = make_config(experiment, experiment.seed + step, gpus).build_algo()
+    algorithm = _build(experiment, step, gpus)
     try:
         if resume:
             restore_state(algorithm, resume[1])
@@ -111,38 +123,48 @@ def _sitting(run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wi
         algorithm.stop()
 
 
+def _build(experiment: RLExperiment, sitting: int, gpus: float) -> Any:
+    config = make_config(experiment, sitting, gpus)
+    try:
+        return config.copy(copy_frozen=False).build_algo()
+    except Exception:
+        if experiment.runners:
+            check_elsewhere(config)
+        raise
+
+
 def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, rows: Rows, recent: Recent) -> Outcome:
     last = rows[-1] if rows else {"env_steps": 0, "seconds": 0.0}
     step, before, score = last["env_steps"], last["seconds"], None
     unit = envs.score_unit(experiment.env)
     known = envs.ENVIRONMENTS.get(experiment.env) if not experiment.env_settings else None
     chance = known.chance if known else None
-    started = saved_at = time.monotonic()
-    saved_step, seconds = step, before
-    played = None
+    started, seconds = time.monotonic(), before
+    saver = Saver(run, algorithm, recent, experiment.checkpoint_every, step)
+    played = learned = present_weights(algorithm)
     runners = Runners()
+    rate = Rate(step, before, RATE_SECONDS if experiment.algorithm != "ppo" else 0)
     writer = MetricsWriter(run, step)
-    with make_reporter(experiment.steps, step, unit="steps", score=unit) as reporter:
+    with make_reporter(experiment.steps, step, unit="steps", score=unit) as reporter, closing(writer):
         while step < experiment.steps and stop.signal is None:
-            played = present_weights(algorithm)
-            result = algorithm.train()
+            played = learned
+            with saver.on_failure(step, played, score):
+                result = algorithm.train()
+                learned = present_weights(algorithm)
+            check_learned(result, learned, step, run)
             runners.watch(result)
             recent.extend(episodes_ended(result))
             seconds = before + time.monotonic() - started
-            row = metrics_row(result, recent, seconds, last, unit) | _workings(
+            row = metrics_row(result, recent, seconds, rate, unit) | _workings(
                 result, seconds - last["seconds"], experiment
             )
             step, score, last = row["env_steps"], row[score_name(unit)], row
             writer.write(row)
-            reporter.update(step, score, row["steps_per_second"], chance)
-            if time.monotonic() - saved_at >= experiment.checkpoint_every:
-                save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent, played), score)
-                saved_at, saved_step = time.monotonic(), step
+            reporter.update(step, score, row["steps_per_second"] or 0.0, chance)
+            saver.save_if_due(step, played, score)
             if experiment.stop_at is not None and score is not None and score >= experiment.stop_at:
                 break
-    if saved_step != step:
-        save_checkpoint(run.checkpoints, step, capture_state(algorithm, recent, played), score)
-    writer.close()
+        saver.save_rest(step, played, score)
     return Outcome(step, "environment steps", seconds, score, unit, stop.signal)
 
 
@@ -171,16 +193,14 @@ class Runners:
         self._healthy, self._restarts = healthy, restarts
 
 
-def metrics_row(
-    result: dict[str, Any], recent: Recent, seconds: float, last: dict[str, Any], unit: str
-) -> dict[str, Any]:
+def metrics_row(result: dict[str, Any], recent: Recent, seconds: float, rate: Rate, unit: str) -> dict[str, Any]:
     """One line of ``metrics.jsonl``.
 
     Args:
         result: what ``Algorithm.train`` returned.
         recent: return, length and score of the last episodes.
         seconds: seconds trained, of all sittings.
-        last: the row before.
+        rate: that heard of the rows before.
         unit: unit of the environment's score.
     """
     runners, learner = result.get("env_runners", {}), result.get("learners", {}).get("default_policy", {})
@@ -190,7 +210,7 @@ def metrics_row(
         "env_steps": step,
         "iteration": int(result["training_iteration"]),
         "seconds": round(seconds, 3),
-        "steps_per_second": round((step - last["env_steps"]) / max(seconds - last["seconds"], 1e-9), 1),
+        "steps_per_second": rate.update(step, seconds),
         "return_mean": _mean(returns),
         "return_std": float(np.std(returns)) if recent else None,
         "episodes": int(_number(runners, "num_episodes_lifetime") or 0),

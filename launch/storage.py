@@ -18,7 +18,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -144,23 +144,30 @@ def open_copy(uri: str) -> Copy:
 def synced(run: Path, uri: str) -> Iterator[None]:
     """Keep a copy of a run at a URI while the block lasts: after each checkpoint, and once more at the end.
 
-    Storage that fails meanwhile is told of on stderr and tried again: training goes on.
+    Storage that fails meanwhile is told of on stderr and tried again: training goes on. Of a run that fails before its
+    first checkpoint no copy is left.
 
     Raises:
         UserError: storage cannot be written, or holds another run.
     """
     copy = open_copy(uri)
-    _check_same_run(copy, run)
+    was_there = _check_same_run(copy, run)
     _push(copy, run)
     end = threading.Event()
     thread = threading.Thread(target=_push_until, args=(copy, run, end), name="sync", daemon=True)
     thread.start()
+    whole = False
     try:
         yield
+        whole = True
     finally:
         end.set()
         thread.join()
-        _push(copy, run)
+        if whole or was_there or list_checkpoints(run / "checkpoints"):
+            _push(copy, run)
+        else:
+            with suppress(OSError):
+                copy.filesystem.delete_dir(copy.root)
 
 
 def fetch(uri: str, out: Path) -> int:
@@ -208,7 +215,8 @@ def _files(copy: Copy, checkpoints: list[str]) -> list[str]:
     ]
 
 
-def _check_same_run(copy: Copy, run: Path) -> None:
+def _check_same_run(copy: Copy, run: Path) -> bool:
+    """Refuse a copy of another run; whether there is one of this."""
     try:
         theirs = copy.read("config.json")
     except OSError as error:
@@ -220,6 +228,7 @@ def _check_same_run(copy: Copy, run: Path) -> None:
         copy.write("config.json", io.BytesIO(ours))
     except OSError as error:
         raise UserError(f"--sync {copy.uri} cannot be written: {_first_line(error)}") from None
+    return theirs is not None
 
 
 def _push_until(copy: Copy, run: Path, end: threading.Event) -> None:

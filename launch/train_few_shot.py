@@ -5,14 +5,13 @@ Recipes whose episodes are sequences, such as ``omniglot_mann``, are handed to `
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from launch import train_task
 from launch.asking import words_or_questions
-from launch.errors import TrainingError, UserError, nearest
+from launch.errors import UserError, nearest
 from launch.few_shot_experiment import FewShotExperiment
 from launch.few_shot_recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
 from launch.options import peek, split_words
@@ -23,14 +22,10 @@ from launch.training import Outcome, Request, Resume, read_request, train_comman
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train, or continue training; returns the exit code, 1 when the loss or a gradient is not finite."""
+    """Train, or continue training; returns the exit code."""
     if is_sequences(argv):
         return train_task.main(argv)
-    try:
-        return train_command(FEW_SHOT, words_or_questions(FEW_SHOT, argv), check_experiment, _train, _on_ray)
-    except TrainingError as error:
-        print(f"lukasa: {error}", file=sys.stderr)
-        return 1
+    return train_command(FEW_SHOT, words_or_questions(FEW_SHOT, argv), check_experiment, _train, _on_ray)
 
 
 def read_command_line(argv: Sequence[str]) -> Request[Any]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from launch.asking import words_or_questions
-from launch.errors import TrainingError, UserError
+from launch.errors import UserError
 from launch.placement import OnRay
 from launch.runs import Run
 from launch.task_experiment import TaskExperiment
@@ -15,12 +15,8 @@ from launch.training import Outcome, Request, Resume, read_request, train_comman
 
 
 def main(argv: Sequence[str]) -> int:
-    """Train, or continue training; returns the exit code, 1 when the loss or a gradient is not finite."""
-    try:
-        return train_command(TASK, words_or_questions(TASK, argv), check_experiment, _train, _on_ray)
-    except TrainingError as error:
-        print(f"lukasa: {error}", file=sys.stderr)
-        return 1
+    """Train, or continue training; returns the exit code."""
+    return train_command(TASK, words_or_questions(TASK, argv), check_experiment, _train, _on_ray)
 
 
 def read_command_line(argv: Sequence[str]) -> Request[TaskExperiment]:

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from launch.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_checkpoint
 from launch.cli import command
 from launch.errors import UserError
+from launch.failures import gone_unless_begun, in_one_sentence
 from launch.kinds import Kind, option_name
 from launch.options import Switch, options_class, parse, peek, split_words
 from launch.placement import OPTIONS, OnRay, Placement, read_placement
@@ -107,13 +108,16 @@ def train_command(
         else:
             check(as_it_begins(kind, request))
         run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
+        if not request.resume:
+            stack.enter_context(gone_unless_begun(run))
         stack.enter_context(locked(run))
         if request.sync:
             stack.enter_context(synced(run.path, request.sync))
         resume = _load_checkpoint_to_resume(kind, run, request) if request.resume else None
         if alone:
             print(announce(run, config, request.experiment, resume[0].step if resume else 0), file=sys.stderr)
-        outcome = train(run, request.experiment, resume)
+        with in_one_sentence(run, is_new=not request.resume):
+            outcome = train(run, request.experiment, resume)
     if outcome.signal is not None:
         onward = resume_command(kind, run, request.placement, request.sync)
         how = f"; continue with\n  {onward}" if alone else ""

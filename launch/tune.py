@@ -144,6 +144,8 @@ def new_sweep(words: Sequence[str], theirs: Sequence[str], options: TuneOptions)
         trial = Trial(f"{index:03d}", values, [*named, *theirs, *as_words(values)])
         experiments.append(command.read_command_line(trial.words).experiment)
         kind_of(kind).check_numbers(experiments[-1])
+        if kind == "rl":
+            check_sizes(experiments[-1])
         trials.append(trial)
     # Numbers that are drawn do not change what is built: the first sample of a combination speaks for the others.
     for experiment in experiments[:: options.samples]:
@@ -158,6 +160,19 @@ def new_sweep(words: Sequence[str], theirs: Sequence[str], options: TuneOptions)
     create_sweep(sweep, experiments, recipe)
     print(f"sweep {out}: {len(trials)} trials of {steps:,} steps", file=sys.stderr)
     return sweep
+
+
+def check_sizes(experiment: Any) -> None:
+    """Refuse a trial of reinforcement learning whose sizes contradict each other, drawn numbers included.
+
+    Raises:
+        UserError: they do.
+    """
+    from launch.batches import check_batches
+    from launch.recipes import check_numbers
+
+    check_numbers(experiment)
+    check_batches(experiment)
 
 
 def find_recipe(words: Sequence[str]) -> tuple[str, str | None]:

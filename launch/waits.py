@@ -16,6 +16,7 @@ from ray.rllib.algorithms.impala.impala_learner import (
     QUEUE_SIZE_LEARNER_THREAD_QUEUE,
 )
 from ray.rllib.algorithms.impala.torch.impala_torch_learner import IMPALATorchLearner
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import (
@@ -28,6 +29,7 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
+from agents.rllib.gradients import WatchedGradients
 from launch.metering import measured, resident_bytes
 from memory.sparse.traffic import TRAFFIC, Traffic
 
@@ -70,16 +72,20 @@ class _TimedThread:
         super().build()  # type: ignore[misc]
 
 
-class TimedAPPOLearner(_TimedThread, APPOTorchLearner):
+class TimedAPPOLearner(_TimedThread, WatchedGradients, APPOTorchLearner):
     """APPO's learner."""
 
 
-class TimedIMPALALearner(_TimedThread, IMPALATorchLearner):
+class TimedIMPALALearner(_TimedThread, WatchedGradients, IMPALATorchLearner):
     """IMPALA's learner."""
 
 
-LEARNERS: dict[str, type] = {"appo": TimedAPPOLearner, "impala": TimedIMPALALearner}
-"""By algorithm; PPO's needs none, since whoever asks it to learn waits for it."""
+class WatchedPPOLearner(WatchedGradients, PPOTorchLearner):
+    """PPO's learner; whoever asks it to learn waits for it, so that it needs no times of its own."""
+
+
+LEARNERS: dict[str, type] = {"ppo": WatchedPPOLearner, "appo": TimedAPPOLearner, "impala": TimedIMPALALearner}
+"""By algorithm."""
 
 
 def waits(result: dict[str, Any], elapsed: float, *, runners: int, learners: int, asynchronous: bool) -> dict[str, Any]:

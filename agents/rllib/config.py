@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.appo import APPO, APPOConfig
 from ray.rllib.algorithms.impala import IMPALA, IMPALAConfig
@@ -14,12 +15,14 @@ from ray.rllib.connectors.connector_pipeline_v2 import ConnectorPipelineV2
 from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.connectors.module_to_env import ListifyDataForVectorEnv, NormalizeAndClipActions
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.tune.search.sample import Domain
 
 import memory
 from agents.rllib.actions import DecodeActions, is_plain
 from agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
 from agents.rllib.module import MemoryRLModule
+from agents.rllib.runner import MemoryEnvRunner, raise_failures
 from agents.rllib.settings import MemorySettings, core_path
 from agents.rllib.sharding import WholeFragmentLearnerGroup
 
@@ -34,6 +37,8 @@ class _MemoryConfig(AlgorithmConfig):
         super().__init__(algo_class=algo_class)
         self.memory_settings: dict[str, Any] = MemorySettings().to_dict()
         self.max_seq_len: int | None = None
+        self.sitting = 0  # in which the episodes of an earlier one shall not be played again
+        self.env_runner_cls = MemoryEnvRunner
 
     def memory(
         self,
@@ -94,8 +99,7 @@ class _MemoryConfig(AlgorithmConfig):
                 f"minibatch_size is {minibatch} steps and max_seq_len {chunk}, so that no row fits into a minibatch: "
                 f"set .training(minibatch_size={chunk}) or more, or a shorter .memory(max_seq_len=...)"
             )
-        previous = self.memory_settings["previous_action"] or self.memory_settings["previous_reward"]
-        if previous and not self.episode_lookback_horizon:
+        if self._looks_back() and not self.episode_lookback_horizon:
             raise ValueError(
                 "previous_action and previous_reward look back one step: "
                 "set .env_runners(episode_lookback_horizon=1) or more"
@@ -113,7 +117,8 @@ class _MemoryConfig(AlgorithmConfig):
     def build_env_to_module_connector(self, env: Any = None, spaces: Any = None, device: Any = None) -> ConnectorV2:
         """RLlib's pieces, with the state fed from where it lives rather than from the episodes."""
         pipeline = _pipeline(super().build_env_to_module_connector(env, spaces, device))
-        pipeline.insert_before(AddTimeDimToBatchAndZeroPad, AddPreviousStep())
+        if self._looks_back():
+            pipeline.insert_before(AddTimeDimToBatchAndZeroPad, AddPreviousStep())
         pipeline.remove(AddStatesFromEpisodesToBatch)
         pipeline.append(FeedStateIn())
         return pipeline
@@ -130,7 +135,8 @@ class _MemoryConfig(AlgorithmConfig):
     ) -> ConnectorV2:
         """RLlib's pieces, with the state rebuilt from keyframes rather than picked from one a step."""
         pipeline = _pipeline(super().build_learner_connector(input_observation_space, input_action_space, device))
-        pipeline.insert_before(AddTimeDimToBatchAndZeroPad, AddPreviousStep(as_learner_connector=True))
+        if self._looks_back():
+            pipeline.insert_before(AddTimeDimToBatchAndZeroPad, AddPreviousStep(as_learner_connector=True))
         pipeline.insert_before(AddStatesFromEpisodesToBatch, RebuildStateIn())
         return pipeline
 
@@ -140,6 +146,10 @@ class _MemoryConfig(AlgorithmConfig):
         """Learners that never cut a fragment in two."""
         spec = rl_module_spec or self.get_multi_rl_module_spec(env=env, spaces=spaces)
         return WholeFragmentLearnerGroup(config=self.copy(), module_spec=spec, placement_group=placement_group)
+
+    def _looks_back(self) -> bool:
+        """Whether the core also sees something of the step before."""
+        return bool(self.memory_settings["previous_action"] or self.memory_settings["previous_reward"])
 
     def _check_memory(self) -> None:
         MemorySettings(**self.memory_settings)
@@ -169,7 +179,21 @@ class MemoryIMPALAConfig(_MemoryConfig, IMPALAConfig):
         super().__init__(algo_class or MemoryIMPALA)
 
 
-class MemoryPPO(PPO):
+class _MemoryAlgorithm(Algorithm):
+    """What the algorithms below share."""
+
+    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
+        """Bring lost runners back, before each step of training.
+
+        Raises:
+            envs.EnvironmentFailedError: the environment of one failed too often.
+            RunnerFailedError: one failed in another way.
+        """
+        raise_failures(env_runner_group)
+        return super().restore_env_runners(env_runner_group)
+
+
+class MemoryPPO(_MemoryAlgorithm, PPO):
     """PPO, told which config is its own: what Tune needs to turn a dict of parameters back into one."""
 
     @classmethod
@@ -178,7 +202,7 @@ class MemoryPPO(PPO):
         return MemoryPPOConfig()
 
 
-class MemoryAPPO(APPO):
+class MemoryAPPO(_MemoryAlgorithm, APPO):
     """APPO, told which config is its own."""
 
     @classmethod
@@ -187,7 +211,7 @@ class MemoryAPPO(APPO):
         return MemoryAPPOConfig()
 
 
-class MemoryIMPALA(IMPALA):
+class MemoryIMPALA(_MemoryAlgorithm, IMPALA):
     """IMPALA, told which config is its own."""
 
     @classmethod

@@ -141,7 +141,7 @@ def _journalled(episode: SingleAgentEpisode, steps: range, initial: PackedState)
 
 
 class AddPreviousStep(ConnectorV2):
-    """Runner and learner: the action and reward of the step before, where the module asks for them.
+    """Runner and learner: the action and reward of the step before; only in pipelines whose module asks for them.
 
     They are read from the episode, so nothing more travels. A fragment that continues an episode has the step before
     its first in RLlib's lookback buffer.

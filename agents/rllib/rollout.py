@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,13 @@ import memory
 from agents.rllib.ablation import ablated
 from agents.rllib.config import MemoryPPOConfig
 from agents.rllib.module import MemoryRLModule
+from agents.rllib.settings import MemorySettings
+
+MAX_STEPS = 10_000
+"""Steps after which an episode is cut off, unless its environment declares a larger limit or the caller gives one."""
+
+Progress = Callable[[int, int], None]
+"""Hears after every step how many episodes have ended, and how many steps were played in all."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class RolloutEpisode:
         info: of the last step.
         terminated: whether the environment came to an end of its own.
         truncated: whether it was cut off.
+        limited: whether it was cut off by ``rollout``, since it came to no end.
         weights: with ``record=True`` what ``memory.record`` names ("read", "write", ...), [T, ...].
     """
 
@@ -59,6 +67,7 @@ class RolloutEpisode:
     info: dict[str, Any]
     terminated: bool
     truncated: bool
+    limited: bool = False
     weights: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -106,6 +115,8 @@ def rollout(
     seed: int | None = None,
     record: bool = False,
     without: str | None = None,
+    max_steps: int | None = None,
+    progress: Progress | None = None,
 ) -> list[RolloutEpisode]:
     """Play whole episodes, one after the other, or side by side in several environments.
 
@@ -116,14 +127,19 @@ def rollout(
             side, so that each step of the agent serves them all.
         episodes: how many.
         explore: sample the actions, as in training, rather than take the likeliest.
-        seed: the n-th episode is reset with ``seed + n``, and sampled actions repeat as well, with as many copies.
+        seed: the n-th episode is reset with ``envs.stream_seed(seed, n)``, and sampled actions repeat as well, with as
+            many copies.
         record: keep what the memory did in every step; in one environment alone.
         without: wipe the "memory", the "controller" or "both" before every step; what is lost shows what it was for.
+        max_steps: cut an episode off after so many steps; by default after 10,000, or after the steps that the
+            environment declares where these are more.
+        progress: called after every step with the episodes that have ended and the steps played, for long rollouts.
 
     Returns:
         The episodes in the order of their numbers n.
 
     Raises:
+        envs.EnvironmentFailedError: an environment raised an error.
         ValueError: the directory holds no checkpoint of a memory agent, the environment's spaces are not those that
             the agent was trained with, there is no environment, there are several to record, or its core has
             nothing to wipe there.
@@ -132,15 +148,36 @@ def rollout(
     if not copies or (record and len(copies) > 1):
         expected = "one environment to record" if record else "at least one environment"
         raise ValueError(f"rollout: {len(copies)} environments were given, expected {expected}")
+    if max_steps is not None and max_steps < 1:
+        raise ValueError(f"rollout: max_steps is {max_steps}, expected at least 1")
+    table = _Table(copies, seed, explore, max_steps or step_limit(copies[0]), progress)
     try:
         player = _agent_for(agent, copies[0])
         with _seeded(seed), ablated(player.module, without):
             if not record:
-                return _play(player, copies, range(episodes), seed, explore)
-            return [_recorded(player, copies, number, seed, explore) for number in range(episodes)]
+                return _play(player, table, range(episodes))
+            return [_recorded(player, table, number) for number in range(episodes)]
     finally:
         if isinstance(env, str):
-            copies[0].close()
+            with contextlib.suppress(Exception):
+                copies[0].close()
+
+
+def step_limit(env: gym.Env) -> int:
+    """Steps after which an episode of an environment is cut off when nobody says."""
+    declared = env.spec.max_episode_steps if env.spec else None
+    return max(MAX_STEPS, declared or 0)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Where episodes are played, and how."""
+
+    copies: Sequence[gym.Env]
+    seed: int | None
+    explore: bool
+    limit: int
+    progress: Progress | None
 
 
 class _Game:
@@ -149,22 +186,35 @@ class _Game:
     Args:
         env: where.
         number: which of the episodes that were asked for; None for one that nobody asked for.
-        seed: resets it with ``seed + number``.
+        seed: resets it with ``envs.stream_seed(seed, number)``.
     """
 
     def __init__(self, env: gym.Env, number: int | None, seed: int | None):
         self.env, self.number = env, number
         self.episode = SingleAgentEpisode(observation_space=env.observation_space, action_space=env.action_space)
-        observation, self.info = env.reset(seed=None if seed is None or number is None else seed + number)
+        self.name = env.spec.id if env.spec else type(env.unwrapped).__name__
+        try:
+            if seed is None or number is None:
+                observation, self.info = env.reset()
+            else:
+                observation, self.info = envs.reset_seeded(env, envs.stream_seed(seed, number))
+        except Exception as error:
+            raise envs.failure_of(self.name, "reset", error) from error
         observation = envs.conform(env.observation_space, observation)
         self.episode.add_env_reset(observation, self.info)
         self.observations, self.actions = [copy.deepcopy(observation)], []
+        self.limited = False
 
-    def step(self, action: Any, for_env: Any) -> None:
+    def step(self, action: Any, for_env: Any, limit: int) -> None:
         self.actions.append(for_env)
-        observation, reward, terminated, truncated, self.info = self.env.step(for_env)
+        try:
+            observation, reward, terminated, truncated, self.info = self.env.step(for_env)
+        except Exception as error:
+            raise envs.failure_of(self.name, "step", error) from error
         observation = envs.conform(self.env.observation_space, observation)
-        self.episode.add_env_step(observation, action, reward, self.info, terminated=terminated, truncated=truncated)
+        self.limited = len(self.actions) >= limit and not (terminated or truncated)
+        over = {"terminated": terminated, "truncated": truncated or self.limited}
+        self.episode.add_env_step(observation, action, reward, self.info, **over)
         self.observations.append(copy.deepcopy(observation))  # some environments write into one array for ever
 
     def played(self) -> RolloutEpisode:
@@ -175,31 +225,33 @@ class _Game:
             info=self.info,
             terminated=self.episode.is_terminated,
             truncated=self.episode.is_truncated,
+            limited=self.limited,
         )
 
 
-def _play(
-    agent: _Agent, copies: Sequence[gym.Env], numbers: Sequence[int], seed: int | None, explore: bool
-) -> list[RolloutEpisode]:
+def _play(agent: _Agent, table: _Table, numbers: Sequence[int]) -> list[RolloutEpisode]:
     """The numbered episodes; a copy that is done with its share plays on for nobody, for the state keeps its rows."""
-    waiting, played, shared = iter(numbers), {}, {}
-    games = [_Game(env, next(waiting), seed) for env in copies[: len(numbers)]]
+    waiting, played, shared, steps = iter(numbers), {}, {}, 0
+    games = [_Game(env, next(waiting), table.seed) for env in table.copies[: len(numbers)]]
     while len(played) < len(numbers):
-        actions = agent.act([game.episode for game in games], shared, explore)
+        actions = agent.act([game.episode for game in games], shared, table.explore)
         for game, (action, for_env) in zip(games, actions, strict=True):
-            game.step(action, for_env)
+            game.step(action, for_env, table.limit)
         for row, game in enumerate(games):
             if game.episode.is_done:
                 if game.number is not None:
                     played[game.number] = game.played()
                 if len(played) < len(numbers):
-                    games[row] = _Game(game.env, next(waiting, None), seed)
+                    games[row] = _Game(game.env, next(waiting, None), table.seed)
+        steps += len(games)
+        if table.progress:
+            table.progress(len(played), steps)
     return [played[number] for number in numbers]
 
 
-def _recorded(agent: _Agent, copies: Sequence[gym.Env], number: int, seed: int | None, explore: bool) -> RolloutEpisode:
+def _recorded(agent: _Agent, table: _Table, number: int) -> RolloutEpisode:
     with memory.record(agent.module.core) as recording:
-        (episode,) = _play(agent, copies, [number], seed, explore)
+        (episode,) = _play(agent, table, [number])
     return replace(episode, weights={name: one[0].cpu().numpy() for name, one in recording.stacked().items()})
 
 
@@ -223,7 +275,10 @@ def _agent_for(agent: Algorithm | MemoryRLModule | str | Path, env: gym.Env) -> 
 
 def _from_module(module: MemoryRLModule) -> _Agent:
     single = (module.observation_space, module.action_space)
-    return _Agent(module, *_pipelines(MemoryPPOConfig(), {INPUT_ENV_SPACES: single, INPUT_ENV_SINGLE_SPACES: single}))
+    config = MemoryPPOConfig()
+    settings = MemorySettings.from_model_config(module.model_config)
+    config.memory_settings |= {"previous_action": settings.previous_action, "previous_reward": settings.previous_reward}
+    return _Agent(module, *_pipelines(config, {INPUT_ENV_SPACES: single, INPUT_ENV_SINGLE_SPACES: single}))
 
 
 def _from_algorithm(algorithm: Algorithm) -> _Agent:

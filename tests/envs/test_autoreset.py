@@ -40,16 +40,21 @@ def cues(num_envs: int, mode: Any, wrapped: bool = False) -> gym.vector.VectorEn
     return Wrapped(env) if wrapped else env
 
 
-class Program(Wrapped):
+class Program(gym.vector.VectorEnv):
     """A program whose copies cannot be switched, and what it declares."""
 
     def __init__(self, num_envs: int, declared: Any) -> None:
-        super().__init__(cues(num_envs, AutoresetMode.SAME_STEP))
+        self._inner = cues(num_envs, AutoresetMode.SAME_STEP)
+        self.num_envs, self.observation_space = num_envs, self._inner.observation_space
+        self.single_observation_space = self._inner.single_observation_space
+        self.action_space, self.single_action_space = self._inner.action_space, self._inner.single_action_space
         self.metadata = {"autoreset_mode": declared} if declared else {}
 
-    @property
-    def unwrapped(self) -> gym.vector.VectorEnv:
-        return self
+    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        return self._inner.reset(seed=seed, options=options)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        return self._inner.step(actions)
 
 
 for mode in AutoresetMode:

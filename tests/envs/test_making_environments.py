@@ -77,7 +77,7 @@ def test_gymnasium_settings_are_passed_on():
 
 def test_vector_program_is_used_where_there_is_one():
     assert isinstance(envs.make_vec("TMaze-L50-v0", 2), envs.TMazeVector)
-    assert isinstance(envs.make_vec("MountainCar-v0", 2), gym.vector.SyncVectorEnv)
+    assert isinstance(envs.make_vec("MountainCar-v0", 2).unwrapped, gym.vector.SyncVectorEnv)
 
 
 @pytest.mark.parametrize("env_id", ["TMaze-L50-v0", "MountainCar-v0"])

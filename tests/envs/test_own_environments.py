@@ -75,7 +75,7 @@ def test_vector_version_equals_sync_vector_env(env_id):
     assert type(vector) is not type(single)
     assert vector.observation_space == single.observation_space
     assert vector.action_space == single.action_space
-    assert_same([(vector.reset(seed=11)[0],)], [(single.reset(seed=11)[0],)])
+    assert_same([(vector.reset(seed=11)[0],)], [(single.reset(seed=envs.copy_seeds(11, 5))[0],)])
     rng, ends = np.random.default_rng(0), 0
     for _ in range(60):
         # Mostly east, so that in the maze both arms and the step limit are reached.

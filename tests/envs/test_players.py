@@ -81,7 +81,7 @@ def test_oracle_of_the_environment_earns_what_the_oracle_player_earns(env_id):
     expected = play(player, env_id, trials=3, seed=7).returns
     env = envs.make(env_id)
     for trial in range(3):
-        env.reset(seed=7 + trial)
+        env.reset(seed=envs.stream_seed(7, trial))
         total, over = 0.0, False
         while not over:
             _, reward, over, *_ = env.step(env.unwrapped.oracle())

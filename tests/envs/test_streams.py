@@ -68,7 +68,7 @@ def test_copys_stream_does_not_depend_on_how_many_copies_there_are():
     assert envs.copy_seeds(3, 1, 1, 2) == [envs.stream_seed(3, 1, 2, 0)]
 
 
-@pytest.mark.parametrize("env_id", [*VECTOR_PROGRAMS, "CartPole-v1", "OldGenerator-v0"])
+@pytest.mark.parametrize("env_id", [*VECTOR_PROGRAMS, "CartPole-v1", "Acrobot-v1", "OldGenerator-v0"])
 def test_no_copy_of_neighbouring_seeds_plays_the_same_episodes(env_id):
     def play(seed):
         env = envs.make_vec(env_id, 8)
@@ -79,7 +79,7 @@ def test_no_copy_of_neighbouring_seeds_plays_the_same_episodes(env_id):
 
     for left, right in zip(play(5)[1], play(5)[1], strict=True):
         np.testing.assert_array_equal(left, right)  # the same seed
-    if env_id in ("CartPole-v1", "OldGenerator-v0"):
+    if env_id in ("CartPole-v1", "Acrobot-v1", "OldGenerator-v0"):
         rows = np.concatenate([play(seed)[0] for seed in range(4)])
         assert len(np.unique(rows, axis=0)) == 4 * 8
 
@@ -94,7 +94,7 @@ def test_copies_of_vector_programs_draw_from_streams_of_their_own(env_id):
     assert len(set(drawn)) == 4 * 9
 
 
-@pytest.mark.parametrize("env_id", [*VECTOR_PROGRAMS, "CartPole-v1"])
+@pytest.mark.parametrize("env_id", [*VECTOR_PROGRAMS, "Acrobot-v1"])
 def test_copy_of_a_vector_equals_one_environment_with_its_seed(env_id):
     copies, _ = envs.make_vec(env_id, 3).reset(seed=7)
     for row, seed in enumerate(envs.copy_seeds(7, 3)):

@@ -55,7 +55,7 @@ def test_episodes_are_whole_and_carry_what_the_memory_did(core):
     for number, episode in enumerate(episodes):
         assert episode.length == len(episode.rewards) == len(episode.actions) == 49
         assert episode.observations.shape == (50,)
-        assert episode.observations[0] == env.reset(seed=5 + number)[0]
+        assert episode.observations[0] == env.reset(seed=envs.stream_seed(5, number))[0]
         assert episode.episode_return == pytest.approx(episode.rewards.sum())
         assert episode.terminated
         assert not episode.truncated
