@@ -29,22 +29,16 @@ class PlotOptions:
         format: format of all pictures; by default that of --out, or png.
         checkpoint: which agent plays the episode: best, last, or a name.
         seed: seed of the episode.
-<<<<<<< HEAD
         show: parts of the memory to draw, such as write,read,age,gates; all for everything that the core records.
-=======
         max_steps: cut the episode off after so many steps; 10,000 by default, or the environment's own limit if larger.
->>>>>>> 56d7ceb (launch: after any failure a run keeps its last state, or leaves no directory)
     """
 
     out: str | None = None
     format: Format | None = None
     checkpoint: str = "best"
     seed: int = 1_000_000
-<<<<<<< HEAD
     show: str | None = None
-=======
     max_steps: int | None = None
->>>>>>> 56d7ceb (launch: after any failure a run keeps its last state, or leaves no directory)
 
 
 KIND = RL
@@ -89,23 +83,13 @@ def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Pa
     path = picture_path(run.plots, "episode", options.format)
     with quiet_libraries():
         env = envs.make(experiment.env, **experiment.env_settings)
-<<<<<<< HEAD
-        (episode,) = rollout(agent.module, env, 1, seed=options.seed, record=True)
+        asked: dict[str, Any] = {"seed": options.seed, "max_steps": options.max_steps, "progress": ShownEpisodes(1)}
+        (episode,) = rollout(agent.module, env, 1, record=True, **asked)
         panels = episode_panels(env, episode)
         slots = getattr(agent.module.core, "slots", None)
         panels += memory_panels(episode.weights, slots=slots, show=show, lag=fixed_lag(env))
-        env.close()
-=======
-        asked: dict[str, Any] = {"seed": options.seed, "max_steps": options.max_steps, "progress": ShownEpisodes(1)}
-        (episode,) = rollout(agent.module, env, 1, record=True, **asked)
         with suppress(Exception):
             env.close()
-    weights = {name: episode.weights[name] for name in DRAWN_WEIGHTS if name in episode.weights}
-    path = picture_path(run.plots, "episode", options.format)
-    within = f" in the first {episode.length:,} steps" if episode.limited else ""
-    earned = f"return {episode.episode_return:.2f}{within}"
-    title = f"{experiment.core} on {experiment.env}: {earned} ({agent.checkpoint.name})"
->>>>>>> 56d7ceb (launch: after any failure a run keeps its last state, or leaves no directory)
     draw_episode(
         panels,
         path,
@@ -123,7 +107,7 @@ def episode_panels(env: Any, episode: Any) -> list[Panel]:
         episode: what ``agents.rllib.rollout`` returned.
     """
     seen = tree.map_structure(lambda values: values[: episode.length], episode.observations)
-    how = "terminated" if episode.terminated else "truncated"
+    how = "terminated" if episode.terminated else "cut off" if episode.limited else "truncated"
     return [
         *observation_panels(env, seen),
         *action_panels(env, episode.actions),
