@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,7 +43,8 @@ def make(env_id: str, **settings: Any) -> gym.Env[Any, Any]:
     Those of MiniGrid come as flat vectors (``SymbolicGrid``), for ``make_vec`` likewise.
 
     Args:
-        env_id: for example "TMaze-L50-v0"; "module:Name-v0" imports the module first.
+        env_id: for example "TMaze-L50-v0"; "package.module:Name-v0" imports the module first, and
+            "package.module:Class" is a class in it that nobody registered.
         **settings: the environment's own settings, and those of ``gymnasium.make``.
 
     Raises:
@@ -112,14 +114,42 @@ def _find_spec(env_id: str) -> EnvSpec:
             f"environment {env_id!r} needs the package {missing}, which is not installed: "
             f"install it with {how_to_get(missing)}"
         )
-    if module and importlib.util.find_spec(module) is None:
-        raise UnknownEnvironmentError(f"unknown environment {env_id!r}: there is no module {module!r} to import")
-    for one in filter(None, (package, module)):
-        importlib.import_module(one)
-    if name not in gym.registry:
+    if package:
+        importlib.import_module(package)
+    if module:
+        _import_module(env_id, module, name)
+    if name in gym.registry:
+        return gym.registry[name]
+    build = getattr(sys.modules.get(module), name, None) if module else None
+    if callable(build):
+        return EnvSpec(id=name, entry_point=build)
+    if module:
+        known = [one for one in (*gym.registry, *ENVIRONMENTS) if difflib.get_close_matches(name, [one], 1, cutoff=0.5)]
+        hint = which_was_meant(name, known) if known else f"module {module!r} neither registers it nor has such a class"
+    else:
         hint = which_was_meant(name, [*gym.registry, *ENVIRONMENTS])
-        raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {hint}")
-    return gym.registry[name]
+        hint += "; one of your own is named with its module, 'package.module:Id'"
+    raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {hint}")
+
+
+def _import_module(env_id: str, module: str, name: str) -> None:
+    """Import what registers an environment; where it cannot be, its registration may have come another way.
+
+    Raises:
+        UnknownEnvironmentError: it cannot be, and nobody registered the environment.
+    """
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a module of one's own may raise anything
+        if name in gym.registry:
+            return
+        missing = isinstance(error, ModuleNotFoundError) and module.startswith(error.name or " ")
+        reason = (
+            f"there is no module {module!r} to import: start in the folder that holds it, or install it"
+            if missing
+            else f"its module {module!r} cannot be imported: {type(error).__name__}: {error}"
+        )
+        raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {reason}") from error
 
 
 def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> None:

@@ -1,1 +1,20 @@
-"""The command line, recipes and run directories."""
+"""The command line, recipes and run directories; ``load_agent`` and ``rollout`` use what was trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launch.trained import load_agent as load_agent
+    from launch.trained import rollout as rollout
+
+USES = ("load_agent", "rollout")
+"""Functions of ``launch.trained``, which loads torch and, for reinforcement learning, Ray: imported when asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in USES:
+        from launch import trained
+
+        return getattr(trained, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"lukasa {version('lukasa')}")
         return 0
+    _find_own_modules()
     try:
         module, rest = find_command(words)
         return importlib.import_module(module).main(rest)
@@ -69,6 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if isinstance(error, faults()) else 2
     except KeyboardInterrupt:
         return 130
+
+
+def _find_own_modules() -> None:
+    """Let environments and cores of one's own be imported from the working folder; Ray lets its workers do so too.
+
+    Last of all places: a folder of a user must not hide a package that this program needs.
+    """
+    here = os.getcwd()
+    if not {here, ""} & set(sys.path):
+        sys.path.append(here)
 
 
 def find_command(words: Sequence[str]) -> tuple[str, list[str]]:

@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from launch.errors import UserError, nearest
 from launch.options import Option, documented, is_mapping, options_of
+from launch.own_cores import describe_own_core
 
 Row = dict[str, Any]
 Table = dict[str, dict[str, Row]]
@@ -70,11 +71,13 @@ def described(registry: str, owner: str, name: str) -> Row:
     Args:
         registry: "cores", "tasks", "learners" or "indexes".
         owner: what the thing is called in a message.
-        name: its name.
+        name: its name; of a core also "package.module:Class".
 
     Raises:
         UserError: there is none of that name; the message gives the nearest one.
     """
+    if registry == "cores" and ":" in name:
+        return describe_own_core(name)
     known = rows(registry)
     if name not in known:
         raise UserError(f"unknown {owner} {name!r}: {nearest(name, known)}")
@@ -163,20 +166,20 @@ def _keep(text: str) -> None:
 def _cores() -> dict[str, Row]:
     import memory
 
-    return {name: _row(core, memory.core_options(name).values()) for name, core in memory.CORES.items()}
+    return {name: describe(core, memory.core_options(name).values()) for name, core in memory.CORES.items()}
 
 
 def _learners() -> dict[str, Row]:
     from agents import few_shot
 
     options = few_shot.learner_options
-    return {name: _row(learner, options(name).values()) for name, learner in few_shot.LEARNERS.items()}
+    return {name: describe(learner, options(name).values()) for name, learner in few_shot.LEARNERS.items()}
 
 
 def _indexes() -> dict[str, Row]:
     from memory.sparse.indexes import INDEXES, index_options
 
-    return {name: _row(index, index_options(name).values()) for name, index in INDEXES.items()}
+    return {name: describe(index, index_options(name).values()) for name, index in INDEXES.items()}
 
 
 def _tasks() -> dict[str, Row]:
@@ -191,7 +194,7 @@ def _tasks() -> dict[str, Row]:
             "paper": one.paper,
             "data": one.data,
             "splits": list(one.splits),
-            "options": _row(one.sampler, tasks.task_options(one.name).values())["options"],
+            "options": describe(one.sampler, tasks.task_options(one.name).values())["options"],
         }
         for one in tasks.TASKS.values()
     }
@@ -247,7 +250,8 @@ REGISTRIES: Mapping[str, tuple[str, typing.Callable[[], dict[str, Row]]]] = {
 """By sort: the package that is loaded where the living things are, and what describes them."""
 
 
-def _row(made: Any, parameters: Iterable[inspect.Parameter]) -> Row:
+def describe(made: Any, parameters: Iterable[inspect.Parameter]) -> Row:
+    """What a class says in its docstring and its parameters."""
     texts = documented(made)
     options = [_row_of(Option((one.name,), one.annotation, one.default, texts.get(one.name, ""))) for one in parameters]
     return {"summary": (inspect.getdoc(made) or "").partition("\n")[0], "options": options}

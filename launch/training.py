@@ -255,7 +255,7 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
 def out_of(request: Request[Any]) -> Path:
     """The directory that a request names, or one of our own choice."""
     name = request.recipe or request.experiment.name
-    return request.out or Path("runs") / f"{name.replace('/', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
+    return request.out or Path("runs") / f"{name.replace('/', '-').replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:

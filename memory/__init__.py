@@ -3,7 +3,7 @@
 from memory.ablation import state_parts, without
 from memory.core import Core, State
 from memory.recording import Recording, record
-from memory.registry import CORES, UnknownNameError, check_core_options, core_options, make_core
+from memory.registry import CORES, UnknownNameError, check_core_options, core_class, core_options, make_core
 from memory.states import (
     detach_state,
     fork_state,
@@ -22,6 +22,7 @@ __all__ = [
     "State",
     "UnknownNameError",
     "check_core_options",
+    "core_class",
     "core_options",
     "detach_state",
     "fork_state",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import typing
 from typing import Any
@@ -44,15 +45,62 @@ class UnknownNameError(ValueError):
         super().__init__(f"unknown {what} {name!r}: {hint}")
 
 
+class CoreImportError(UnknownNameError):
+    """A core of one's own that cannot be imported; the message says why."""
+
+    def __init__(self, path: str, reason: str):
+        ValueError.__init__(self, f"core {path!r} {reason}")
+
+
+def core_class(name: str) -> type[Core]:
+    """The class of a core.
+
+    Args:
+        name: a key of ``CORES``, or the import path of a core of one's own, "package.module:Class".
+
+    Raises:
+        UnknownNameError: there is no such core, or it cannot be imported.
+    """
+    if ":" in name:
+        return _imported(name)
+    if name not in CORES:
+        raise UnknownNameError("core", name, CORES)
+    return CORES[name]
+
+
+def _imported(path: str) -> type[Core]:
+    module_name, _, class_name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # a module of one's own may raise anything
+        reason = f"cannot be imported ({type(error).__name__}: {error}): expected 'package.module:Class'"
+        raise CoreImportError(path, reason) from error
+    if not (isinstance(found, type) and issubclass(found, Core)):
+        reason = "is not a memory.Core: expected the import path of a subclass of memory.Core"
+        raise CoreImportError(path, reason)
+    return found
+
+
 def core_options(name: str) -> dict[str, inspect.Parameter]:
     """The options of a core: name to parameter, with its default and its resolved type annotation.
 
     Raises:
         UnknownNameError: there is no such core.
     """
-    if name not in CORES:
-        raise UnknownNameError("core", name, CORES)
-    return keyword_options(CORES[name])
+    build = core_class(name)
+    return _own_options(build) if ":" in name else keyword_options(build)
+
+
+def _own_options(build: type[Core]) -> dict[str, inspect.Parameter]:
+    """What a constructor of one's own takes after ``input_size`` and ``output_size``, however it is annotated."""
+    try:
+        hints = typing.get_type_hints(build.__init__)
+    except Exception:  # names that only a type checker sees
+        hints = {}
+    options = list(inspect.signature(build).parameters.values())[2:]
+    named = [one for one in options if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    guessed = {one.name: type(one.default) if one.default not in (one.empty, None) else str for one in named}
+    return {one.name: one.replace(annotation=hints.get(one.name, guessed[one.name])) for one in named}
 
 
 def check_core_options(name: str, options: dict[str, Any]) -> None:
@@ -62,10 +110,14 @@ def check_core_options(name: str, options: dict[str, Any]) -> None:
         UnknownNameError: the core or one of the options is unknown.
         ValueError: a value is of another type, not among the choices, or a size that is not positive.
     """
-    known = core_options(name)
+    known, own = core_options(name), ":" in name
+    if own and any(one.kind is one.VAR_KEYWORD for one in inspect.signature(core_class(name)).parameters.values()):
+        return
     for option, value in options.items():
         if option not in known:
             raise UnknownNameError(f"option of core {name!r}:", option, known)
+        if own:  # whose values only it knows
+            continue
         _check_value(name, option, value, known[option].annotation)
 
 
@@ -73,7 +125,7 @@ def make_core(name: str, *, input_size: int, output_size: int, **options: Any) -
     """Build a core by name.
 
     Args:
-        name: a key of ``CORES``.
+        name: a key of ``CORES``, or the import path of a core of one's own, "package.module:Class".
         input_size: width of one input.
         output_size: width of one output.
         **options: the core's own options; the paper's values are the defaults.
@@ -92,7 +144,7 @@ def make_core(name: str, *, input_size: int, output_size: int, **options: Any) -
     check_core_options(name, options)
     for what, size in (("input_size", input_size), ("output_size", output_size)):
         _check_value(name, what, size, int)
-    build: Any = CORES[name]
+    build: Any = core_class(name)
     return build(input_size, output_size, **options)
 
 

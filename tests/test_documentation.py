@@ -75,8 +75,21 @@ def fits(options_of_a_kind, argv):
     return True
 
 
+MODULES_OF_ONES_OWN = {
+    "mycores": "from memory.baselines import GRU\n\n\nclass MyCore(GRU):\n    pass\n",
+}
+
+
+@pytest.fixture
+def own_modules(tmp_path, monkeypatch):
+    """The modules that the pages name in place of a reader's own."""
+    for name, text in MODULES_OF_ONES_OWN.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_are_those_that_the_program_takes(page):
+def test_commands_are_those_that_the_program_takes(page, own_modules):
     for words in commands(page.read_text()):
         if "--help" not in words:
             read_command(words)

@@ -1,5 +1,6 @@
 """Learners of N-way K-shot episodes: support examples of each class, and queries to be named."""
 
+from agents.few_shot.acting import ClassAgent
 from agents.few_shot.encoders import ConvEncoder, Encoder, make_encoder
 from agents.few_shot.learning import EpisodeTrainer, Evaluation, Learner, StepResult, evaluate_episodes
 from agents.few_shot.lifelong import ClassMemory, Nearest, embed_all
@@ -13,6 +14,7 @@ from agents.few_shot.sequences import SequenceLearner
 __all__ = [
     "LEARNERS",
     "MAML",
+    "ClassAgent",
     "ClassMemory",
     "ConvEncoder",
     "Encoder",

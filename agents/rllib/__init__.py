@@ -1,5 +1,6 @@
 """Memory agents in Ray RLlib: any memory core in PPO, APPO or IMPALA."""
 
+from agents.rllib.acting import RLAgent
 from agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
 from agents.rllib.environments import register_environment
 from agents.rllib.module import MemoryRLModule
@@ -12,6 +13,7 @@ __all__ = [
     "MemoryPPOConfig",
     "MemoryRLModule",
     "MemorySettings",
+    "RLAgent",
     "RolloutEpisode",
     "register_environment",
     "rollout",

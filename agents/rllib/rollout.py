@@ -82,7 +82,7 @@ class RolloutEpisode:
 
 
 @dataclass(frozen=True)
-class _Agent:
+class Player:
     """A module between the connectors it was trained with."""
 
     module: MemoryRLModule
@@ -107,7 +107,7 @@ class _Agent:
 
 
 def rollout(
-    agent: Algorithm | MemoryRLModule | str | Path,
+    agent: Algorithm | MemoryRLModule | Player | str | Path,
     env: gym.Env | str | Sequence[gym.Env],
     episodes: int,
     *,
@@ -229,7 +229,7 @@ class _Game:
         )
 
 
-def _play(agent: _Agent, table: _Table, numbers: Sequence[int]) -> list[RolloutEpisode]:
+def _play(agent: Player, table: _Table, numbers: Sequence[int]) -> list[RolloutEpisode]:
     """The numbered episodes; a copy that is done with its share plays on for nobody, for the state keeps its rows."""
     waiting, played, shared, steps = iter(numbers), {}, {}, 0
     games = [_Game(env, next(waiting), table.seed) for env in table.copies[: len(numbers)]]
@@ -249,19 +249,23 @@ def _play(agent: _Agent, table: _Table, numbers: Sequence[int]) -> list[RolloutE
     return [played[number] for number in numbers]
 
 
-def _recorded(agent: _Agent, table: _Table, number: int) -> RolloutEpisode:
+def _recorded(agent: Player, table: _Table, number: int) -> RolloutEpisode:
     with memory.record(agent.module.core) as recording:
         (episode,) = _play(agent, table, [number])
     return replace(episode, weights={name: one[0].cpu().numpy() for name, one in recording.stacked().items()})
 
 
-def _agent_for(agent: Algorithm | MemoryRLModule | str | Path, env: gym.Env) -> _Agent:
+def player_of(agent: Algorithm | MemoryRLModule | Player | str | Path) -> Player:
+    """What plays for an agent, of any kind that ``rollout`` takes; raises as ``rollout``."""
+    if isinstance(agent, Player):
+        return agent
     if isinstance(agent, MemoryRLModule):
-        player = _from_module(agent)
-    elif isinstance(agent, Algorithm):
-        player = _from_algorithm(agent)
-    else:
-        player = _from_checkpoint(Path(agent))
+        return _from_module(agent)
+    return _from_algorithm(agent) if isinstance(agent, Algorithm) else _from_checkpoint(Path(agent))
+
+
+def _agent_for(agent: Algorithm | MemoryRLModule | Player | str | Path, env: gym.Env) -> Player:
+    player = player_of(agent)
     trained = (player.env_to_module.input_observation_space, player.module.action_space)
     given = (env.observation_space, env.action_space)
     for name, here, there in zip(("observation", "action"), given, trained, strict=True):
@@ -273,15 +277,15 @@ def _agent_for(agent: Algorithm | MemoryRLModule | str | Path, env: gym.Env) -> 
     return player
 
 
-def _from_module(module: MemoryRLModule) -> _Agent:
+def _from_module(module: MemoryRLModule) -> Player:
     single = (module.observation_space, module.action_space)
     config = MemoryPPOConfig()
     settings = MemorySettings.from_model_config(module.model_config)
     config.memory_settings |= {"previous_action": settings.previous_action, "previous_reward": settings.previous_reward}
-    return _Agent(module, *_pipelines(config, {INPUT_ENV_SPACES: single, INPUT_ENV_SINGLE_SPACES: single}))
+    return Player(module, *_pipelines(config, {INPUT_ENV_SPACES: single, INPUT_ENV_SINGLE_SPACES: single}))
 
 
-def _from_algorithm(algorithm: Algorithm) -> _Agent:
+def _from_algorithm(algorithm: Algorithm) -> Player:
     config: Any = algorithm.config
     runner: Any = algorithm.env_runner
     learners: Any = algorithm.learner_group
@@ -293,14 +297,18 @@ def _from_algorithm(algorithm: Algorithm) -> _Agent:
     learned = runner.get_state([COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR])
     env_to_module.set_state(learned[COMPONENT_ENV_TO_MODULE_CONNECTOR])
     module_to_env.set_state(learned[COMPONENT_MODULE_TO_ENV_CONNECTOR])
-    return _Agent(module, env_to_module, module_to_env)
+    return Player(module, env_to_module, module_to_env)
 
 
-def _from_checkpoint(directory: Path) -> _Agent:
+def _from_checkpoint(directory: Path) -> Player:
     learner = directory / COMPONENT_LEARNER_GROUP / COMPONENT_LEARNER / COMPONENT_RL_MODULE / DEFAULT_MODULE_ID
     runner = directory / COMPONENT_ENV_RUNNER
     parts = (learner, runner / COMPONENT_ENV_TO_MODULE_CONNECTOR, runner / COMPONENT_MODULE_TO_ENV_CONNECTOR)
     missing = [str(part.relative_to(directory)) for part in parts if not part.is_dir()]
+    if missing and (directory / "config.json").is_file():
+        raise ValueError(
+            f"{directory} is a run of `lukasa train`: play it with launch.rollout, or load it with launch.load_agent"
+        )
     if missing:
         raise ValueError(
             f"{directory} is not a whole checkpoint of an RLlib algorithm, it lacks {', '.join(missing)}: "
@@ -313,7 +321,7 @@ def _from_checkpoint(directory: Path) -> _Agent:
         raise ValueError(
             f"the checkpoint {directory} holds no readable memory agent, it may have been cut short: {error}"
         ) from error
-    return _Agent(module, *pipelines)
+    return Player(module, *pipelines)
 
 
 def _pipelines(config: Any, spaces: Any) -> tuple[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -36,10 +35,7 @@ class MemorySettings:
             UnknownNameError: the core or one of its options is unknown.
             ValueError: a value cannot be used.
         """
-        if ":" in self.core:
-            _import_core(self.core)
-        else:
-            memory.check_core_options(self.core, self.core_options)
+        memory.check_core_options(self.core, self.core_options)
         for name in ("embedding_size", "output_size"):
             size = getattr(self, name)
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
@@ -56,8 +52,6 @@ class MemorySettings:
 
     def build_core(self, input_size: int) -> memory.Core:
         """The core, for inputs of the given width."""
-        if ":" in self.core:
-            return _import_core(self.core)(input_size, self.output_size, **self.core_options)
         return memory.make_core(self.core, input_size=input_size, output_size=self.output_size, **self.core_options)
 
 
@@ -75,14 +69,3 @@ def core_path(core: str | type[memory.Core]) -> str:
             "move the class to the top level of a module of its own"
         )
     return f"{core.__module__}:{core.__qualname__}"
-
-
-def _import_core(path: str) -> type[memory.Core]:
-    module_name, _, class_name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"core {path!r} cannot be imported ({error}): expected 'package.module:Class'") from error
-    if not (isinstance(found, type) and issubclass(found, memory.Core)):
-        raise ValueError(f"core {path!r} is not a memory.Core: expected the import path of a subclass of memory.Core")
-    return found

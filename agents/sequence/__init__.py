@@ -1,5 +1,6 @@
 """Supervised training of any core on any task."""
 
+from agents.sequence.acting import CoreAgent
 from agents.sequence.answering import on_core, own_steps, respond
 from agents.sequence.evaluation import Evaluation, evaluate
 from agents.sequence.gradients import DivergenceError, clip, group_norms, state_gradients
@@ -11,6 +12,7 @@ from agents.sequence.trainer import StepResult, Trainer
 
 __all__ = [
     "ALONE",
+    "CoreAgent",
     "DivergenceError",
     "Evaluation",
     "GravesRMSProp",

@@ -1,0 +1,154 @@
+"""What was trained, for use in any program: ``load_agent`` and ``rollout``, for runs of every kind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.checkpoints import PREFIX
+from launch.errors import UserError
+from launch.runs import open_run
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from agents.few_shot import ClassAgent
+    from agents.rllib import RLAgent, RolloutEpisode
+    from agents.sequence import CoreAgent
+
+RLLIB_PARTS = ("learner_group", "env_runner")
+"""Folders of a checkpoint that RLlib itself saved."""
+
+
+def load_agent(
+    source: Any,
+    *,
+    checkpoint: str = "best",
+    copies: int | None = None,
+    explore: bool = False,
+    seed: int | None = None,
+) -> RLAgent | CoreAgent | ClassAgent | Any:
+    """A trained agent, ready to act step by step; docs/using-a-run.md has an example of each kind.
+
+    Args:
+        source: a run directory, one of its checkpoints (``runs/x/checkpoints/step-…``), a checkpoint that RLlib's
+            ``save_to_path`` wrote, or an RLlib algorithm.
+        checkpoint: of a run directory: best, last, or its name.
+        copies: environments or sequences side by side; None for one, without a batch axis.
+        explore: of reinforcement learning: draw the actions rather than take the likeliest.
+        seed: makes the drawn actions repeat.
+
+    Returns:
+        An ``agents.rllib.RLAgent`` (``act(observation)``), ``agents.sequence.CoreAgent`` (``act(inputs)``) or
+        ``agents.few_shot.ClassAgent`` (``adapt(examples, labels)``, ``predict(queries)``), as the run was trained.
+
+    Raises:
+        UserError: there is no such run or checkpoint, it is cut short, or an option is not for its kind.
+    """
+    found = _find(source, checkpoint)
+    if found is None:
+        return _rl_agent(source, copies=copies, explore=explore, seed=seed)
+    path, checkpoint = found
+    run, config = open_run(path)
+    if config["kind"] != "rl" and (explore or seed is not None):
+        raise UserError(f"run {path} is of kind {config['kind']!r}, which draws no actions: leave explore and seed out")
+    with _threads_kept():
+        if config["kind"] == "rl":
+            return _rl_agent(_player(path, checkpoint), copies=copies, explore=explore, seed=seed)
+        if config["kind"] == "task":
+            return _core_agent(run, config, checkpoint, copies)
+        if copies is not None:
+            raise UserError(
+                f"run {path} is of kind 'few-shot', whose learner takes any number of queries: leave copies out"
+            )
+        return _class_agent(run, config, checkpoint)
+
+
+def rollout(
+    source: Any, env: gym.Env | str | Sequence[gym.Env], episodes: int, *, checkpoint: str = "best", **options: Any
+) -> list[RolloutEpisode]:
+    """Play whole episodes with a trained agent, as ``agents.rllib.rollout``, which a run directory may be given to.
+
+    Args:
+        source: as in ``load_agent``, of reinforcement learning.
+        env: where: an environment, its id, or several to play in side by side.
+        episodes: how many.
+        checkpoint: of a run directory: best, last, or its name.
+        **options: ``explore``, ``seed`` and the others of ``agents.rllib.rollout``.
+
+    Raises:
+        UserError: there is no such run or checkpoint, or it is of another kind.
+        ValueError: as ``agents.rllib.rollout``.
+    """
+    from agents.rllib import rollout as play
+    from launch.algorithms import quiet_libraries
+
+    found = _find(source, checkpoint)
+    with _threads_kept():
+        player = source if found is None else _player(*found)
+    with quiet_libraries():
+        return play(player, env, episodes, **options)
+
+
+def _find(source: Any, checkpoint: str) -> tuple[Path, str] | None:
+    """The run directory and the checkpoint that are meant; None for what RLlib itself made."""
+    if not isinstance(source, str | Path):
+        return None
+    path = Path(source)
+    if all((path / part).is_dir() for part in RLLIB_PARTS):
+        return None
+    if path.name.startswith(PREFIX) and path.parent.name == "checkpoints":
+        return path.parent.parent, path.name
+    return path, checkpoint
+
+
+def _player(path: Path, checkpoint: str) -> Any:
+    """What plays of a run of reinforcement learning."""
+    from launch.evaluate_rl import load_agent as load_module
+    from launch.recipes import RL
+
+    run, config = open_run(path)
+    if config["kind"] != "rl":
+        raise UserError(f"run {path} is of kind {config['kind']!r}: only agents of `lukasa train rl` play environments")
+    return load_module(run, RL.from_json(config["experiment"]), checkpoint).module
+
+
+def _rl_agent(source: Any, **options: Any) -> RLAgent:
+    from agents.rllib import RLAgent
+    from launch.algorithms import quiet_libraries
+
+    with quiet_libraries():
+        return RLAgent(source, **options)
+
+
+def _core_agent(run: Any, config: dict[str, Any], checkpoint: str, copies: int | None) -> CoreAgent:
+    from agents.sequence import CoreAgent
+    from launch.evaluate_task import load_core
+    from launch.task_recipes import TASK
+    from launch.task_settings import make_sampler
+
+    experiment = TASK.from_json(config["experiment"])
+    core = load_core(run, experiment, checkpoint).core
+    return CoreAgent(core, make_sampler(experiment.task, "train", dict(experiment.sampler)).spec, copies=copies)
+
+
+def _class_agent(run: Any, config: dict[str, Any], checkpoint: str) -> ClassAgent:
+    from agents.few_shot import ClassAgent
+    from launch.evaluate_few_shot import load_learner
+    from launch.few_shot_recipes import FEW_SHOT
+
+    return ClassAgent(load_learner(run, FEW_SHOT.from_json(config["experiment"]), checkpoint).learner)
+
+
+@contextlib.contextmanager
+def _threads_kept() -> Iterator[None]:
+    """Leave the number of torch's threads to the program that an agent is loaded into."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
