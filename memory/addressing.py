@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from memory.ranking import slot_ranks
+
 NORM_EPSILON = 1e-6
 
 
@@ -127,8 +129,11 @@ def erase_and_add(memory: Tensor, write_weights: Tensor, erase: Tensor, add: Ten
     """
     if write_weights.shape[1] == 1:
         return torch.addcmul(memory, write_weights.transpose(1, 2), torch.addcmul(add, memory, erase, value=-1))
-    keep = (1 - write_weights.unsqueeze(-1) * erase.unsqueeze(2)).prod(1)
-    return torch.baddbmm(memory * keep, write_weights.transpose(1, 2), add)
+    kept = memory
+    # Head by head: what torch.compile makes of .prod(1) has a wrong gradient, and outside of it it waits for a GPU.
+    for weights, erased in zip(write_weights.unsqueeze(3).unbind(1), erase.unsqueeze(2).unbind(1), strict=True):
+        kept = torch.addcmul(kept, kept * weights, erased, value=-1)
+    return torch.baddbmm(kept, write_weights.transpose(1, 2), add)
 
 
 def usage(prev_usage: Tensor, prev_write_weights: Tensor, prev_read_weights: Tensor, free_gates: Tensor) -> Tensor:
@@ -143,8 +148,10 @@ def usage(prev_usage: Tensor, prev_write_weights: Tensor, prev_read_weights: Ten
     Returns:
         [B, N], in [0, 1]: (u + w − u∘w)∘ψ with the retention ψ = Π_i (1 − f^i w^{r,i}).
     """
-    retention = (1 - free_gates.unsqueeze(-1) * prev_read_weights).prod(1)
-    return torch.lerp(prev_usage, torch.ones_like(prev_usage), prev_write_weights) * retention
+    used = torch.lerp(prev_usage, torch.ones_like(prev_usage), prev_write_weights)
+    for kept in (1 - free_gates.unsqueeze(-1) * prev_read_weights).unbind(1):
+        used = used * kept
+    return used
 
 
 def allocation(usage: Tensor) -> Tensor:
@@ -158,6 +165,10 @@ def allocation(usage: Tensor) -> Tensor:
     Returns:
         [B, N]; non-negative, sums to at most 1.
     """
+    if torch.compiler.is_exporting():
+        ranks = slot_ranks(usage)
+        earlier = ranks.unsqueeze(1) < ranks.unsqueeze(2)  # [B, N, N]
+        return (1 - usage) * torch.where(earlier, usage.unsqueeze(1), 1).prod(2)
     sorted_usage, free_list = torch.sort(usage, dim=-1, stable=True)
     before = torch.cumprod(torch.nn.functional.pad(sorted_usage, (1, 0), value=1.0), -1)[:, :-1]
     return torch.zeros_like(usage).scatter(-1, free_list, (1 - sorted_usage) * before)

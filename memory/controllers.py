@@ -9,7 +9,10 @@ import itertools
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from memory.derivatives import is_transformed
 
 Kind: TypeAlias = Literal["lstm", "gru", "feedforward"]
 
@@ -49,8 +52,9 @@ class LSTMController(nn.Module):
         hiddens, cells = [], []
         hidden = inputs
         carried = zip(state.hidden.unbind(1), state.cell.unbind(1), strict=True)
+        step = lstm_cell if is_transformed() else torch.lstm_cell
         for weights, before in zip(self.layers.all_weights, carried, strict=True):
-            hidden, cell = torch.lstm_cell(hidden, before, *weights)
+            hidden, cell = step(hidden, before, *weights)
             hiddens.append(hidden)
             cells.append(cell)
         after = LSTMState(torch.stack(hiddens, 1), torch.stack(cells, 1))
@@ -59,6 +63,8 @@ class LSTMController(nn.Module):
 
     def sequence(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """All steps in one library call: [B, T, D] to [B, T, H]."""
+        if is_transformed():
+            return step_by_step(self, inputs, state)
         carried = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
         outputs, (hidden, cell) = self.layers(inputs, carried)
         return outputs, LSTMState(*(new.transpose(0, 1).to(state.cell.dtype) for new in (hidden, cell)))
@@ -82,13 +88,16 @@ class GRUController(nn.Module):
         """One step: [B, D] to [B, H]."""
         hiddens = []
         hidden = inputs
+        step = gru_cell if is_transformed() else torch.gru_cell
         for weights, before in zip(self.layers.all_weights, state.hidden.unbind(1), strict=True):
-            hidden = torch.gru_cell(hidden, before, *weights)
+            hidden = step(hidden, before, *weights)
             hiddens.append(hidden)
         return hidden, GRUState(torch.stack(hiddens, 1).to(state.hidden.dtype))
 
     def sequence(self, inputs: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
         """All steps in one library call: [B, T, D] to [B, T, H]."""
+        if is_transformed():
+            return step_by_step(self, inputs, state)
         outputs, hidden = self.layers(inputs, state.hidden.transpose(0, 1).contiguous())
         return outputs, GRUState(hidden.transpose(0, 1).to(state.hidden.dtype))
 
@@ -116,6 +125,33 @@ class FeedForwardController(nn.Module):
     def sequence(self, inputs: Tensor, state: NoState) -> tuple[Tensor, NoState]:
         """All steps at once: [B, T, D] to [B, T, H]."""
         return self.layers(inputs), state
+
+
+def step_by_step(controller: Controller, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """A controller's ``sequence`` by single steps, for what the library's call cannot do: [B, T, D] to [B, T, H]."""
+    outputs = []
+    for step in inputs.unbind(1):
+        output, state = controller(step, state)
+        outputs.append(output)
+    return torch.stack(outputs, 1), state
+
+
+def lstm_cell(
+    inputs: Tensor, before: tuple[Tensor, Tensor], w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``torch.lstm_cell`` in operations that every transform of ``torch.func`` knows."""
+    hidden, cell = before
+    write, keep, new, show = (F.linear(inputs, w_ih, b_ih) + F.linear(hidden, w_hh, b_hh)).chunk(4, -1)
+    cell = torch.sigmoid(keep) * cell + torch.sigmoid(write) * torch.tanh(new)
+    return torch.sigmoid(show) * torch.tanh(cell), cell
+
+
+def gru_cell(inputs: Tensor, hidden: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
+    """``torch.gru_cell`` in operations that every transform of ``torch.func`` knows."""
+    reset, update, new = F.linear(inputs, w_ih, b_ih).chunk(3, -1)
+    reset_before, update_before, new_before = F.linear(hidden, w_hh, b_hh).chunk(3, -1)
+    new = torch.tanh(new + torch.sigmoid(reset + reset_before) * new_before)
+    return torch.lerp(new, hidden, torch.sigmoid(update + update_before))
 
 
 def every_layer(output: Tensor, state: Any) -> Tensor:

@@ -6,11 +6,13 @@ Legend: B batch, T time, D input width, K output width.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+StateType = TypeVar("StateType", bound=tuple[Any, ...])
+HALVES = (torch.float16, torch.bfloat16)
 State = Any
 """A NamedTuple of tensors, each with the batch as its first dimension; nested where a part is itself stateful."""
 
@@ -64,6 +66,29 @@ def whole_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Switches ``torch.autocast`` off for what a memory does: 8 bits are too few for sums over many steps."""
     autocast = torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if autocast else nullcontext()
+
+
+def in_full_precision(state: StateType) -> StateType:
+    """A state whose tensors of float16 or bfloat16 are float32, as a memory computes; itself where there are none.
+
+    Float16 ends at 65,504: one over the squared length of an almost empty word is beyond, and so is the square of a
+    large one. The controller's part is left as it is.
+    """
+    if not any(_is_half(part) for part in state):
+        return state
+    return type(state)(*(part.float() if _is_half(part) else part for part in state))
+
+
+def in_dtype(dtype: torch.dtype, state: StateType) -> StateType:
+    """A state with its floating-point tensors in the dtype that the core carries them in; itself where they are."""
+    if dtype not in HALVES:
+        return state
+    floating = [isinstance(part, Tensor) and part.is_floating_point() for part in state]
+    return type(state)(*(part.to(dtype) if to else part for part, to in zip(state, floating, strict=True)))
+
+
+def _is_half(part: Any) -> bool:
+    return isinstance(part, Tensor) and part.dtype in HALVES
 
 
 def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch",)) -> None:

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from memory import addressing
 from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, whole_precision
+from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.derivatives import needs_reference
+from memory.ranking import slot_ranks
 from memory.sam import Heads
 
 
@@ -86,7 +88,9 @@ class DAM(Core):
         check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         emitted = self.interface(hidden)
+        dtype = state.memory.dtype
         with whole_precision(inputs.device):
+            state = in_full_precision(state)
             heads = self.parse(emitted.to(state.memory.dtype))
             least_used = least_used_slots(state.usage, self.heads)  # [B, H, N]
             write_weights = dense_write_weights(state.read_weights, least_used, heads)
@@ -99,8 +103,8 @@ class DAM(Core):
             named = {"read": read_weights, "write": write_weights, "memory": memory, "usage": usage}
             named |= {"least_used": least_used, "strengths": heads.strengths, "write_gates": heads.write_gates}
             self.recorder.append(named | {"interpolation_gates": heads.interpolation_gates})
-        output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
-        return output, DAMState(memory, usage, read_weights, reads, controller)
+        after = in_dtype(dtype, DAMState(memory, usage, read_weights, reads, controller))
+        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""
@@ -125,6 +129,8 @@ def least_used_slots(usage: Tensor, heads: int) -> Tensor:
     Returns:
         bool [B, H, N]; one slot set for each head.
     """
+    if needs_reference():
+        return slot_ranks(usage).unsqueeze(1) == torch.arange(heads, device=usage.device).unsqueeze(1)
     order = torch.sort(usage, dim=-1, stable=True).indices[:, :heads]
     return F.one_hot(order, usage.shape[-1]).bool()
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from memory import addressing
 from memory.controllers import Kind, every_layer, make_controller
-from memory.core import Core, check_inputs, whole_precision
+from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
 from memory.kernels.dnc_access import Interface, access
 
 BOOKKEEPING = ("memory", "usage", "allocation", "links", "precedence")
@@ -98,8 +98,10 @@ class DNC(Core):
         hidden = every_layer(hidden, controller)
         emitted = self.interface(hidden)
 
-        prev_write_weights = state.write_weights.detach() if self.stop_usage_gradient else state.write_weights
+        dtype = state.memory.dtype
         with whole_precision(inputs.device):
+            state = in_full_precision(state)
+            prev_write_weights = state.write_weights.detach() if self.stop_usage_gradient else state.write_weights
             interface = self.parse(emitted.to(state.memory.dtype))
             after = access(*state[:5], prev_write_weights, interface)
         if self.recorder is not None:
@@ -107,8 +109,8 @@ class DNC(Core):
             named |= {name: getattr(after, name) for name in BOOKKEEPING}
             named |= {name: getattr(interface, name) for name in GATES}
             self.recorder.append(named)
-        output = self.output(torch.cat([hidden, after.reads.flatten(1)], 1))
-        return output, DNCState(*after[:7], controller)
+        state = in_dtype(dtype, DNCState(*after[:7], controller))
+        return self.output(torch.cat([hidden, state.reads.flatten(1)], 1)), state
 
     def parse(self, interface: Tensor) -> Interface:
         """Split and squash the interface vector, [B, sum of widths]."""

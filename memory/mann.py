@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from memory import addressing
 from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, whole_precision
+from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
 from memory.dam import discounted_usage, least_used_slots
 from memory.kernels.content import content_weights
 
@@ -100,7 +100,9 @@ class MANN(Core):
         check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         emitted = self.interface(hidden)
+        dtype = state.memory.dtype
         with whole_precision(inputs.device):
+            state = in_full_precision(state)
             heads = self.parse(emitted.to(state.memory.dtype))
             least_used = least_used_slots(state.usage, self.read_heads)  # [B, H, N]
             write_weights = lrua_write_weights(state.read_weights, least_used, heads.write_gates)
@@ -115,8 +117,8 @@ class MANN(Core):
             named = {"read": read_weights, "write": write_weights, "memory": memory, "usage": usage}
             named |= {"least_used": least_used, "strengths": strengths, "write_gates": heads.write_gates}
             self.recorder.append(named)
-        output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
-        return output, MANNState(memory, usage, read_weights, reads, controller)
+        after = in_dtype(dtype, MANNState(memory, usage, read_weights, reads, controller))
+        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from memory import addressing
 from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, whole_precision
+from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
 from memory.kernels.ntm_address import address
 
 ADDRESSING = ("strengths", "interpolation_gates", "shifts", "sharpness")
@@ -132,8 +132,9 @@ class NTM(Core):
         check_inputs(self, inputs)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         emitted = self.interface(hidden)
-        kinds = [self.read_heads, self.write_heads]
+        kinds, dtype = [self.read_heads, self.write_heads], state.memory.dtype
         with whole_precision(inputs.device):
+            state = in_full_precision(state)
             heads = self.parse(emitted.to(state.memory.dtype))
             readers, writers = zip(*(part.split(kinds, 1) for part in heads[:5]), strict=True)
             write_weights = address(state.memory, state.write_weights, *writers)
@@ -145,8 +146,8 @@ class NTM(Core):
             named |= {f"read_{name}": part for name, part in zip(ADDRESSING, readers[1:], strict=True)}
             named |= {f"write_{name}": part for name, part in zip(ADDRESSING, writers[1:], strict=True)}
             self.recorder.append(named)
-        output = self.output(torch.cat([hidden, reads.flatten(1)], 1))
-        return output, NTMState(memory, read_weights, write_weights, reads, controller)
+        after = in_dtype(dtype, NTMState(memory, read_weights, write_weights, reads, controller))
+        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""

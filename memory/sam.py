@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, whole_precision
+from memory.core import HALVES, Core, check_inputs, in_dtype, in_full_precision, whole_precision
 from memory.kernels.sparse_access import Heads, access, access_reference, parse, sparse_content_weights, widths
 from memory.sparse import SparseMemory
 from memory.sparse.layout import IndexName, IndexOptions, Storage
@@ -85,14 +85,8 @@ class SAM(Core):
     def initial_state(self, batch_size: int) -> SAMState:
         """An empty memory that nobody has read, a controller at rest."""
         zeros = self.interface.weight.new_zeros
-        memory = SparseMemory.empty(
-            batch_size,
-            self.slots,
-            self.word_size,
-            dtype=self.interface.weight.dtype,
-            device=self.interface.weight.device,
-            **self.sparse,
-        )
+        where = {**sparse_dtypes(self.interface.weight.dtype, self.sparse), "device": self.interface.weight.device}
+        memory = SparseMemory.empty(batch_size, self.slots, self.word_size, **where)
         return SAMState(
             memory=memory,
             read_slots=torch.full((batch_size, self.heads, self.reads), -1, device=self.interface.weight.device),
@@ -108,14 +102,17 @@ class SAM(Core):
         emitted = self.interface(hidden)
         # What stands in for a memory, to follow what is done to it, is asked step by step.
         access_memory = access if isinstance(state.memory, SparseMemory) else access_reference
+        dtype = state.reads.dtype
         with whole_precision(inputs.device):
+            state = in_full_precision(state)
             after = access_memory(state.memory, emitted.to(state.reads.dtype), state.read_slots, state.read_weights)
         if self.recorder is not None:
             read, write = (after.read_slots, after.read_weights), (after.write_slots, after.write_weights)
             shown = recorded(after.memory.slots, {"read": read, "write": write, "least_used": last(after.write_slots)})
             self.recorder.append(shown | gates(self.parse(emitted)))
-        output = self.output(torch.cat([hidden, after.reads.flatten(1)], 1))
-        return output, SAMState(after.memory, after.read_slots, after.read_weights, after.reads, controller)
+        state = SAMState(after.memory, after.read_slots, after.read_weights, after.reads, controller)
+        state = in_dtype(dtype, state)
+        return self.output(torch.cat([hidden, state.reads.flatten(1)], 1)), state
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""
@@ -131,6 +128,14 @@ def last(write_slots: Tensor) -> tuple[Tensor, Tensor]:
 def gates(heads: Any) -> dict[str, Tensor]:
     """What ``memory.record`` shows of the interface: α, γ and β, each [B, H]."""
     return {name: getattr(heads, name) for name in ("write_gates", "interpolation_gates", "strengths")}
+
+
+def sparse_dtypes(dtype: torch.dtype, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the sparse memory of a core of some dtype: halves are how rows are kept, not computed with."""
+    if dtype not in HALVES:
+        return {**options, "dtype": dtype}
+    storage = str(dtype).removeprefix("torch.") if options["storage"] == "full" else options["storage"]
+    return {**options, "storage": storage, "dtype": torch.float32}
 
 
 def recorded(slots: int, weightings: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memory.controllers import Kind, every_layer, make_controller
-from memory.core import Core, check_inputs, whole_precision
-from memory.sam import gates, last, recorded, sparse_content_weights
+from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.sam import gates, last, recorded, sparse_content_weights, sparse_dtypes
 from memory.sparse import SparseMemory
 from memory.sparse.layout import IndexName, IndexOptions, Storage
 from memory.sparse.link_tables import Decay
@@ -104,9 +104,9 @@ class SDNC(Core):
     def initial_state(self, batch_size: int) -> SDNCState:
         """An empty memory without links that nobody has read, a controller at rest."""
         weight = self.interface.weight
-        where = {"dtype": weight.dtype, "device": weight.device}
+        where = {**sparse_dtypes(weight.dtype, self.sparse), "device": weight.device}
         return SDNCState(
-            memory=SparseMemory.empty(batch_size, self.slots, self.word_size, **where, **self.sparse),
+            memory=SparseMemory.empty(batch_size, self.slots, self.word_size, **where),
             links=SparseLinks.empty(batch_size, self.slots, device=weight.device, **self.linking),
             read_slots=torch.full((batch_size, self.heads, self.reads), -1, device=weight.device),
             read_weights=weight.new_zeros(batch_size, self.heads, self.reads),
@@ -120,10 +120,12 @@ class SDNC(Core):
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         hidden = every_layer(hidden, controller)
         emitted = self.interface(hidden)
+        dtype = state.reads.dtype
         with whole_precision(inputs.device):
+            state = in_full_precision(state)
             after = self.access(state, self.parse(emitted.to(state.reads.dtype)))
-        output = self.output(torch.cat([hidden, after.reads.flatten(1)], 1))
-        return output, after._replace(controller=controller)
+        after = in_dtype(dtype, after._replace(controller=controller))
+        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memory.core import Core, check_inputs, whole_precision
+from memory.derivatives import needs_reference
 
 WIDENING = (1, 4, 8)
 """Keys and values of the three attention blocks: 64, 256, 512 and 32, 128, 256 in the paper."""
@@ -144,7 +145,8 @@ class SNAIL(Core):
 
     def sequence(self, inputs: Tensor, state: SNAILState) -> tuple[Tensor, SNAILState]:
         """All steps at once: inputs [B, T, D] to outputs [B, T, K]."""
-        empty = self.length - int(state.filled.any(0).sum())
+        # How much of the window is in use cannot be looked up while a call is transformed or traced.
+        empty = 0 if needs_reference() else self.length - int(state.filled.any(0).sum())
         outputs, after, _ = self._read(inputs, SNAILState(state.past[:, empty:], state.filled[:, empty:]))
         missing = self.length - after.past.shape[1]
         return outputs, SNAILState(F.pad(after.past, (0, 0, missing, 0)), F.pad(after.filled, (missing, 0)))

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from agents.intervals import Interval, share_interval
 from agents.sequence import ALONE, DivergenceError, Sharing, clip
+from memory.sparse import UnstorableError
 from tasks.episodes import Episode, Shots
 
 
@@ -149,7 +150,10 @@ class EpisodeTrainer:
         support, queries, targets = posed(self.learner, self._draw())
         self.learner.train()
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self._answers(support, queries)
+        try:
+            logits = self._answers(support, queries)
+        except UnstorableError as error:  # a sparse memory refuses what dense ones carry on to the loss
+            raise DivergenceError(math.nan, self.batches + 1, _broken_groups(self.learner)) from error
         objective = answer_loss(logits, targets)
         objective.backward()
         self.sharing.average_gradients(self.learner.parameters())

@@ -25,6 +25,7 @@ from agents.sequence.memory_use import memory_use_loss
 from agents.sequence.precision import Precision, mixed_precision
 from agents.sequence.sharing import ALONE, Sharing
 from memory import Core
+from memory.sparse import UnstorableError
 from tasks import Batch, Curriculum, Doubling, Sampler, Score, Uniform
 
 
@@ -133,7 +134,10 @@ class Trainer:
         batch, own = self._draw()
         drawn = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
-        outputs, loss = self._backward(batch, own)
+        try:
+            outputs, loss = self._backward(batch, own)
+        except UnstorableError as error:  # a sparse memory refuses what dense ones carry on to the loss
+            raise DivergenceError(math.nan, self.batches + 1, unusable_groups(self.core)) from error
         self.sharing.average_gradients(self.core.parameters())
         loss = self.sharing.totals([loss])[0] / self.sharing.workers
         norms = group_norms(self.core)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from launch.sharded.fleet import Fleet
 from launch.sharded.routing import Gather, Reset, Search, join_rows, merge, parts, split_write
 from launch.sharded.saving import saving
+from memory.sparse.bounds import Bounds
 from memory.sparse.layout import Layout
 from memory.sparse.store import Store, outside_inference_mode
 from memory.sparse.usage import UsageOrder
@@ -42,6 +44,7 @@ class ShardedStore:
     @outside_inference_mode
     def __init__(self, layout: Layout, fleet: Fleet, own_folder: Callable[[], Path], make: Callable[[Layout], Store]):
         self.layout, self.fleet, self._own_folder, self._make = layout, fleet, own_folder, make
+        self.bounds = Bounds(layout)
         self.used = torch.zeros(layout.batch_size, dtype=torch.int64)
         self.usage = UsageOrder(layout.batch_size, layout.slots, layout.device)
         self.index = ShardedIndex(fleet)
@@ -51,6 +54,23 @@ class ShardedStore:
     def another(self, batch_size: int) -> Store:
         """An empty store of this kind, with shards of its own."""
         return self._make(replace(self.layout, batch_size=batch_size))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Store:
+        """Another memory in shards of its own, with the same contents."""
+        store = memo[id(self)] = self.another(self.layout.batch_size)
+        slots = torch.arange(int(self.used.max()) if len(self.used) else 0).expand(len(self.used), -1)
+        if slots.shape[1]:
+            store.fill(self.gather(slots.masked_fill(slots >= self.used.unsqueeze(1), -1)), self.used)
+        store.usage.restore(self.usage.accessed_slots())
+        return store
+
+    def __reduce__(self) -> Any:
+        """Refuse ``pickle``.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a sharded memory cannot be pickled, its rows lie in other processes: use store.save(folder)")
 
     def gather(self, slots: Tensor) -> Tensor:
         """Copies of rows, [B, S, W] for slots [B, S]; zeros for -1."""
@@ -67,8 +87,14 @@ class ShardedStore:
         Raises:
             ValueError: a slot is written before those below it, or does not exist.
         """
+        self.bounds.admit(slots, keep, words, self.used, self.gather)
         self._put(slots, keep, words)
         self._mark_changed()
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        """The nearest slots of each query; see ``Store``."""
+        self.bounds.admit_queries(queries)
+        return self.index.search(queries, k)
 
     @outside_inference_mode
     def access(self, slots: Tensor, weights: Tensor) -> None:
@@ -106,6 +132,7 @@ class ShardedStore:
     @outside_inference_mode
     def fill(self, rows: Tensor, used: Tensor) -> None:
         """Write the first slots of every row of an empty store; rows [B, U, W], used int64 [B], at most U."""
+        self.bounds.admit_rows(rows, used)
         slots = torch.arange(rows.shape[1]).expand(len(rows), -1)
         slots = slots.masked_fill(slots >= used.unsqueeze(1), -1)
         for some, words in zip(slots.split(SLOTS_AT_ONCE, 1), rows.split(SLOTS_AT_ONCE, 1), strict=True):

@@ -6,6 +6,7 @@ Legend: B batch, N slots, W word size, S slots of one operation, R queries a row
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from memory.derivatives import refuse_transforms
 from memory.sparse import persistence
 from memory.sparse.journal import Journal
 from memory.sparse.layout import Layout
@@ -118,7 +120,7 @@ class SparseMemory:
 
         Raises:
             StaleStateError: the memory was changed since.
-            ValueError: a slot is written before those below it.
+            ValueError: a slot is written before those below it, or would hold what is not finite or too large.
         """
         store, keep, words = self._store(), keep.bool(), words.to(self.store.layout.dtype)
         if torch.is_grad_enabled() and (words.requires_grad or self._token.requires_grad):
@@ -139,9 +141,10 @@ class SparseMemory:
 
         Raises:
             StaleStateError: the memory was changed since.
+            ValueError: a query is not finite or too large.
         """
         store = self._store()
-        return store.index.search(queries.detach().to(store.layout.dtype), k)
+        return store.search(queries.detach().to(store.layout.dtype), k)
 
     def least_recent(self, count: int) -> Tensor:
         """The slots to write next, those not accessed for longest first: int64 [B, count].
@@ -198,6 +201,28 @@ class SparseMemory:
     def fork(self) -> SparseMemory:
         """A copy with a store of its own; gradients flow into what it was copied from."""
         return self.from_tensors(self.tensors())
+
+    def __copy__(self) -> SparseMemory:
+        """As ``fork``: two handles of one store would make one another stale."""
+        return self.fork()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SparseMemory:
+        """A copy with a store of its own, which other handles in the same ``copy.deepcopy`` share.
+
+        Raises:
+            RuntimeError: gradients flow through this memory, as for a tensor that is computed from others.
+            StaleStateError: the memory was changed since.
+        """
+        if self._token.requires_grad:
+            raise RuntimeError(
+                "gradients flow through this sparse memory, which copy.deepcopy cannot keep: use fork(), or "
+                "memory.fork_state(state), which keep them, or detach() first"
+            )
+        return SparseMemory(copy.deepcopy(self._store(), memo))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is written, for ``pickle``; without gradient."""
+        return SparseMemory, (self._store(),)
 
     def grow(self, slots: int) -> SparseMemory:
         """The same contents with more slots.
@@ -303,10 +328,12 @@ class SparseMemory:
         return self._next() if token is None else SparseMemory(self.store, self._tape, token)
 
     def _store(self) -> Store:
+        refuse_transforms("a sparse memory")
         if self._stamp is not self.store.stamp:
             raise StaleStateError(
                 f"this state's memory was written since: version {self.version} of {self.store.version}; "
-                "use the newest state, or fork() before branching"
+                "use the newest state, or fork() before branching: memory.fork_state(state); activation checkpointing "
+                "runs a function twice, so that the fork belongs inside it"
             )
         return self.store
 

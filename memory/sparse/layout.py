@@ -51,11 +51,16 @@ class Layout:
         return HALVES.get(self.storage, self.dtype)
 
     def check_fits(self) -> None:
-        """Refuse a memory larger than the machine's.
+        """Refuse a memory larger than the machine's, or of numbers that it cannot compute with.
 
         Raises:
-            ValueError: all slots together need more than there is.
+            ValueError: all slots together need more than there is, or the dtype is none of float32 and float64.
         """
+        if self.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"a sparse memory computes in float32 or float64, not in {self.dtype}: storage='float16' or 'bfloat16' "
+                "keeps its rows in half of the space"
+            )
         needed = self.batch_size * self.slots * (self.word_size * self.stored.itemsize + 8)
         if self.device.type == "cuda":
             there = torch.cuda.mem_get_info(self.device)[1]

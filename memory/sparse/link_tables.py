@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -120,6 +120,12 @@ class LinkTables:
         self.stamp = object()
         self.journal: list[Change] | None = None
         self.journal_start = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is written, for ``pickle`` and ``copy``."""
+        written = int(self.used.max()) if len(self.used) and self.capacity else 0
+        tables = [self.view(table)[:, :written].clone() for table in (self.names, self.logs, self.survival)]
+        return _tables_of, (self.layout, *tables, self.used, self.recent)
 
     def read(self, slots: Tensor) -> tuple[Tensor, Tensor]:
         """The links of some rows.
@@ -312,3 +318,10 @@ class LinkTables:
         self.logs = lazy_zeros((rows, 2, layout.entries), torch.float64, layout.device)
         self.survival = lazy_zeros((rows, 2), torch.float64, layout.device)
         self._offsets = torch.arange(layout.batch_size, device=layout.device) * capacity
+
+
+def _tables_of(layout: LinkLayout, *contents: Any) -> LinkTables:
+    """Tables with these contents."""
+    tables = LinkTables(layout)
+    tables.fill(*contents)
+    return tables

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from memory.derivatives import refuse_transforms
 from memory.sparse.link_tables import LinkLayout, LinkTables
 from memory.sparse.store import StaleStateError
 
@@ -132,6 +133,14 @@ class SparseLinks:
     def fork(self) -> SparseLinks:
         """A copy with tables of its own."""
         return self.from_tensors(self.tensors())
+
+    def __copy__(self) -> SparseLinks:
+        """As ``fork``: two handles of the same tables would make one another stale."""
+        return self.fork()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is written, for ``pickle`` and ``copy.deepcopy``."""
+        return SparseLinks, (self._tables(),)
 
     @torch.no_grad()
     def grow(self, slots: int) -> SparseLinks:
@@ -257,10 +266,12 @@ class SparseLinks:
         return cls(LinkTables(layout)).from_tensors(found["tensors"])
 
     def _tables(self) -> LinkTables:
+        refuse_transforms("a table of links")
         if self._stamp is not self.tables.stamp:
             raise StaleStateError(
                 f"this state's links were changed since: version {self.version} of {self.tables.version}; "
-                "use the newest state, or fork() before branching"
+                "use the newest state, or fork() before branching: memory.fork_state(state); activation checkpointing "
+                "runs a function twice, so that the fork belongs inside it"
             )
         return self.tables
 

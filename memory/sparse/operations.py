@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from memory.derivatives import refuse_second_derivatives
 from memory.sparse.store import Store
 
 
@@ -93,9 +93,9 @@ class Gather(torch.autograd.Function):
         return store.gather(slots), torch.empty_like(token)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradient of the rows into G."""
+        refuse_second_derivatives()
         rows, later = gradients
         if rows is None and later is None:  # no gradient at all, which is not yet a pass
             return None, None, None, None
@@ -121,9 +121,9 @@ class Update(torch.autograd.Function):
         return torch.empty_like(token)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradient of the words from G; erased rows pass none to what they held before."""
+        refuse_second_derivatives()
         if gradients[0] is None:
             return None, None, None, None, None, None
         words = ctx.tape.take(ctx.position) if ctx.needs_input_grad[5] else None
@@ -144,9 +144,9 @@ class Reset(torch.autograd.Function):
         return torch.empty_like(token)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """No gradient passes in those rows."""
+        refuse_second_derivatives()
         if gradients[0] is None:
             return None, None, None, None
         ctx.tape.clear_rows(ctx.rows)
@@ -164,9 +164,9 @@ class Witness(torch.autograd.Function):
         return torch.empty_like(token)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Every later operation has passed, no earlier one has: G is the gradient of these very contents."""
+        refuse_second_derivatives()
         if gradients[0] is None:
             return None, None, None
         return _earlier(ctx), None, ctx.tape.norms().unsqueeze(1)

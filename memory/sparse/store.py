@@ -9,11 +9,12 @@ import functools
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
 
+from memory.sparse.bounds import Bounds
 from memory.sparse.indexes import make_index
 from memory.sparse.journal import Journal
 from memory.sparse.layout import Layout
@@ -62,6 +63,7 @@ class Store:
     def __init__(self, layout: Layout):
         layout.check_fits()
         self.layout = layout
+        self.bounds = Bounds(layout)
         self.capacity = 0
         self.rows = torch.zeros(1, layout.word_size, dtype=layout.stored, device=layout.device)
         self.used = torch.zeros(layout.batch_size, dtype=torch.int64, device=layout.device)
@@ -75,6 +77,12 @@ class Store:
     def another(self, batch_size: int) -> Store:
         """An empty store of this kind."""
         return Store(replace(self.layout, batch_size=batch_size))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is written, for ``pickle`` and ``copy``: the index, which points into these rows, is made anew."""
+        written = int(self.used.max()) if self.layout.batch_size and self.capacity else 0
+        rows = self.view()[:, :written].clone()
+        return _store_of, (self.layout, rows, self.used.clone(), self.usage.accessed_slots())
 
     def make_index(self) -> None:
         """A new index over what is written."""
@@ -115,8 +123,13 @@ class Store:
             slots: int64 [B, S]; duplicates are allowed, -1 is nothing.
             keep: bool [B, S].
             words: [B, S, W].
+
+        Raises:
+            ValueError: a slot is written before those below it.
+            UnstorableError: a slot would hold NaN, an infinite or too large a number; nothing was changed.
         """
         used = self._use(slots)
+        self.bounds.admit(slots, keep, words, self.used, self.gather)
         TRAFFIC.writes += slots.numel()
         places, keep = self._places(slots), keep.reshape(-1)
         changed = places.unique()
@@ -131,6 +144,15 @@ class Store:
         self.rows[-1].zero_()
         self.tell_index(changed[:-1] if int(changed[-1]) == self.nowhere else changed)
         self.mark_changed()
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        """The nearest written slots of queries [B, R, W], int64 [B, R, K]; -1 where there are fewer.
+
+        Raises:
+            UnstorableError: a query is NaN, infinite or too large.
+        """
+        self.bounds.admit_queries(queries)
+        return self.index.search(queries, k)
 
     @outside_inference_mode
     def access(self, slots: Tensor, weights: Tensor) -> None:
@@ -189,6 +211,7 @@ class Store:
             rows: [B, U, W].
             used: int64 [B], at most U.
         """
+        self.bounds.admit_rows(rows, used)
         self._reserve(rows.shape[1])
         padding = torch.arange(rows.shape[1], device=used.device) >= used.unsqueeze(1)
         self.view()[:, : rows.shape[1]] = rows.masked_fill(padding.unsqueeze(2), 0).to(self.layout.stored)
@@ -197,6 +220,7 @@ class Store:
 
     def adopt(self, rows: Tensor, used: Tensor) -> None:
         """As ``fill``, with rows [B * U + 1, W] of the stored dtype, last one zero, that are kept and not copied."""
+        self.bounds.admit_rows(rows[:-1].view(len(used), -1, self.layout.word_size), used)
         self.rows, self.used = rows, used
         self.capacity = (len(rows) - 1) // self.layout.batch_size
         self.offsets = self._row_offsets()
@@ -259,4 +283,13 @@ class Store:
 def alive(store: Store | None) -> Store:
     """The store that an index belongs to."""
     assert store is not None
+    return store
+
+
+def _store_of(layout: Layout, rows: Tensor, used: Tensor, order: Tensor) -> Store:
+    """A store with these contents."""
+    store = Store(layout)
+    if rows.shape[1]:
+        store.fill(rows, used)
+    store.usage.restore(order)
     return store

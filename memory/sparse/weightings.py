@@ -16,7 +16,7 @@ def matching(rows: Tensor, slots: Tensor, weights: Tensor) -> Tensor:
 
 
 def largest_sums(slots: Tensor, weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Add up the weights of equal slots and keep the largest sums, ties by lowest slot.
+    """Add up the weights of equal slots and keep the largest sums, ties by lowest slot; equal to 24 bits is a tie.
 
     Args:
         slots: int64 [..., C]; -1 is nothing.
@@ -37,7 +37,16 @@ def largest_sums(slots: Tensor, weights: Tensor, count: int) -> tuple[Tensor, Te
     group = F.pad((ordered[..., 1:] != ordered[..., :-1]).cumsum(-1), (1, 0))  # which of the distinct slots
     distinct = torch.full_like(slots, -1).scatter(-1, group, ordered)
     sums = torch.zeros_like(weights).scatter_add(-1, group, weights.gather(-1, order))
-    largest, order = sums.masked_fill(distinct < 0, 0).sort(dim=-1, descending=True, stable=True)
-    largest, slots = largest[..., :count], distinct.gather(-1, order[..., :count])
+    sums = sums.masked_fill(distinct < 0, 0)
+    order = _compared(sums).sort(dim=-1, descending=True, stable=True).indices[..., :count]
+    largest, slots = sums.gather(-1, order), distinct.gather(-1, order)
     nothing = ~(largest > 0)  # true of NaN too
     return slots.masked_fill(nothing, -1), largest.masked_fill(nothing, 0)
+
+
+def _compared(weights: Tensor) -> Tensor:
+    """What to order weights by: of float64 the leading 24 bits, so that what logarithms round is a tie."""
+    if weights.dtype != torch.float64:
+        return weights
+    # The bits of non-negative numbers, read as whole numbers, are in the numbers' own order.
+    return (weights.view(torch.int64) + (1 << 28)) >> 29

@@ -41,6 +41,11 @@ class Row(NamedTuple):
     remembers: bool = True
     constant: tuple[str, ...] = ()
 
+    @property
+    def sparse(self) -> bool:
+        """Whether a sparse memory is in its state, which is changed in place."""
+        return "index" in memory.core_options(self.core)
+
 
 NTM: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "write_heads": P, "controller_size": H}
 DNC: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}

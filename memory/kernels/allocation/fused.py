@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from memory.kernels.allocation import reference
 
 
 def allocate(
@@ -26,6 +28,8 @@ def allocate(
     Returns:
         Usage [B, N] in [0, 1], and allocation [B, N], non-negative with a sum of at most 1.
     """
+    if needs_reference():
+        return reference.allocate(prev_usage, prev_write_weights, prev_read_weights, free_gates)
     return _Allocate.apply(prev_usage, prev_write_weights, prev_read_weights, free_gates)  # type: ignore[return-value]
 
 
@@ -72,9 +76,11 @@ class _Allocate(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return backward(ctx.saved_tensors, *grad_outputs)
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        saved = ctx.saved_tensors
+        if is_differentiated_again():
+            return differentiable_gradients(reference.allocate, saved[:4], ctx.needs_input_grad, grad_outputs)
+        return backward(saved, *grad_outputs)
 
 
 def _through_products(grad: Tensor, ascending: Tensor, before: Tensor) -> Tensor:

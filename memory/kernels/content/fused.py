@@ -5,13 +5,15 @@ Legend: B batch, H heads, N slots, W word size.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from memory.addressing import NORM_EPSILON
+from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from memory.kernels.content import reference
 
 
 def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, epsilon: float = NORM_EPSILON) -> Tensor:
@@ -26,6 +28,8 @@ def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, epsilon: fl
     Returns:
         [B, H, N]; non-negative, sums to 1.
     """
+    if needs_reference():
+        return reference.content_weights(memory, keys, strengths, epsilon)
     return _ContentWeights.apply(memory, keys, strengths, epsilon)  # type: ignore[return-value]
 
 
@@ -58,9 +62,13 @@ class _ContentWeights(torch.autograd.Function):
     def forward(ctx: Any, memory: Tensor, keys: Tensor, strengths: Tensor, epsilon: float) -> Tensor:
         weights, saved = forward(memory, keys, strengths, epsilon)
         ctx.save_for_backward(*saved)
+        ctx.epsilon = epsilon
         return weights
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return *backward(ctx.saved_tensors, grad_outputs[0]), None
+        saved = ctx.saved_tensors
+        if is_differentiated_again():
+            equations = functools.partial(reference.content_weights, epsilon=ctx.epsilon)
+            return *differentiable_gradients(equations, saved[:3], ctx.needs_input_grad[:3], grad_outputs), None
+        return *backward(saved, grad_outputs[0]), None

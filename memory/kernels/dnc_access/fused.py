@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from memory.addressing import NORM_EPSILON
+from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
 from memory.kernels.allocation import fused as allocation_kernel
 from memory.kernels.content import fused as content_kernel
+from memory.kernels.dnc_access import reference
 from memory.kernels.dnc_access.interface import Access, Interface
 from memory.kernels.temporal_links import fused as links_kernel
 
@@ -42,6 +43,8 @@ def access(
     Returns:
         The same of step t, the read vectors, and the allocation weighting.
     """
+    if needs_reference():
+        return reference.access(memory, usage, links, precedence, read_weights, write_weights, interface)
     return Access(*_Access.apply(memory, usage, links, precedence, read_weights, write_weights, *interface))  # type: ignore[misc]
 
 
@@ -69,7 +72,7 @@ class _Access(torch.autograd.Function):
         reads = torch.bmm(read_weights, written)
 
         own = (content, blend, change, rest, ahead, back, read_weights, allocation)
-        own += (precedence, on.erase, on.allocation_gate, on.write_gate, on.read_modes)
+        own += (precedence, on.erase, on.allocation_gate, on.write_gate, on.read_modes, on.add)
         parts = (own, allocation_saved, write_saved, links_saved, read_saved)
         ctx.sizes = [len(part) for part in parts]
         ctx.save_for_backward(*itertools.chain(*parts))
@@ -77,16 +80,21 @@ class _Access(torch.autograd.Function):
         return written, usage, links, next_precedence, read_weights, write_weights, reads, allocation
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         to_written, to_usage, to_links, to_next_precedence, to_read, to_write, to_reads, _ = grad_outputs
         tensors = iter(ctx.saved_tensors)
         own, allocation_saved, write_saved, links_saved, read_saved = (
             tuple(itertools.islice(tensors, size)) for size in ctx.sizes
         )
         content, blend, change, rest, ahead, back, read_weights, allocation = own[:8]
-        precedence, erase, allocation_gate, write_gate, read_modes = own[8:]
+        precedence, erase, allocation_gate, write_gate, read_modes, add = own[8:]
         memory, written, write_weights, found = write_saved[0], read_saved[0], links_saved[2], read_saved[-1]
+        if is_differentiated_again():
+            usage, prev_write, prev_read, free_gates = allocation_saved[:4]
+            keys = (*read_saved[1:3], *write_saved[1:3])
+            interface = (*keys, erase, add, free_gates, allocation_gate, write_gate, read_modes)
+            arguments = (memory, usage, links_saved[0], precedence, prev_read, prev_write, *interface)
+            return differentiable_gradients(_equations, arguments, ctx.needs_input_grad, grad_outputs[:7])
 
         to_read = torch.baddbmm(to_read, to_reads, written.transpose(1, 2))
         to_modes = torch.stack([torch.linalg.vecdot(to_read, part) for part in (back, found, ahead)], -1)
@@ -131,3 +139,7 @@ class _Access(torch.autograd.Function):
             to_modes,
         )
         return *to_state, to_prev_read.add_(through_usage), to_prev_write, *to_interface
+
+
+def _equations(*arguments: Tensor) -> Access:
+    return reference.access(*arguments[:6], Interface(*arguments[6:]))

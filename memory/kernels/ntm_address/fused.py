@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from memory.addressing import NORM_EPSILON
+from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
 from memory.kernels.content import fused as content_kernel
+from memory.kernels.ntm_address import reference
 
 
 def address(
@@ -38,6 +39,8 @@ def address(
     Returns:
         [B, H, N], w_t; non-negative, sums to 1.
     """
+    if needs_reference():
+        return reference.address(memory, prev_weights, keys, strengths, gates, shifts, sharpness)
     return _Address.apply(memory, prev_weights, keys, strengths, gates, shifts, sharpness)  # type: ignore[return-value]
 
 
@@ -63,13 +66,15 @@ class _Address(torch.autograd.Function):
         return weights
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (to_weights,) = grad_outputs
-        prev_weights, gates, blended, shifts, sharpness, largest, relative, slope, total, weights = ctx.saved_tensors[
-            :10
-        ]
-        content_saved = ctx.saved_tensors[10:]
+        saved = ctx.saved_tensors  # read once: under activation checkpointing a second time is an error
+        prev_weights, gates, blended, shifts, sharpness, largest, relative, slope, total, weights = saved[:10]
+        content_saved = saved[10:]
+        if is_differentiated_again():
+            memory, keys, strengths = content_saved[:3]
+            arguments = (memory, prev_weights, keys, strengths, gates, shifts, sharpness)
+            return differentiable_gradients(reference.address, arguments, ctx.needs_input_grad, grad_outputs)
         to_powers = to_weights - torch.linalg.vecdot(to_weights, weights).unsqueeze(2)
         to_sharpness = torch.linalg.vecdot(to_powers, torch.xlogy(weights, relative))
         to_shifted = to_powers.mul_(slope).mul_(sharpness.unsqueeze(2) / (total * largest))

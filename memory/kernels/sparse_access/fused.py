@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from memory.addressing import NORM_EPSILON
+from memory.derivatives import refuse_second_derivatives
 from memory.kernels.sparse_access.interface import Access, widths
 from memory.sparse import SparseMemory
 from memory.sparse.operations import Tape
@@ -65,7 +65,7 @@ def forward(
     added = write_weights.unsqueeze(3) * words.reshape(batch, heads, 1, word_size)  # [B, H, C + 1, W]
     store.write(write_slots.view(batch, -1), ~erased(write_slots), added.view(batch, -1, word_size))
 
-    slots = store.index.search(keys.reshape(batch, heads, word_size), reads)
+    slots = store.search(keys.reshape(batch, heads, word_size), reads)
     rows = store.gather(slots.view(batch, -1)).view(-1, reads, word_size)
     keys = keys.reshape(-1, word_size)
     row_scale = rows.square().sum(-1).add_(NORM_EPSILON).rsqrt_()
@@ -107,8 +107,8 @@ class _Access(torch.autograd.Function):
         return torch.empty_like(token), *results
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        refuse_second_derivatives()
         later, _, to_weights, to_reads, *_ = gradients
         if later is None and to_weights is None and to_reads is None:  # no gradient at all, which is not yet a pass
             return (None,) * 6

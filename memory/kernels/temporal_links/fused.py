@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from memory.kernels.temporal_links import reference
 
 ROW_BY_ROW_BYTES = 1 << 20
 """A link matrix of at least this size is worked on alone, so that it stays in the processor's cache between passes."""
@@ -29,6 +31,8 @@ def follow_links(
     Returns:
         The links [B, N, N], the forward weighting f = L w and the backward weighting b = Lᵀ w, both [B, R, N].
     """
+    if needs_reference():
+        return reference.follow_links(prev_links, prev_precedence, write_weights, prev_read_weights)
     return _FollowLinks.apply(prev_links, prev_precedence, write_weights, prev_read_weights)  # type: ignore[return-value]
 
 
@@ -77,9 +81,11 @@ class _FollowLinks(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return backward(ctx.saved_tensors, *grad_outputs)
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        saved = ctx.saved_tensors
+        if is_differentiated_again():
+            return differentiable_gradients(reference.follow_links, saved[:4], ctx.needs_input_grad, grad_outputs)
+        return backward(saved, *grad_outputs)
 
 
 def _blocks(links: Tensor) -> list[slice]:
