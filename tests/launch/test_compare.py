@@ -113,7 +113,7 @@ def test_compare_prints_a_table_and_draws_curves_with_bands(tmp_path, capsys, na
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "gru, lr 0.001" in printed
-    assert "6.000 to 8.000" in printed
+    assert "6.00 to 8.00" in printed
     assert "by bootstrap" in printed
     assert "differs: lr  0.001 | 0.0001" in printed
     assert (tmp_path / name).stat().st_size > 1000

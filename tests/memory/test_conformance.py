@@ -178,7 +178,7 @@ def test_nan_met_in_a_sequence_ends_with_the_reset(row: Row):
     starts = torch.zeros(3, 6, dtype=torch.bool)
     starts[1, 2] = True
     if row.sparse:
-        with pytest.raises(UnstorableError, match="row 1, slot . would hold nan"):
+        with pytest.raises(UnstorableError, match=r"row 1, slot . would hold nan"):
             memory.unroll(core, inputs, None, starts)
         return
     outputs, last = memory.unroll(core, inputs, None, starts)
