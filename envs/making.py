@@ -92,9 +92,10 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
         _check_setting_names(env_id, spec.vector_entry_point, settings)
     # One program for all copies has no single environment to put a wrapper around.
     options = {} if spec.vector_entry_point is not None else {"wrappers": _wrappers(env_id), **NO_CHECKER}
-    env = _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **options | settings))
+    env: Any = _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **options | settings))
     start_over_at_the_next_step(env, env_id)
-    return env if isinstance(env, SpreadsSeeds) else SpreadSeeds(env)
+    spread: Any = env if isinstance(env, SpreadsSeeds) else SpreadSeeds(env)
+    return spread
 
 
 def has_vector_program(env_id: str) -> bool:
@@ -120,9 +121,10 @@ def _find_spec(env_id: str) -> EnvSpec:
         _import_module(env_id, module, name)
     if name in gym.registry:
         return gym.registry[name]
-    build = getattr(sys.modules.get(module), name, None) if module else None
+    build: Any = getattr(sys.modules.get(module), name, None) if module else None
     if callable(build):
-        return EnvSpec(id=name, entry_point=build)
+        entry: Any = build
+        return EnvSpec(id=name, entry_point=entry)
     if module:
         known = [one for one in (*gym.registry, *ENVIRONMENTS) if difflib.get_close_matches(name, [one], 1, cutoff=0.5)]
         hint = which_was_meant(name, known) if known else f"module {module!r} neither registers it nor has such a class"

@@ -55,7 +55,7 @@ def reset_seeded(env: gym.Env[Any, Any], seed: int) -> tuple[Any, dict[str, Any]
     return _long_or_narrow(lambda chosen: env.reset(seed=chosen), seed)
 
 
-def reset_copies(env: gym.vector.VectorEnv[Any, Any, Any], seeds: Sequence[int]) -> tuple[Any, dict[str, Any]]:
+def reset_copies(env: Any, seeds: Sequence[int]) -> tuple[Any, dict[str, Any]]:
     """Reset a vector environment, each copy with a seed of its own.
 
     A vector program of others is given the first seed alone, since it need not know lists.

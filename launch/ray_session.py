@@ -61,6 +61,7 @@ def running_ray(cpus: int | None = None, address: str | None = None) -> Iterator
 
 
 def _start(cpus: int | None, folder: Path | None) -> None:
+    elsewhere: Any = {"_temp_dir": str(folder)} if folder else {}
     with _native_stderr_off(), _loopback_only():
         ray.init(
             address="local",
@@ -70,7 +71,7 @@ def _start(cpus: int | None, folder: Path | None) -> None:
             logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES * max(1, cpus or 1),
             _node_ip_address="127.0.0.1",
-            **({"_temp_dir": str(folder)} if folder else {}),
+            **elsewhere,
         )
 
 

@@ -7,6 +7,7 @@ than a first gradient gets the reference, in pure PyTorch operations: the same n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,12 +23,13 @@ def needs_reference() -> bool:
     """
     if torch.compiler.is_compiling():
         return torch.compiler.is_exporting()
-    return is_transformed() or torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return is_transformed() or torch.compiler.is_exporting() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
 def is_transformed() -> bool:
     """Whether this call runs inside a transform of ``torch.func``, or in forward-mode differentiation."""
-    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+    native: Any = torch._C
+    return native._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def is_differentiated_again() -> bool:

@@ -84,7 +84,7 @@ def _portable(name: str) -> tuple[EnvSpec | None, str | None]:
         if isinstance(entry, str) and entry.startswith("__main__:"):
             setattr(spec, field, load_env_creator(entry))
     try:
-        cloudpickle.dumps(spec)
+        cloudpickle.dumps(spec)  # pyright: ignore[reportPrivateImportUsage]
     except Exception as error:  # what refuses to be pickled raises nearly anything
         return None, " ".join(str(error).split())
     return spec, None

@@ -29,14 +29,14 @@ class WatchedGradients:
     """Joined to a learner of RLlib: notes in its metrics which gradients were not finite."""
 
     metrics: Any
-    module: Any
 
     def compute_gradients(self, loss_per_module: dict[str, Any], **kwargs: Any) -> Any:
         """As the learner's own."""
         gradients = super().compute_gradients(loss_per_module, **kwargs)  # type: ignore[misc]
         found = [gradient.sum() for gradient in gradients.values() if gradient is not None]
         if found and not torch.stack(found).isfinite().all():
-            named = self.module[DEFAULT_MODULE_ID].unwrapped().named_parameters()
+            learner: Any = self  # of RLlib, once it is joined to one
+            named = learner.module[DEFAULT_MODULE_ID].unwrapped().named_parameters()
             broken = [name for name, one in named if one.grad is not None and not one.grad.isfinite().all()]
             parts = ", ".join(dict.fromkeys(map(part_of, broken)))
             self.metrics.log_value((DEFAULT_MODULE_ID, UNUSABLE), parts or "sum", reduce="item_series")

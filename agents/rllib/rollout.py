@@ -213,7 +213,7 @@ class _Game:
             raise envs.failure_of(self.name, "step", error) from error
         observation = envs.conform(self.env.observation_space, observation)
         self.limited = len(self.actions) >= limit and not (terminated or truncated)
-        over = {"terminated": terminated, "truncated": truncated or self.limited}
+        over: dict[str, Any] = {"terminated": terminated, "truncated": truncated or self.limited}
         self.episode.add_env_step(observation, action, reward, self.info, **over)
         self.observations.append(copy.deepcopy(observation))  # some environments write into one array for ever
 

@@ -140,6 +140,7 @@ class MemoryEnvRunner(SingleAgentEnvRunner):
             self._note(error, "step")
             return ENV_STEP_FAILURE
         self._log_env_steps(metric=self._metrics_num_try_env_step, num_steps=1)
+        infos: Any
         observations, rewards, terminateds, truncateds, infos = results
         self._check_finite("observation", "step", observations)
         self._check_finite("reward", "step", rewards)
@@ -194,7 +195,7 @@ def check_elsewhere(config: Any) -> None:
     """
     create = _global_registry.get(ENV_CREATOR, config.env)
     maker: Any = ray.remote(num_cpus=0)(_Elsewhere)
-    failure = ray.get(maker.remote().failure.remote(str(config.env), create, dict(config.env_config)))
+    failure: Any = ray.get(maker.remote().failure.remote(str(config.env), create, dict(config.env_config)))
     if failure is not None:
         raise failure
 

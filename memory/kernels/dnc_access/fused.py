@@ -141,5 +141,6 @@ class _Access(torch.autograd.Function):
         return *to_state, to_prev_read.add_(through_usage), to_prev_write, *to_interface
 
 
-def _equations(*arguments: Tensor) -> Access:
-    return reference.access(*arguments[:6], Interface(*arguments[6:]))
+def _equations(*arguments: Any) -> Access:
+    memory, usage, links, precedence, read_weights, write_weights, *interface = arguments
+    return reference.access(memory, usage, links, precedence, read_weights, write_weights, Interface(*interface))
