@@ -16,6 +16,7 @@ import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 import envs
 from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
@@ -56,12 +57,14 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
         output_size=experiment.output,
         previous_action=experiment.previous_action,
         previous_reward=experiment.previous_reward,
+        normalize_observations=experiment.normalize_observations,
+        normalize_returns=experiment.normalize_returns,
         max_seq_len=experiment.max_seq_len,
         **experiment.memory,
     )
     config.callbacks([EpisodeOutcomes, Waits])
     # One batch an iteration keeps ctrl-C quick; asynchronous algorithms, whose batches are many, get a second.
-    config.reporting(min_time_s_per_iteration=0 if experiment.algorithm == "ppo" else 1)
+    config.reporting(min_time_s_per_iteration=0 if experiment.algorithm == "ppo" else 1, log_gradients=True)
     config.debugging(seed=experiment.seed, log_level="ERROR")
     config.sitting = sitting
     return config
@@ -71,11 +74,11 @@ def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
     """What RLlib's ``training()`` takes, by RLlib's names; learners share each batch."""
     learners = max(1, experiment.learners)
     options = {
-        "lr": experiment.lr,
+        "lr": _scheduled(experiment.lr, experiment.lr_end, experiment.steps),
         "gamma": experiment.gamma,
         "train_batch_size_per_learner": experiment.batch_size // learners,
         "grad_clip": experiment.grad_clip,
-        "entropy_coeff": experiment.entropy,
+        "entropy_coeff": _scheduled(experiment.entropy, experiment.entropy_end, experiment.steps),
         "vf_loss_coeff": experiment.value_weight,
     }
     if experiment.algorithm == "ppo":
@@ -88,6 +91,11 @@ def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
     if experiment.algorithm != "impala":
         options["clip_param"] = experiment.clip
     return options
+
+
+def _scheduled(value: float, end: float | None, steps: int) -> Any:
+    """A number as RLlib takes it: the same all along, or on a straight line to its end."""
+    return value if end is None else [[0, value], [steps, end]]
 
 
 def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLModule:
@@ -189,6 +197,7 @@ def capture_state(
 def restore_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
     """Put back what ``capture_state`` gave."""
     algorithm.set_state(state["algorithm"])
+    _foreach_learner(algorithm, functools.partial(_set_entropy, step=_steps_sampled(algorithm)))
     _foreach_learner(algorithm, functools.partial(_set_kl_coefficients, values=state["kl"]))
     torch.set_rng_state(torch.as_tensor(state["random"]["torch"]))
     np.random.set_state(state["random"]["numpy"])
@@ -208,6 +217,15 @@ def _foreach_learner(algorithm: Algorithm, function: Callable[..., Any]) -> list
 def _kl_coefficients(learner: Any) -> dict[str, float]:
     # RLlib leaves these out of the learner's state; without them a resumed run starts from the initial penalty.
     return {name: float(value) for name, value in getattr(learner, "curr_kl_coeffs_per_module", {}).items()}
+
+
+def _steps_sampled(algorithm: Algorithm) -> int:
+    return int(algorithm.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0))
+
+
+def _set_entropy(learner: Any, step: int) -> None:
+    # Nor is it part of it how far the entropy bonus has come on its way.
+    learner.entropy_coeff_schedulers_per_module[DEFAULT_MODULE_ID].update(timestep=step)
 
 
 def _set_kl_coefficients(learner: Any, values: dict[str, float]) -> None:

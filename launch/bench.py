@@ -16,6 +16,7 @@ SUBJECTS = {
     "recovery": ("benchmarks.recovery", "an env runner, a Train worker, a machine is killed: seconds to progress"),
     "sharded": ("benchmarks.sharded", "a memory in shards beside one process, a shard killed and brought back"),
     "episodes": ("benchmarks.episodes", "episodes that the Omniglot samplers draw a second, beside training on them"),
+    "defaults": ("benchmarks.defaults", "what agents learn by default, beside those of stable-baselines3"),
     "lifelong": ("benchmarks.lifelong", "all characters of Omniglot in one class memory, FAISS beside exact search"),
 }
 """Every subject: the module whose ``main(argv)`` measures it, imported only then, and what it is."""

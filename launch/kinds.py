@@ -49,6 +49,8 @@ class Kind(Generic[Experiment]):
         above_zero: fields that must be more than 0.
         at_most_one: fields that must be no more than 1.
         before_first: fields that say how a run begins, and nothing to one that is resumed.
+        before_added: what fields meant before there were any, for a ``config.json`` of that time; whatever their
+            defaults are now, the run goes on as it was.
         sections: groups of the help: a title, and the fields whose options come under it; others are about learning.
         examples: command lines for the top of the help, with what each does.
     """
@@ -62,6 +64,7 @@ class Kind(Generic[Experiment]):
     above_zero: tuple[str, ...] = ()
     at_most_one: tuple[str, ...] = ()
     before_first: tuple[str, ...] = ()
+    before_added: Mapping[str, Any] = field(default_factory=dict)
     sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     examples: tuple[tuple[str, str], ...] = ()
 
@@ -92,7 +95,7 @@ class Kind(Generic[Experiment]):
         Raises:
             UserError: a field is unknown.
         """
-        return _from_json(self.experiment, values)
+        return _from_json(self.experiment, {**self.before_added, **values})
 
     def check_numbers(self, experiment: Experiment) -> None:
         """Refuse numbers that no run can have.

@@ -40,9 +40,11 @@ class RLExperiment:
         epochs: passes over a batch (PPO).
         max_seq_len: steps of backpropagation through time; by default fragments are cut into chunks of about 64.
         lr: learning rate of Adam.
+        lr_end: learning rate at the last step, reached on a straight line; by default it stays as it is.
         gamma: discount of one step.
         gae_lambda: lambda of generalised advantage estimation (PPO).
         entropy: weight of the entropy bonus.
+        entropy_end: that weight at the last step, reached on a straight line; by default it stays as it is.
         clip: clip range of the policy ratio (PPO, APPO).
         value_weight: weight of the value loss.
         value_clip: largest squared error of the value loss that still learns (PPO); by default however large: where
@@ -52,6 +54,10 @@ class RLExperiment:
         output: width of what the core hands to the policy and the value.
         previous_action: show the core the action before.
         previous_reward: show the core the reward before.
+        normalize_observations: show the agent real numbers less their mean, in units of their spread, over all that
+            was seen so far; one-hot parts, images and numbers bounded by 0 and 1 or by -1 and 1 stay as they are.
+        normalize_returns: have the losses see returns in units of their spread of late, so that the scale of the
+            rewards does not matter; what is reported stays in the environment's rewards.
         threads: threads of the process that learns; more pay for large networks on cores that nobody else uses.
         checkpoint_every: seconds between two checkpoints.
         ablation: episodes, at most, of each row of the table at the end of training: the agent intact, with its memory
@@ -70,15 +76,17 @@ class RLExperiment:
     runners: int = 0
     learners: int = 0
     aggregators: int = 0
-    envs_per_runner: int = 16
-    batch_size: int = 2048
+    envs_per_runner: int = 8
+    batch_size: int = 1024
     minibatch_size: int = 256
     epochs: int = 8
     max_seq_len: int | None = None
     lr: float = 1e-3
-    gamma: float = 0.9
-    gae_lambda: float = 0.9
-    entropy: float = 0.0
+    lr_end: float | None = None
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    entropy: float = 0.01
+    entropy_end: float | None = None
     clip: float = 0.2
     value_weight: float = 1.0
     value_clip: float | None = None
@@ -87,6 +95,8 @@ class RLExperiment:
     output: int = 64
     previous_action: bool = False
     previous_reward: bool = False
+    normalize_observations: bool = True
+    normalize_returns: bool = True
     threads: int = 1
     checkpoint_every: float = 60.0
     ablation: int = 64
@@ -129,6 +139,8 @@ def _tuned(**settings: Any) -> RLExperiment:
         grad_clip=0.5,
         embedding=64,
         output=64,
+        normalize_observations=False,
+        normalize_returns=False,
     )
     return replace(base, **settings)
 
@@ -343,7 +355,9 @@ RL = Kind(
         "max_seq_len": 1,
         "gamma": 0,
         "gae_lambda": 0,
+        "lr_end": 0,
         "entropy": 0,
+        "entropy_end": 0,
         "embedding": 1,
         "output": 1,
         "threads": 1,
@@ -353,10 +367,18 @@ RL = Kind(
     above_zero=("lr", "clip", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
     before_first=("start_from",),
+    before_added={"normalize_observations": False, "normalize_returns": False},
     sections={
         "What to train": ("env", "env_settings", "core", "start_from", "steps"),
         "Memory": ("memory",),
-        "Network": ("embedding", "output", "previous_action", "previous_reward"),
+        "Network": (
+            "embedding",
+            "output",
+            "previous_action",
+            "previous_reward",
+            "normalize_observations",
+            "normalize_returns",
+        ),
         "Running": ("runners", "envs_per_runner", "learners", "aggregators"),
     },
     examples=(

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 
 import envs
 from agents.rllib.runner import RunnerFailedError, check_elsewhere
+from launch.advice import Watch
 from launch.algorithms import begin_with, make_config, present_weights, quiet_libraries, restore_state
 from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, set_later_aside
 from launch.divergence import check_learned
@@ -52,6 +53,7 @@ LOSSES = {
     "mean_kl_loss": "kl",
     "curr_kl_coeff": "kl_coefficient",
     "vf_explained_var": "value_explained",
+    "gradients_default_optimizer_global_norm": "gradient_norm",
 }
 """Names of RLlib and ours."""
 
@@ -142,7 +144,7 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
     started, seconds = time.monotonic(), before
     saver = Saver(run, algorithm, recent, experiment.checkpoint_every, step)
     played = learned = present_weights(algorithm)
-    runners = Runners()
+    runners, watch = Runners(), Watch(experiment, rows)
     rate = Rate(step, before, RATE_SECONDS if experiment.algorithm != "ppo" else 0)
     writer = MetricsWriter(run, step)
     with make_reporter(experiment.steps, step, unit="steps", score=unit) as reporter, closing(writer):
@@ -158,6 +160,7 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
             row = metrics_row(result, recent, seconds, rate, unit) | _workings(
                 result, seconds - last["seconds"], experiment
             )
+            row |= watch.look(row)
             step, score, last = row["env_steps"], row[score_name(unit)], row
             writer.write(row)
             reporter.update(step, score, row["steps_per_second"] or 0.0, chance)

@@ -9,14 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ray.rllib.algorithms.appo.torch.appo_torch_learner import APPOTorchLearner
 from ray.rllib.algorithms.impala.impala_learner import (
     LEARNER_THREAD_IN_QUEUE_WAIT_TIMER,
     LEARNER_THREAD_UPDATE_TIMER,
     QUEUE_SIZE_LEARNER_THREAD_QUEUE,
 )
-from ray.rllib.algorithms.impala.torch.impala_torch_learner import IMPALATorchLearner
-from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import (
@@ -30,6 +27,7 @@ from ray.rllib.utils.metrics import (
 )
 
 from agents.rllib.gradients import WatchedGradients
+from agents.rllib.learners import MemoryAPPOLearner, MemoryIMPALALearner, MemoryPPOLearner
 from launch.metering import measured, resident_bytes
 from memory.sparse.traffic import TRAFFIC, Traffic
 
@@ -72,15 +70,15 @@ class _TimedThread:
         super().build()  # type: ignore[misc]
 
 
-class TimedAPPOLearner(_TimedThread, WatchedGradients, APPOTorchLearner):
+class TimedAPPOLearner(_TimedThread, WatchedGradients, MemoryAPPOLearner):
     """APPO's learner."""
 
 
-class TimedIMPALALearner(_TimedThread, WatchedGradients, IMPALATorchLearner):
+class TimedIMPALALearner(_TimedThread, WatchedGradients, MemoryIMPALALearner):
     """IMPALA's learner."""
 
 
-class WatchedPPOLearner(WatchedGradients, PPOTorchLearner):
+class WatchedPPOLearner(WatchedGradients, MemoryPPOLearner):
     """PPO's learner; whoever asks it to learn waits for it, so that it needs no times of its own."""
 
 

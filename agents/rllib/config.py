@@ -21,6 +21,7 @@ from ray.tune.search.sample import Domain
 import memory
 from agents.rllib.actions import DecodeActions, is_plain
 from agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
+from agents.rllib.learners import MemoryAPPOLearner, MemoryIMPALALearner, MemoryPPOLearner
 from agents.rllib.module import MemoryRLModule
 from agents.rllib.runner import MemoryEnvRunner, raise_failures
 from agents.rllib.settings import MemorySettings, core_path
@@ -30,12 +31,29 @@ CHUNK = 64
 """Steps: gradients flow through about this many unless ``max_seq_len`` says otherwise."""
 
 
+PPO_DEFAULTS = {
+    "train_batch_size": 1024,
+    "minibatch_size": 256,
+    "num_epochs": 8,
+    "lr": 1e-3,
+    "gamma": 0.99,
+    "lambda_": 0.95,
+    "entropy_coeff": 0.01,
+    "clip_param": 0.2,
+    "vf_clip_param": math.inf,  # in squared units of the returns' spread, beyond which no value would learn
+    "vf_loss_coeff": 1.0,
+    "grad_clip": 0.5,
+}
+"""What PPO learns with unless ``.training(...)`` says otherwise: the defaults of ``lukasa train rl``."""
+
+
 class _MemoryConfig(AlgorithmConfig):
     """The memory agent's share of a config; the classes below join it to an algorithm's."""
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)
-        self.memory_settings: dict[str, Any] = MemorySettings().to_dict()
+        scaled = {"normalize_observations": True, "normalize_returns": True}
+        self.memory_settings: dict[str, Any] = MemorySettings(**scaled).to_dict()
         self.max_seq_len: int | None = None
         self.sitting = 0  # in which the episodes of an earlier one shall not be played again
         self.env_runner_cls = MemoryEnvRunner
@@ -48,6 +66,8 @@ class _MemoryConfig(AlgorithmConfig):
         output_size: int = 64,
         previous_action: bool = False,
         previous_reward: bool = False,
+        normalize_observations: bool = True,
+        normalize_returns: bool = True,
         max_seq_len: int | None = None,
         **core_options: Any,
     ):
@@ -59,6 +79,11 @@ class _MemoryConfig(AlgorithmConfig):
             output_size: width of what the core hands to the policy and value heads.
             previous_action: whether the core also sees the action before this observation.
             previous_reward: whether the core also sees the reward that came with this observation.
+            normalize_observations: whether the real numbers of an observation, and the previous reward, are centred
+                and scaled by the moments of all that was seen so far. Those that are bounded by 0 and 1 or by -1 and 1
+                are left as they are, and so are images.
+            normalize_returns: whether losses see returns in units of their spread, so that the scale of the rewards
+                does not matter; ``vf_clip_param`` is in these units then.
             max_seq_len: steps of a chunk, the unit of back-propagation through time; by default the fragments that
                 the runners sample are cut into equal chunks of about 64 steps.
             **core_options: the core's own options (``memory.core_options(core)`` lists them).
@@ -77,6 +102,8 @@ class _MemoryConfig(AlgorithmConfig):
             "output_size": output_size,
             "previous_action": previous_action,
             "previous_reward": previous_reward,
+            "normalize_observations": normalize_observations,
+            "normalize_returns": normalize_returns,
         }
         self.max_seq_len = max_seq_len
         if not _is_searched(self.memory_settings):
@@ -159,10 +186,19 @@ class _MemoryConfig(AlgorithmConfig):
 
 
 class MemoryPPOConfig(_MemoryConfig, PPOConfig):
-    """PPO for a memory agent: ``MemoryPPOConfig().environment(...).memory(core="dnc", slots=64).build_algo()``."""
+    """PPO for a memory agent: ``MemoryPPOConfig().environment(...).memory(core="dnc", slots=64).build_algo()``.
+
+    It starts from ``PPO_DEFAULTS`` and 8 environments a runner rather than from RLlib's own numbers.
+    """
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class or MemoryPPO)
+        self.env_runners(num_envs_per_env_runner=8)
+        self.training(**PPO_DEFAULTS)
+
+    def get_default_learner_class(self) -> type:
+        """PPO's learner, with normalised observations and returns."""
+        return MemoryPPOLearner
 
 
 class MemoryAPPOConfig(_MemoryConfig, APPOConfig):
@@ -171,12 +207,20 @@ class MemoryAPPOConfig(_MemoryConfig, APPOConfig):
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class or MemoryAPPO)
 
+    def get_default_learner_class(self) -> type:
+        """APPO's learner, with normalised observations and returns."""
+        return MemoryAPPOLearner
+
 
 class MemoryIMPALAConfig(_MemoryConfig, IMPALAConfig):
     """IMPALA for a memory agent."""
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class or MemoryIMPALA)
+
+    def get_default_learner_class(self) -> type:
+        """IMPALA's learner, with normalised observations and returns."""
+        return MemoryIMPALALearner
 
 
 class _MemoryAlgorithm(Algorithm):

@@ -48,11 +48,11 @@ class Encoder(nn.Module):
 
     def __init__(self, space: gym.Space, size: int):
         super().__init__()
-        leaves = list(_leaves(space, ()))
-        widths = [_vector_width(leaf, space) for _, leaf in leaves]
-        self.vector_leaves = [(path, leaf) for path, leaf in leaves if not is_image(leaf)]
-        self.image_leaves = [(path, leaf) for path, leaf in leaves if is_image(leaf)]
-        width = sum(wide for wide, (_, leaf) in zip(widths, leaves, strict=True) if not is_image(leaf))
+        parts = list(leaves(space))
+        widths = [_vector_width(leaf, space) for _, leaf in parts]
+        self.vector_leaves = [(path, leaf) for path, leaf in parts if not is_image(leaf)]
+        self.image_leaves = [(path, leaf) for path, leaf in parts if is_image(leaf)]
+        width = sum(wide for wide, (_, leaf) in zip(widths, parts, strict=True) if not is_image(leaf))
         if width > LARGEST_VECTOR:
             raise ValueError(
                 f"observation space {named(space)} is too large: as one vector it has {width:,} numbers, and at most "
@@ -102,13 +102,14 @@ def _filters(shape: tuple[int, ...]) -> list[list[Any]]:
         return filters
 
 
-def _leaves(space: gym.Space, path: Path) -> Iterator[tuple[Path, gym.Space]]:
+def leaves(space: gym.Space, path: Path = ()) -> Iterator[tuple[Path, gym.Space]]:
+    """The parts of a nested space, with the keys that lead there."""
     if isinstance(space, gym.spaces.Dict):
         for name, part in space.items():
-            yield from _leaves(part, (*path, name))
+            yield from leaves(part, (*path, name))
     elif isinstance(space, gym.spaces.Tuple):
         for index, part in enumerate(space):
-            yield from _leaves(part, (*path, index))
+            yield from leaves(part, (*path, index))
     else:
         yield path, space
 
@@ -144,6 +145,11 @@ def _has_channels_first(space: Any) -> bool:
 def _channels_last(space: Any, images: Tensor) -> Tensor:
     """[B, T, channels, height, width] or [B, T, height, width, channels] to the latter."""
     return images.movedim(2, -1) if _has_channels_first(space) else images
+
+
+def is_vector_of_reals(space: gym.Space) -> bool:
+    """Whether a part of an observation is flattened as real numbers, rather than one-hot or convolved."""
+    return isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating) and not is_image(space)
 
 
 def _vector_width(leaf: gym.Space, whole: gym.Space) -> int:

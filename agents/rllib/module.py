@@ -27,6 +27,7 @@ import memory
 from agents.rllib.actions import action_distribution, action_width
 from agents.rllib.encoders import Encoder
 from agents.rllib.journal import LiveState
+from agents.rllib.normalization import PREVIOUS_REWARD, ObservationNormalizer, ReturnScale
 from agents.rllib.settings import MemorySettings
 from agents.rllib.sparse_states import recorded, released, restored, sparse_parts, with_fresh_rows
 
@@ -35,8 +36,7 @@ EPISODE_START = "episode_start"
 LIVE_STATE = "live_state"
 """Key of a state dict on a runner whose core has a sparse memory: the ``LiveState``, in place of all tensors."""
 PREVIOUS_ACTION = "previous_action"
-PREVIOUS_REWARD = "previous_reward"
-"""Columns of a batch, float [B, T, width], which ``connectors.AddPreviousStep`` fills."""
+"""Column of a batch, float [B, T, width], which ``connectors.AddPreviousStep`` fills as it does ``PREVIOUS_REWARD``."""
 
 VALUE_ROWS = 256
 """Rows valued at once outside the loss: bounds what advantage estimation needs for a whole train batch."""
@@ -47,6 +47,7 @@ class MemoryNetwork(nn.Module):
 
     Attributes:
         sparse: whether the core has a sparse memory, which lives on the runner as one object and changes in place.
+        normalizer: scales what is observed; None where the settings ask for none.
     """
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, settings: MemorySettings):
@@ -55,6 +56,8 @@ class MemoryNetwork(nn.Module):
         self.encoder = Encoder(observation_space, settings.embedding_size)
         extra = action_width(action_space) * settings.previous_action + settings.previous_reward
         self.core = settings.build_core(self.encoder.output_size + extra)
+        asked = settings.normalize_observations
+        self.normalizer = ObservationNormalizer(observation_space, settings.previous_reward) if asked else None
         self.sparse = any(True for _ in sparse_parts(self.core.initial_state(1)))
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
@@ -86,11 +89,15 @@ class MemoryNetwork(nn.Module):
 
     def encode(self, batch: dict[str, Any]) -> Tensor:
         """What the core sees, [B, T, input_size]."""
-        parts = [self.encoder(batch[Columns.OBS])]
+        observations, reward = batch[Columns.OBS], batch.get(PREVIOUS_REWARD)
+        if self.normalizer:
+            observations = self.normalizer(observations)
+            reward = self.normalizer.reward(reward) if self.normalizer.reward else reward
+        parts = [self.encoder(observations)]
         if self.settings.previous_action:
             parts.append(batch[PREVIOUS_ACTION])
         if self.settings.previous_reward:
-            parts.append(batch[PREVIOUS_REWARD])
+            parts.append(reward)
         return torch.cat(parts, -1)
 
     def state(self, tensors: dict[str, Tensor]) -> memory.State:
@@ -136,6 +143,11 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         self.value_head = nn.Sequential(
             nn.Linear(settings.output_size, settings.output_size), nn.Tanh(), nn.Linear(settings.output_size, 1)
         )
+        self.return_scale = None
+        if settings.normalize_returns:
+            self.return_scale = ReturnScale()
+            for parameter in self.value_head[-1].parameters():
+                nn.init.zeros_(parameter)  # first values that had a scale would have a wrong one
         # a first policy close to uniform explores; a large one would commit before anything is learned
         nn.init.orthogonal_(self.policy_head.weight, 0.01)
         nn.init.zeros_(self.policy_head.bias)
@@ -171,13 +183,19 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
 
         Args:
             batch: the columns of a train batch.
-            embeddings: what ``_forward_train`` returned for this batch. Without them the batch is unrolled again and
-                no gradient reaches the core: RLlib's advantage estimation asks for the values of a whole train batch,
-                with gradients enabled that nobody uses.
+            embeddings: what ``_forward_train`` returned for this batch, in a loss. Without them the batch is unrolled
+                again and no gradient reaches the core: RLlib's advantage estimation asks for the values of a whole
+                train batch, with gradients enabled that nobody uses.
+
+        Returns:
+            Expected returns; in a loss, where returns are normalised, in units of their spread: its learner divides
+            what it compares them with (``agents.rllib.learners``).
         """
-        if embeddings is None:
-            embeddings = self._features_without_gradient(batch)
-        return self.value_head(embeddings).squeeze(-1)
+        features = self._features_without_gradient(batch) if embeddings is None else embeddings
+        outputs = self.value_head(features).squeeze(-1)
+        if self.return_scale is None:
+            return outputs
+        return self.return_scale.returns(outputs) if embeddings is None else self.return_scale.in_units(outputs)
 
     @torch.no_grad()
     def _features_without_gradient(self, batch: dict[str, Any]) -> Tensor:
@@ -193,6 +211,7 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
     def make_target_networks(self) -> None:
         """Copy what computes the policy; only APPO asks for it."""
         self.target_net = make_target_network(self.net)
+        self.target_net.normalizer = self.net.normalizer  # what is observed has one scale, not one of the past
         self.target_policy_head = make_target_network(self.policy_head)
 
     def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -206,4 +225,4 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
 
     def get_non_inference_attributes(self) -> list[str]:
         """What a runner does without."""
-        return ["value_head", "target_net", "target_policy_head"]
+        return ["value_head", "return_scale", "target_net", "target_policy_head"]

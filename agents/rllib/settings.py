@@ -19,6 +19,8 @@ class MemorySettings:
         output_size: width of what the core hands to the policy and value heads.
         previous_action: whether the core also sees the action before this observation (zeros at an episode's start).
         previous_reward: whether the core also sees the reward that came with this observation (zero at the start).
+        normalize_observations: whether real numbers are seen centred and scaled by the moments of all seen so far.
+        normalize_returns: whether the value head speaks in units of the spread of returns.
     """
 
     core: str = "gru"
@@ -27,6 +29,8 @@ class MemorySettings:
     output_size: int = 64
     previous_action: bool = False
     previous_reward: bool = False
+    normalize_observations: bool = False
+    normalize_returns: bool = False
 
     def __post_init__(self):
         """Refuse what cannot be built.

@@ -7,6 +7,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from agents.rllib import MemoryPPOConfig, register_environment
+from agents.rllib.config import PPO_DEFAULTS
 
 NTM = {"core": "ntm", "slots": 8, "word_size": 4, "controller_size": 16}
 
@@ -16,6 +17,7 @@ def ppo(env=None, *, fragment=10, copies=3, max_seq_len=4, base=MemoryPPOConfig)
     name = env or register_environment("RepeatPrevious-k1-v0", length=25)
     config = base().environment(name)
     config.env_runners(num_env_runners=0, num_envs_per_env_runner=copies, rollout_fragment_length=fragment)
+    config.training(**PPO_DEFAULTS)
     config.training(train_batch_size_per_learner=fragment * copies, minibatch_size=fragment + 1, num_epochs=1, lr=1e-3)
     config.debugging(seed=0)
     if base is MemoryPPOConfig:

@@ -25,7 +25,12 @@ def test_settings_reach_the_module(config_class):
     spec = config.rl_module_spec
     assert spec.module_class is MemoryRLModule
     assert MemorySettings.from_model_config(config.model_config) == MemorySettings(
-        core="dnc", core_options={"slots": 16, "read_heads": 2}, embedding_size=32, previous_reward=True
+        core="dnc",
+        core_options={"slots": 16, "read_heads": 2},
+        embedding_size=32,
+        previous_reward=True,
+        normalize_observations=True,
+        normalize_returns=True,
     )
 
 

@@ -1,0 +1,86 @@
+"""RLlib's learners, with losses that see returns in units of their spread, and running moments of what is observed.
+
+Both are kept in the module, and change between updates alone: what a batch was sampled with is what it is learned with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.algorithms.appo.torch.appo_torch_learner import APPOTorchLearner
+from ray.rllib.algorithms.impala.torch.impala_torch_learner import IMPALATorchLearner
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from torch import Tensor
+
+from agents.rllib.module import MemoryRLModule
+from agents.rllib.normalization import add, discounted_returns
+
+
+class _NormalizingLearner:
+    """The share of a learner that follows the scale of observations and returns."""
+
+    module: Any
+
+    def build(self) -> None:
+        super().build()  # type: ignore[misc]
+        self._measured: list[Any] = []
+        self._returns: Tensor | None = None
+
+    def _make_batch_if_necessary(self, training_data: Any) -> Any:
+        """RLlib's batch; measures it before the first of its minibatches is learned."""
+        batch = super()._make_batch_if_necessary(training_data=training_data)  # type: ignore[misc]
+        module, columns = self._memory_module(), batch.policy_batches[DEFAULT_MODULE_ID]
+        if normalizer := module.net.normalizer:
+            self._measured = normalizer.measure(columns)
+            if all(not one.count for one, _ in self._measured):
+                # The first policy is near uniform whatever it sees, so that no later update need start unscaled.
+                add(self._measured)
+                self._measured = []
+        targets = columns.get(Postprocessing.VALUE_TARGETS)
+        if module.return_scale is not None and targets is not None:
+            module.return_scale.add(targets[columns[Columns.LOSS_MASK]], module.value_head[-1])
+        return batch
+
+    def compute_loss_for_module(self, *, module_id: Any, config: Any, batch: Any, fwd_out: Any) -> Tensor:
+        """RLlib's loss, of returns in units of their spread."""
+        loss = super().compute_loss_for_module  # type: ignore[misc]
+        module = self._memory_module()
+        if module.return_scale is None:
+            return loss(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
+        if Postprocessing.VALUE_TARGETS in batch:
+            column = Postprocessing.VALUE_TARGETS
+        else:  # V-trace makes its targets of rewards within the loss
+            column = Columns.REWARDS
+            with torch.no_grad():
+                outputs = module.value_head(fwd_out[Columns.EMBEDDINGS]).squeeze(-1)
+                self._returns = discounted_returns(batch, module.return_scale.returns(outputs), config.gamma)
+        units = {**batch, column: batch[column] / module.return_scale.std}
+        return loss(module_id=module_id, config=config, batch=units, fwd_out=fwd_out)
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Follow what the batch showed, once it is learned."""
+        super().after_gradient_based_update(timesteps=timesteps)  # type: ignore[misc]
+        add(self._measured)
+        module, self._measured = self._memory_module(), []
+        if self._returns is not None and module.return_scale is not None:
+            module.return_scale.add(self._returns, module.value_head[-1])
+            self._returns = None
+
+    def _memory_module(self) -> MemoryRLModule:
+        return self.module[DEFAULT_MODULE_ID].unwrapped()
+
+
+class MemoryPPOLearner(_NormalizingLearner, PPOTorchLearner):
+    """PPO's learner."""
+
+
+class MemoryAPPOLearner(_NormalizingLearner, APPOTorchLearner):
+    """APPO's learner."""
+
+
+class MemoryIMPALALearner(_NormalizingLearner, IMPALATorchLearner):
+    """IMPALA's learner."""

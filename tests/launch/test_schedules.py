@@ -1,0 +1,105 @@
+"""Schedules of the learning rate and the entropy bonus, and normalised agents, through the command line."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from launch.checkpoints import list_checkpoints, load_checkpoint
+from launch.cli import main
+from launch.runs import Run, open_run, read_metrics
+from launch.train_rl import read_command_line
+
+WORDS = "--env CartPole-v1 --core feedforward --envs-per-runner 4 --batch-size 128 --minibatch-size 64 --epochs 1"
+OPTIONS = WORDS.split()
+
+
+def config_of(*argv: str) -> Any:
+    from launch.algorithms import make_config
+
+    return make_config(read_command_line([*OPTIONS, *argv]).experiment)
+
+
+def test_numbers_without_an_end_stay():
+    config = config_of("--lr", "0.01")
+    assert (config.lr, config.entropy_coeff) == (0.01, 0.01)
+
+
+def test_schedules_end_with_the_last_step():
+    config = config_of("--lr", "0.01", "--lr-end", "0", "--entropy", "0.1", "--entropy-end", "0.02", "--steps", "5000")
+    assert config.lr == [[0, 0.01], [5000, 0.0]]
+    assert config.entropy_coeff == [[0, 0.1], [5000, 0.02]]
+
+
+@pytest.mark.parametrize("option", ["--lr-end", "--entropy-end"])
+def test_end_below_zero_is_refused(option, capsys):
+    assert main(["train", "rl", *OPTIONS, option, "-1"]) == 2
+    assert f"option {option} is -1.0: expected at least 0" in capsys.readouterr().err
+
+
+def rates(run: Run) -> tuple[float, float]:
+    """The learning rate and the weight of the entropy of the last checkpoint, and what a resumed algorithm has."""
+    from launch.algorithms import make_config, quiet_libraries, restore_state
+    from launch.recipes import RL
+
+    state = load_checkpoint(list_checkpoints(run.checkpoints)[-1])
+    _, config = open_run(run.path)
+    with quiet_libraries():
+        algorithm: Any = make_config(RL.from_json(config["experiment"])).build_algo()
+        try:
+            restore_state(algorithm, state)
+            learner = algorithm.learner_group._learner
+            entropy = learner.entropy_coeff_schedulers_per_module["default_policy"].get_current_value()
+            return learner._get_optimizer_lr(learner.get_optimizer()), float(entropy)
+        finally:
+            algorithm.stop()
+
+
+@pytest.mark.ray
+def test_schedules_go_on_where_they_were(tmp_path, ray_cluster):
+    run = Run(tmp_path / "run")
+    argv = ["--lr", "0.01", "--lr-end", "0.001", "--entropy", "0.1", "--entropy-end", "0"]
+    assert main(["train", "rl", *OPTIONS, *argv, "--steps", "1000", "--stop-at", "1", "--out", str(run.path)]) == 0
+    step = read_metrics(run)[-1]["env_steps"]
+    assert step < 1000
+    lr, entropy = rates(run)
+    assert lr == pytest.approx(0.01 - 0.009 * step / 1000, rel=1e-3)
+    assert entropy == pytest.approx(0.1 * (1 - step / 1000), rel=1e-3)
+
+
+@pytest.mark.ray
+def test_agent_is_evaluated_with_the_scales_it_played_with(tmp_path, ray_cluster, capsys):
+    from agents.rllib import MemoryRLModule
+    from launch.evaluate_rl import load_agent
+    from launch.recipes import RL
+
+    run = Run(tmp_path / "run")
+    assert main(["train", "rl", *OPTIONS, "--steps", "500", "--out", str(run.path)]) == 0
+    _, config = open_run(run.path)
+    module = load_agent(run, RL.from_json(config["experiment"]), "last").module
+    assert isinstance(module, MemoryRLModule)
+    played = load_checkpoint(list_checkpoints(run.checkpoints)[-1])["played"]
+    assert played["net.normalizer.moments.0.count"] > 0
+    for name, value in module.get_state().items():
+        np.testing.assert_array_equal(value, played[name])
+    capsys.readouterr()
+    assert main(["eval", str(run.path), "--episodes", "3", "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)["return_mean"]
+    assert main(["eval", str(run.path), "--episodes", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["return_mean"] == before
+
+
+@pytest.mark.ray
+def test_run_without_the_fields_resumes_and_evaluates(tmp_path, ray_cluster):
+    run = Run(tmp_path / "run")
+    plain = ["--no-normalize-observations", "--no-normalize-returns"]
+    assert main(["train", "rl", *OPTIONS, *plain, "--steps", "300", "--out", str(run.path)]) == 0
+    config = json.loads(run.config_file.read_text())
+    for name in ("normalize_observations", "normalize_returns", "lr_end", "entropy_end"):
+        del config["experiment"][name]  # as it was written before they were added
+    run.config_file.write_text(json.dumps(config))
+    assert main(["train", "rl", "--out", str(run.path), "--resume", "--steps", "600"]) == 0
+    state = load_checkpoint(list_checkpoints(run.checkpoints)[-1])["played"]
+    assert not any("normalizer" in name or "return_scale" in name for name in state)
+    assert main(["eval", str(run.path), "--episodes", "2"]) == 0
