@@ -62,7 +62,7 @@ class DefaultsOptions:
         quick: 2,000 steps a cell, to see that it works.
     """
 
-    out: Path
+    out: Path = Path("defaults.jsonl")
     agents: tuple[str, ...] = ("gru", "feedforward", "PPO", "RecurrentPPO", "lstm", "ntm", "sam")
     envs: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)

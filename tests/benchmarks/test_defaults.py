@@ -13,8 +13,8 @@ def line(agent="gru", env="CartPole-v1", seed=0, score=100.0, **more):
     return row | more
 
 
-def test_table_is_seed_by_seed_with_slow_cores_on_four(tmp_path):
-    found = cells(DefaultsOptions(tmp_path / "table.jsonl"))
+def test_table_is_seed_by_seed_with_slow_cores_on_four():
+    found = cells(DefaultsOptions())
     assert found[0] == Cell("gru", "CartPole-v1", 0, STEPS["CartPole-v1"])
     assert len(found) == 3 * (4 * len(STEPS) + 3 * len(FOUR)) == len(set(found))
     assert [one.seed for one in found] == sorted(one.seed for one in found)
