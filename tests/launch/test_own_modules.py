@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import gymnasium as gym
 import pytest
 
 import envs
@@ -64,6 +65,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield tmp_path
     sys.modules.pop("own_module", None)
+    gym.registry.pop("Counting-v0", None)
 
 
 @pytest.mark.ray
@@ -85,7 +87,7 @@ def test_working_folder_is_searched_by_the_command_and_its_runners(folder, runne
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("train rl --env own_module:Nothing", "module 'own_module' neither registers it nor has such a class"),
+        ("train rl --env own_module:Xyzzy", "module 'own_module' neither registers it nor has such a class"),
         ("train rl --env nowhere:Counting-v0", "there is no module 'nowhere' to import: start in the folder"),
         (
             "train rl --env broken_module:Counting-v7",

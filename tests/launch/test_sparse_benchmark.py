@@ -21,6 +21,7 @@ from benchmarks.contestants import (
 from benchmarks.extra_memory import extra_heap, extra_tensors, measure_apart
 from benchmarks.fitting import fit_line
 from benchmarks.recall import Agent, compare_indexes, lived_in, trained_agent
+from launch.checkpoints import find_checkpoint, load_checkpoint
 from launch.cli import main
 from launch.task_settings import make_sampler
 
@@ -182,7 +183,7 @@ def test_trained_agent_has_the_weights_of_its_run_and_more_slots(tmp_path, capsy
     assert main(["train", "task", *words, "--steps", "32", "--out", str(tmp_path / "run")]) == 0
     found = trained_agent(str(tmp_path / "run"), 70, "lsh").core
     assert (found.slots, found.sparse["index"]) == (70, "lsh")
-    state = torch.load(next((tmp_path / "run" / "checkpoints").glob("*/state.pt")), weights_only=True)
+    state = load_checkpoint(find_checkpoint(tmp_path / "run" / "checkpoints", "best"))
     assert torch.equal(found.interface.weight, state["trainer"]["core"]["interface.weight"])
     capsys.readouterr()
 

@@ -125,7 +125,7 @@ def test_agent_earns_what_eval_reports_and_plays_what_rollout_plays(rl_run, caps
     returns = []
     for number, episode in enumerate(episodes):
         agent.reset()
-        observation, _ = env.reset(seed=reported["seed"] + number)
+        observation, _ = env.reset(seed=envs.stream_seed(reported["seed"], number))
         total, reward, done, taken = 0.0, None, False, []
         while not done:
             action = agent.act(observation, reward)

@@ -299,7 +299,7 @@ def test_restored_algorithm_equals_the_saved_one(tmp_path, ray_cluster):
         state = load_checkpoint(save_checkpoint(tmp_path, 256, capture_state(first, [(1.0, 2.0, 3.0)]), None))
         drawn = torch.rand(3), np.random.rand(3)
         first.stop()
-        second = make_config(experiment, seed=7).build_algo()
+        second = make_config(experiment, sitting=7).build_algo()
         restore_state(second, state)
         assert torch.equal(torch.rand(3), drawn[0])
         assert np.array_equal(np.random.rand(3), drawn[1])

@@ -86,7 +86,7 @@ ROWS = {
     "feedforward": Row("feedforward", {"size": H}, {"hidden": (H,)}, remembers=False),
 }
 EVERY_CORE = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-CLOSE: dict[str, Any] = {"rtol": 0, "atol": 1e-12}  # float64, other order of summation
+CLOSE: dict[str, Any] = {"rtol": 1e-13, "atol": 1e-12}  # float64, other order of summation; gradients reach hundreds
 SAME: dict[str, Any] = {"rtol": 0, "atol": 0}
 
 

@@ -46,11 +46,11 @@ def test_class_of_a_script_reaches_other_processes(ray_cluster):
 
 @pytest.mark.ray
 def test_registration_of_a_script_reaches_other_processes(ray_cluster):
-    gym.register("Scripted-v3", entry_point=local_class(), kwargs={"shown": 0})
+    gym.register("WrittenInAScript-v3", entry_point=local_class(), kwargs={"shown": 0})
     try:
-        assert ray.get(first_observations.remote(register_environment("Scripted-v3"))) == 0
+        assert ray.get(first_observations.remote(register_environment("WrittenInAScript-v3"))) == 0
     finally:
-        del gym.registry["Scripted-v3"]
+        del gym.registry["WrittenInAScript-v3"]
 
 
 @pytest.mark.ray
