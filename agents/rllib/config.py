@@ -52,8 +52,8 @@ class _MemoryConfig(AlgorithmConfig):
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)
-        scaled = {"normalize_observations": True, "normalize_returns": True}
-        self.memory_settings: dict[str, Any] = MemorySettings(**scaled).to_dict()
+        settings = MemorySettings(normalize_observations=True, normalize_returns=True)
+        self.memory_settings: dict[str, Any] = settings.to_dict()
         self.max_seq_len: int | None = None
         self.sitting = 0  # in which the episodes of an earlier one shall not be played again
         self.env_runner_cls = MemoryEnvRunner

@@ -5,7 +5,7 @@ Both are kept in the module, and change between updates alone: what a batch was 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from ray.rllib.algorithms.appo.torch.appo_torch_learner import APPOTorchLearner
@@ -13,6 +13,7 @@ from ray.rllib.algorithms.impala.torch.impala_torch_learner import IMPALATorchLe
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
@@ -20,19 +21,17 @@ from agents.rllib.module import MemoryRLModule
 from agents.rllib.normalization import add, discounted_returns
 
 
-class _NormalizingLearner:
+class _NormalizingLearner(TorchLearner):
     """The share of a learner that follows the scale of observations and returns."""
 
-    module: Any
-
     def build(self) -> None:
-        super().build()  # type: ignore[misc]
+        super().build()
         self._measured: list[Any] = []
         self._returns: Tensor | None = None
 
     def _make_batch_if_necessary(self, training_data: Any) -> Any:
         """RLlib's batch; measures it before the first of its minibatches is learned."""
-        batch = super()._make_batch_if_necessary(training_data=training_data)  # type: ignore[misc]
+        batch = super()._make_batch_if_necessary(training_data=training_data)
         module, columns = self._memory_module(), batch.policy_batches[DEFAULT_MODULE_ID]
         if normalizer := module.net.normalizer:
             self._measured = normalizer.measure(columns)
@@ -40,14 +39,14 @@ class _NormalizingLearner:
                 # The first policy is near uniform whatever it sees, so that no later update need start unscaled.
                 add(self._measured)
                 self._measured = []
-        targets = columns.get(Postprocessing.VALUE_TARGETS)
+        targets: Any = columns.get(Postprocessing.VALUE_TARGETS)
         if module.return_scale is not None and targets is not None:
             module.return_scale.add(targets[columns[Columns.LOSS_MASK]], module.value_head[-1])
         return batch
 
     def compute_loss_for_module(self, *, module_id: Any, config: Any, batch: Any, fwd_out: Any) -> Tensor:
         """RLlib's loss, of returns in units of their spread."""
-        loss = super().compute_loss_for_module  # type: ignore[misc]
+        loss: Any = super().compute_loss_for_module
         module = self._memory_module()
         if module.return_scale is None:
             return loss(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
@@ -63,7 +62,7 @@ class _NormalizingLearner:
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Follow what the batch showed, once it is learned."""
-        super().after_gradient_based_update(timesteps=timesteps)  # type: ignore[misc]
+        super().after_gradient_based_update(timesteps=timesteps)
         add(self._measured)
         module, self._measured = self._memory_module(), []
         if self._returns is not None and module.return_scale is not None:
@@ -71,7 +70,7 @@ class _NormalizingLearner:
             self._returns = None
 
     def _memory_module(self) -> MemoryRLModule:
-        return self.module[DEFAULT_MODULE_ID].unwrapped()
+        return cast(MemoryRLModule, self.module[DEFAULT_MODULE_ID].unwrapped())
 
 
 class MemoryPPOLearner(_NormalizingLearner, PPOTorchLearner):

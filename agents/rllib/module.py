@@ -128,7 +128,7 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
 
     net: MemoryNetwork
     policy_head: nn.Module
-    value_head: nn.Module
+    value_head: nn.Sequential
 
     def setup(self) -> None:
         """Build the parts.
@@ -211,7 +211,8 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
     def make_target_networks(self) -> None:
         """Copy what computes the policy; only APPO asks for it."""
         self.target_net = make_target_network(self.net)
-        self.target_net.normalizer = self.net.normalizer  # what is observed has one scale, not one of the past
+        if self.net.normalizer is not None:
+            self.target_net.normalizer = self.net.normalizer  # what is observed has one scale, not one of the past
         self.target_policy_head = make_target_network(self.policy_head)
 
     def get_target_network_pairs(self) -> list[tuple[nn.Module, nn.Module]]:

@@ -101,7 +101,8 @@ class ObservationNormalizer(nn.Module):
 
     def measure(self, batch: dict[str, Any]) -> list[tuple[Moments, Measured]]:
         """The moments of the steps of a batch that count, of all learners; ``add`` takes them."""
-        mask, columns = batch[Columns.LOSS_MASK], dict(tree.flatten_with_path(batch[Columns.OBS]))
+        mask, seen = batch[Columns.LOSS_MASK], tree.flatten_with_path(batch[Columns.OBS])
+        columns: dict[tuple[str | int, ...], Tensor] = dict(seen)
         parts: list[Any] = [(one, columns[path]) for one, path in zip(self.moments, self.paths, strict=True)]
         parts += [(self.reward, batch[PREVIOUS_REWARD])] if self.reward else []
         return [(one, moments(_columns(part)[mask])) for one, part in parts]
