@@ -15,7 +15,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.evaluation.postprocessing import Postprocessing
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.rllib.module import MemoryRLModule
 from agents.rllib.normalization import add, discounted_returns
@@ -41,7 +41,7 @@ class _NormalizingLearner(TorchLearner):
                 self._measured = []
         targets: Any = columns.get(Postprocessing.VALUE_TARGETS)
         if module.return_scale is not None and targets is not None:
-            module.return_scale.add(targets[columns[Columns.LOSS_MASK]], module.value_head[-1])
+            module.return_scale.add(targets[columns[Columns.LOSS_MASK]], cast(nn.Linear, module.value_head[-1]))
         return batch
 
     def compute_loss_for_module(self, *, module_id: Any, config: Any, batch: Any, fwd_out: Any) -> Tensor:
@@ -66,7 +66,7 @@ class _NormalizingLearner(TorchLearner):
         add(self._measured)
         module, self._measured = self._memory_module(), []
         if self._returns is not None and module.return_scale is not None:
-            module.return_scale.add(self._returns, module.value_head[-1])
+            module.return_scale.add(self._returns, cast(nn.Linear, module.value_head[-1]))
             self._returns = None
 
     def _memory_module(self) -> MemoryRLModule:
