@@ -12,8 +12,9 @@ SETTINGS := pyproject.toml constraints.txt
 train: $(VENV)/users
 	$(BIN)/lukasa train rl repeat_previous_medium_ntm
 
+# Two files of tests at a time, or up to four; each process of tests has a Ray of its own.
 test: $(VENV)/developers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-all: $(VENV)/developers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from launch.checkpoints import PREFIX, Checkpoint, find_checkpoint, load_checkpoint, to_plain
@@ -45,7 +46,7 @@ def initial_weights(
     """
     weights = trained(load_checkpoint(_find(Path(start_from), kind)))
     for name in [*own, *weights]:
-        shapes = [list(one[name].shape) if name in one else None for one in (own, weights)]
+        shapes = [list(np.shape(one[name])) if name in one else None for one in (own, weights)]
         if shapes[0] != shapes[1]:
             here, there = (f"of shape {shape}" if shape is not None else "not there" for shape in shapes)
             raise UserError(

@@ -22,7 +22,7 @@ def machines():
     ("name", "said"),
     [
         ("machine-rl", "lost a runner: 1 left, and training goes on"),
-        ("machine-task", "a worker was lost: all workers go on from"),
+        pytest.param("machine-task", "a worker was lost: all workers go on from", marks=pytest.mark.slow),
         pytest.param("machine-few-shot", "a worker was lost: all workers go on from", marks=pytest.mark.slow),
         pytest.param("worker", "a worker was lost: all workers go on from", marks=pytest.mark.slow),
         pytest.param("runner", "lost a runner: 1 left, and training goes on", marks=pytest.mark.slow),

@@ -47,7 +47,8 @@ def test_size_that_does_not_fit_is_refused_before_anything_is_measured(capsys, o
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_subject_has_options_of_its_own(capsys, subject):
-    assert "did you mean '--json'?" in fails(capsys, "bench", subject, "--jsn")
+    typed, meant = ("--repot", "--report") if subject == "defaults" else ("--jsn", "--json")
+    assert f"did you mean '{meant}'?" in fails(capsys, "bench", subject, typed)
 
 
 def test_help_tells_the_subjects(capsys):

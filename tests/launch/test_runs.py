@@ -176,4 +176,5 @@ def test_recipes_are_on_the_numbers_they_were_tuned_with(name):
     assert (recipe.epochs, recipe.clip, recipe.lr_end, recipe.entropy_end) in [
         (8, 0.3, None, None),
         (8, 0.2, None, None),
+        (6, 0.3, None, None),
     ]

@@ -184,7 +184,7 @@ def test_trained_agent_has_the_weights_of_its_run_and_more_slots(tmp_path, capsy
     found = trained_agent(str(tmp_path / "run"), 70, "lsh").core
     assert (found.slots, found.sparse["index"]) == (70, "lsh")
     state = load_checkpoint(find_checkpoint(tmp_path / "run" / "checkpoints", "best"))
-    assert torch.equal(found.interface.weight, state["trainer"]["core"]["interface.weight"])
+    assert torch.equal(found.interface.weight, torch.as_tensor(state["trainer"]["core"]["interface.weight"]))
     capsys.readouterr()
 
 
