@@ -28,7 +28,7 @@ STEPS = {
     "CartPole-v1": 50_000,
     "Acrobot-v1": 80_000,
     "Pendulum-v1": 60_000,
-    "MountainCarContinuous-v0": 50_000,
+    "MountainCarContinuousShaped-v0": 50_000,
     "popgym-RepeatPreviousEasy-v0": 60_000,
     "popgym-PositionOnlyCartPoleEasy-v0": 60_000,
     "popgym-HigherLowerEasy-v0": 40_000,

@@ -7,6 +7,7 @@ from envs.conforming import Conforming, ObservationError, conform
 from envs.failures import EnvironmentFailedError, failure_of
 from envs.making import MissingExtraError, UnknownEnvironmentError, has_vector_program, make, make_vec
 from envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
+from envs.shaping import PotentialShaping, register_shaped
 from envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
 from envs.symbolic_grid import SymbolicGrid
 from envs.tabular import TabularMDP, TabularMDPVector
@@ -21,6 +22,7 @@ __all__ = [
     "EnvironmentFailedError",
     "MissingExtraError",
     "ObservationError",
+    "PotentialShaping",
     "RepeatPrevious",
     "RepeatPreviousVector",
     "SymbolicGrid",
@@ -45,3 +47,4 @@ __all__ = [
 ]
 
 register_environments()
+register_shaped()

@@ -59,6 +59,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
         previous_reward=experiment.previous_reward,
         normalize_observations=experiment.normalize_observations,
         normalize_returns=experiment.normalize_returns,
+        orthogonal=experiment.orthogonal,
         max_seq_len=experiment.max_seq_len,
         **experiment.memory,
     )

@@ -58,6 +58,8 @@ class RLExperiment:
             was seen so far; one-hot parts, images and numbers bounded by 0 and 1 or by -1 and 1 stay as they are.
         normalize_returns: have the losses see returns in units of their spread of late, so that the scale of the
             rewards does not matter; what is reported stays in the environment's rewards.
+        orthogonal: begin with orthogonal weights, which hand on what is observed as large as it came; PyTorch's own
+            shrink it layer by layer, and agents whose rewards are rare settle before they tell observations apart.
         threads: threads of the process that learns; more pay for large networks on cores that nobody else uses.
         checkpoint_every: seconds between two checkpoints.
         ablation: episodes, at most, of each row of the table at the end of training: the agent intact, with its memory
@@ -97,6 +99,7 @@ class RLExperiment:
     previous_reward: bool = False
     normalize_observations: bool = True
     normalize_returns: bool = True
+    orthogonal: bool = True
     threads: int = 1
     checkpoint_every: float = 60.0
     ablation: int = 64
@@ -141,6 +144,7 @@ def _tuned(**settings: Any) -> RLExperiment:
         output=64,
         normalize_observations=False,
         normalize_returns=False,
+        orthogonal=False,
     )
     return replace(base, **settings)
 
@@ -367,7 +371,7 @@ RL = Kind(
     above_zero=("lr", "clip", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
     before_first=("start_from",),
-    before_added={"normalize_observations": False, "normalize_returns": False},
+    before_added={"normalize_observations": False, "normalize_returns": False, "orthogonal": False},
     sections={
         "What to train": ("env", "env_settings", "core", "start_from", "steps"),
         "Memory": ("memory",),
@@ -378,6 +382,7 @@ RL = Kind(
             "previous_reward",
             "normalize_observations",
             "normalize_returns",
+            "orthogonal",
         ),
         "Running": ("runners", "envs_per_runner", "learners", "aggregators"),
     },

@@ -52,7 +52,7 @@ class _MemoryConfig(AlgorithmConfig):
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)
-        settings = MemorySettings(normalize_observations=True, normalize_returns=True)
+        settings = MemorySettings(normalize_observations=True, normalize_returns=True, orthogonal=True)
         self.memory_settings: dict[str, Any] = settings.to_dict()
         self.max_seq_len: int | None = None
         self.sitting = 0  # in which the episodes of an earlier one shall not be played again
@@ -68,6 +68,7 @@ class _MemoryConfig(AlgorithmConfig):
         previous_reward: bool = False,
         normalize_observations: bool = True,
         normalize_returns: bool = True,
+        orthogonal: bool = True,
         max_seq_len: int | None = None,
         **core_options: Any,
     ):
@@ -84,6 +85,8 @@ class _MemoryConfig(AlgorithmConfig):
                 are left as they are, and so are images.
             normalize_returns: whether losses see returns in units of their spread, so that the scale of the rewards
                 does not matter; ``vf_clip_param`` is in these units then.
+            orthogonal: whether the first weights are orthogonal matrices, which hand on what is observed as large as
+                it came, rather than PyTorch's own.
             max_seq_len: steps of a chunk, the unit of back-propagation through time; by default the fragments that
                 the runners sample are cut into equal chunks of about 64 steps.
             **core_options: the core's own options (``memory.core_options(core)`` lists them).
@@ -104,6 +107,7 @@ class _MemoryConfig(AlgorithmConfig):
             "previous_reward": previous_reward,
             "normalize_observations": normalize_observations,
             "normalize_returns": normalize_returns,
+            "orthogonal": orthogonal,
         }
         self.max_seq_len = max_seq_len
         if not _is_searched(self.memory_settings):

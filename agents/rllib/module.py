@@ -5,7 +5,7 @@ Legend: B batch (rows), T time, K output width of the core.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 import memory
 from agents.rllib.actions import action_distribution, action_width
 from agents.rllib.encoders import Encoder
+from agents.rllib.initialization import make_orthogonal
 from agents.rllib.journal import LiveState
 from agents.rllib.normalization import PREVIOUS_REWARD, ObservationNormalizer, ReturnScale
 from agents.rllib.settings import MemorySettings
@@ -143,6 +144,8 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         self.value_head = nn.Sequential(
             nn.Linear(settings.output_size, settings.output_size), nn.Tanh(), nn.Linear(settings.output_size, 1)
         )
+        if settings.orthogonal:
+            make_orthogonal(self.net.encoder, self.net.core, cast(nn.Linear, self.value_head[0]))
         self.return_scale = None
         if settings.normalize_returns:
             self.return_scale = ReturnScale()

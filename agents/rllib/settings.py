@@ -21,6 +21,7 @@ class MemorySettings:
         previous_reward: whether the core also sees the reward that came with this observation (zero at the start).
         normalize_observations: whether real numbers are seen centred and scaled by the moments of all seen so far.
         normalize_returns: whether the value head speaks in units of the spread of returns.
+        orthogonal: whether the first weights are orthogonal matrices.
     """
 
     core: str = "gru"
@@ -31,6 +32,7 @@ class MemorySettings:
     previous_reward: bool = False
     normalize_observations: bool = False
     normalize_returns: bool = False
+    orthogonal: bool = False
 
     def __post_init__(self):
         """Refuse what cannot be built.

@@ -31,6 +31,7 @@ def test_settings_reach_the_module(config_class):
         previous_reward=True,
         normalize_observations=True,
         normalize_returns=True,
+        orthogonal=True,
     )
 
 

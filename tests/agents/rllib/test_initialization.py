@@ -1,0 +1,75 @@
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from ray.rllib.core.columns import Columns
+
+import memory
+from agents.rllib import MemoryRLModule, MemorySettings
+from agents.rllib.module import EPISODE_START
+from tests.agents.rllib.test_module import OwnCore
+
+OWN = f"{OwnCore.__module__}:OwnCore"
+IMAGES = Box(0, 255, (42, 42, 3), np.uint8)
+
+
+def module(core="gru", orthogonal=True, space: gym.Space | None = None, **options) -> MemoryRLModule:
+    torch.manual_seed(0)
+    settings = MemorySettings(core=core, core_options=options, orthogonal=orthogonal)
+    return MemoryRLModule(
+        observation_space=space or Box(-np.inf, np.inf, (6,), np.float32),
+        action_space=Discrete(3),
+        model_config={**settings.to_dict(), "max_seq_len": 8},
+    )
+
+
+def spread(agent: MemoryRLModule) -> float:
+    """How far apart the features of different observations are, at an episode's first step."""
+    starts = {EPISODE_START: torch.ones(500, dtype=torch.bool)}
+    batch = {Columns.OBS: torch.randn(500, 1, 6), Columns.STATE_IN: starts}
+    with torch.no_grad():
+        return float(agent.net(batch).std(0).mean())
+
+
+@pytest.mark.parametrize("core", ["gru", "lstm", "feedforward", "ntm", "dnc"])
+def test_features_differ_as_far_as_observations_do(core):
+    plain, orthogonal = spread(module(core, orthogonal=False)), spread(module(core))
+    assert orthogonal > 2.4 * plain
+
+
+@pytest.mark.parametrize(("core", "gates"), [("gru", 3), ("lstm", 4)])
+def test_every_gate_is_orthogonal_and_unbiased(core, gates):
+    controller: Any = module(core, layers=2).core.controller
+    for name, weights in controller.layers.named_parameters():
+        if "bias" in name:
+            assert not weights.any()
+            continue
+        for gate in weights.detach().chunk(gates):
+            columns = gate.T @ gate if gate.shape[1] < gate.shape[0] else gate @ gate.T
+            torch.testing.assert_close(columns, torch.eye(len(columns)), atol=1e-5, rtol=0)
+
+
+def test_images_are_encoded_orthogonally():
+    kernels = [layer for layer in module(space=IMAGES).net.encoder.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert kernels
+    for kernel in kernels:
+        rows = kernel.weight.detach().flatten(1)
+        products = rows @ rows.T if rows.shape[0] < rows.shape[1] else rows.T @ rows
+        torch.testing.assert_close(products, 2 * torch.eye(len(products)), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("core", sorted(memory.CORES))
+def test_heads_of_a_memory_begin_as_they_are_meant_to(core):
+    options: Any = {"slots": 32} if "slots" in memory.core_options(core) else {}
+    plain, orthogonal = (module(core, kind, **options).core.state_dict() for kind in (False, True))
+    changed = {name for name in plain if not torch.equal(plain[name], orthogonal[name])}
+    assert {"output.weight", "output.bias"} <= changed
+    assert all(name.startswith(("controller.", "output.")) for name in changed)
+
+
+def test_core_of_ones_own_begins_as_it_was_made():
+    plain, orthogonal = (module(OWN, kind, size=8).core.state_dict() for kind in (False, True))
+    assert all(torch.equal(plain[name], orthogonal[name]) for name in plain)
