@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from launch.trained import load_agent as load_agent
     from launch.trained import rollout as rollout
 
-USES = ("load_agent", "rollout")
-"""Functions of ``launch.trained``, which loads torch and, for reinforcement learning, Ray: imported when asked for."""
+# Both are in ``launch.trained``, which loads torch and, for reinforcement learning, Ray: imported when asked for.
+__all__ = ["load_agent", "rollout"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in USES:
+    if name in __all__:
         from launch import trained
 
         return getattr(trained, name)

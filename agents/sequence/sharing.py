@@ -77,3 +77,4 @@ class ProcessGroup:
 
 
 ALONE = Alone()
+"""One process that shares its work with no other; what trainers use unless they are given another ``Sharing``."""
