@@ -1,102 +1,19 @@
 """Model-agnostic meta-learning (Finn, Abbeel and Levine 2017).
 
-Dimensions: B episodes, N classes, K support examples of each, M queries; E examples to adapt to, O numbers of an
-answer.
+Dimensions: B episodes, N classes, K support examples of each, M queries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
+from agents.few_shot.adaptation import adapt_and_predict
 from agents.few_shot.encoders import ConvEncoder, Encoder, EncoderName, check_episodes, make_encoder
 from agents.few_shot.learning import Learner
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Answers [E, O] and targets [E, ...] to a scalar."""
-
-
-def adapt(
-    network: nn.Module,
-    loss: Loss,
-    inputs: Tensor,
-    targets: Tensor,
-    *,
-    steps: int,
-    lr: float,
-    first_order: bool = False,
-) -> dict[str, Tensor]:
-    """The parameters after some steps of gradient descent on one task; θ' of equation 1, from the network's own θ.
-
-    The network keeps its parameters. Gradients flow from the result back into them.
-
-    Args:
-        network: without buffers that change, such as running statistics.
-        loss: of its answers.
-        inputs: [E, ...].
-        targets: [E, ...].
-        steps: of gradient descent.
-        lr: α, the size of each.
-        first_order: take the gradients of the steps for constants.
-
-    Returns:
-        Parameters by name, for ``torch.func.functional_call``.
-    """
-
-    def task_loss(parameters: Mapping[str, Tensor]) -> Tensor:
-        return loss(functional_call(network, dict(parameters), (inputs,)), targets)
-
-    parameters: dict[str, Tensor] = dict(network.named_parameters())
-    for _ in range(steps):
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not first_order):
-            slopes = grad(task_loss)(parameters)
-        parameters = {name: value - lr * slopes[name] for name, value in parameters.items()}
-    return parameters
-
-
-def adapt_and_predict(
-    network: nn.Module,
-    loss: Loss,
-    inputs: Tensor,
-    targets: Tensor,
-    queries: Tensor,
-    *,
-    steps: int,
-    lr: float,
-    first_order: bool = False,
-) -> Tensor:
-    """Answer queries after adapting to each episode's own examples; of any task, regression too.
-
-    Args:
-        network: θ, which is trained by the gradient of a loss of the result.
-        loss: of the examples, for instance ``F.mse_loss``.
-        inputs: [B, E, ...], examples to adapt to.
-        targets: [B, E, ...].
-        queries: [B, M, ...].
-        steps: as in ``adapt``, like what follows.
-        lr: α.
-        first_order: whether to ignore second derivatives.
-
-    Returns:
-        [B, M, O].
-
-    Example:
-        >>> curves = torch.rand(4, 10, 2)                                # 4 tasks of 10 points: x and y
-        >>> network = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
-        >>> x, y = curves.split(1, -1)
-        >>> adapt_and_predict(network, F.mse_loss, x[:, :5], y[:, :5], x[:, 5:], steps=1, lr=0.01).shape
-        torch.Size([4, 5, 1])
-    """
-
-    def episode(inputs: Tensor, targets: Tensor, queries: Tensor) -> Tensor:
-        adapted = adapt(network, loss, inputs, targets, steps=steps, lr=lr, first_order=first_order)
-        return functional_call(network, adapted, (queries,))
-
-    return vmap(episode)(inputs, targets, queries)
 
 
 class MAML(Learner):
