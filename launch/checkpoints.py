@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,8 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
             score = json.loads((path / MANIFEST_FILE).read_text())["score"]
         except (OSError, ValueError, KeyError, TypeError):
             score = None
+        if isinstance(score, bool) or not isinstance(score, int | float):
+            score = None
         step = path.name.removeprefix(PREFIX)
         if step.isdigit():
             found.append(Checkpoint(path, int(step), score))
@@ -160,7 +163,9 @@ def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     path = checkpoint.path
     try:
         files = json.loads((path / MANIFEST_FILE).read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        files = {str(name): {"bytes": one["bytes"], "sha256": one["sha256"]} for name, one in files.items()}
+        files[STATE_FILE]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"checkpoint {path} cannot be used: its {MANIFEST_FILE} is missing or broken") from None
     for name, expected in files.items():
         if not (path / name).is_file():
@@ -173,6 +178,24 @@ def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     import torch
 
     return from_plain(torch.load(path / STATE_FILE, weights_only=True))
+
+
+@contextmanager
+def fitting(checkpoint: Checkpoint) -> Iterator[None]:
+    """Say in one sentence that weights out of a checkpoint do not fit what ``config.json`` has them loaded into.
+
+    Raises:
+        UserError: loading them failed.
+    """
+    try:
+        yield
+    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:  # as torch and RLlib say it
+        said = " ".join(str(error).split())
+        config = checkpoint.path.parent.parent / "config.json"
+        raise UserError(
+            f"checkpoint {checkpoint.path} does not fit {config}, which says what was trained: one was changed; "
+            f"restore it from a copy ({type(error).__name__}: {said[:300]})"
+        ) from error
 
 
 def to_plain(value: Any) -> Any:

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not isinstance(error, told_to_users() + faults()):
             raise
-        print(f"lukasa: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lukasa: {one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, faults()) else 2
     except KeyboardInterrupt:
         return 130
@@ -125,8 +125,36 @@ def command(*words: str | Path) -> str:
         >>> command("eval", Path("my runs/x"), "--json").endswith("eval 'my runs/x' --json")
         True
     """
-    plain = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words]
-    return f"{program()} {shlex.join(plain)}"
+    return f"{program()} {' '.join(map(quoted, words))}"
+
+
+def quoted(word: str | Path) -> str:
+    """A word that a shell reads as it is; a path never looks like an option.
+
+    Example:
+        >>> quoted("a b"), quoted(Path("-x"))
+        ("'a b'", './-x')
+    """
+    plain = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    if plain.isprintable():
+        return shlex.quote(plain)
+    return "$'" + "".join(map(_escaped, plain)) + "'"  # one line, whatever is in it
+
+
+def _escaped(letter: str) -> str:
+    if letter in "\\'":
+        return f"\\{letter}"
+    return letter if letter.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+
+
+def one_line(error: BaseException | str) -> str:
+    """A message without line breaks; spaces stay as they are, which names of folders may have.
+
+    Example:
+        >>> one_line("run 'a  b'" + chr(10) + "  is no run")
+        "run 'a  b' is no run"
+    """
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
 def faults() -> tuple[type[Exception], ...]:

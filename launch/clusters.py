@@ -59,6 +59,22 @@ NODE_CONFIG_KEYS = {
 """Keys of a machine that Ray hands to the cloud as they are; others pass unless they look like one of these."""
 
 
+_COMMANDS = ("initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands")
+_TYPES = (
+    *((name, list, "a list of commands") for name in _COMMANDS),
+    ("head_start_ray_commands", list, "a list of commands"),
+    ("worker_start_ray_commands", list, "a list of commands"),
+    ("file_mounts", dict, "a mapping of remote to local paths"),
+    ("provider", dict, "a mapping"),
+    ("available_node_types", dict, "a mapping"),
+    ("node_type.node_config", dict, "a mapping"),
+    ("node_type.resources", dict, "a mapping"),
+    ("node_type.min_workers", int, "a whole number"),
+    ("node_type.max_workers", int, "a whole number"),
+)
+"""Keys whose type Ray takes for granted: name, type, and what the type is called."""
+
+
 @dataclass(frozen=True)
 class CheckOptions:
     """Check a cluster file of `ray up`, or a RayJob of KubeRay, before it costs anything."""
@@ -106,6 +122,7 @@ def _check_keys(config: Config) -> None:
     """Refuse what Ray's own check would let pass, or would stop at without a sentence."""
     schema = _schema()
     _refuse_unknown(config, schema["properties"], "key")
+    _check_types(config, schema)
     provider = config.get("provider")
     if not isinstance(provider, Mapping) or "type" not in provider:
         raise UserError("provider.type is missing: expected aws, gcp or local")
@@ -121,9 +138,31 @@ def _check_keys(config: Config) -> None:
         _refuse_misspelt(node_type.get("node_config") or {}, NODE_CONFIG_KEYS.get(kind, ()), where)
 
 
+def _check_types(config: Config, schema: Config) -> None:
+    """Refuse what Ray would stumble over while it fills in its defaults, which comes before its own check."""
+    import jsonschema
+
+    try:
+        jsonschema.validate(config, {**schema, "required": []})
+    except jsonschema.ValidationError as error:
+        raise UserError(_sentence(error)) from None
+    for name, kind, expected in _TYPES:
+        places = config.get("available_node_types") or {} if name.startswith("node_type.") else {"": config}
+        for place, holder in places.items():
+            field = name.removeprefix("node_type.")
+            value = holder.get(field) if isinstance(holder, dict) else None
+            where = f"available_node_types.{place}.{field}" if place else field
+            if not isinstance(holder, dict):
+                raise UserError(f"available_node_types.{place} is {holder!r}: expected a mapping")
+            if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+                raise UserError(f"{where} is {value!r}: expected {expected}")
+
+
 def _check_mounts(mounts: Mapping[str, str]) -> None:
     """Ray would stop at a file that is not here without saying which; relative ones are looked for from here."""
     for remote, local in mounts.items():
+        if not isinstance(local, str) or not isinstance(remote, str) or "\0" in local:
+            raise UserError(f"file_mounts: {remote!r} is {local!r}: expected a path of this machine")
         if not Path(local).expanduser().exists():
             token = remote.endswith(".ray/auth_token")
             make = "make it with `ray get-auth-token --generate`"
@@ -150,6 +189,9 @@ def _prepare(config: Config) -> Config:
         raise UserError(_sentence(error)) from None
     except (click.ClickException, ValueError, RuntimeError, NotImplementedError) as error:
         raise UserError(str(error) or said.getvalue().strip()) from None
+    except Exception as error:  # whatever Ray's own reading stumbles over
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"Ray cannot read it ({reason}): compare it with launch/cluster.yaml") from error
     return prepared
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMED = 40
+"""Known names that a message lists."""
+
 
 class UserError(Exception):
     """What was wrong, what was expected, what to do; the command line prints it and exits with code 2."""
@@ -15,7 +18,7 @@ class TrainingError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of them.
+    """The end of a message about an unknown name: the nearest known one, or all of them, or as many as can be read.
 
     Example:
         >>> nearest("trian", ["train", "eval"])
@@ -23,4 +26,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED + 1 else ""
+    return f"known are {', '.join(known[:MOST_NAMED] if more else known)}{more}"

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from agents.few_shot import Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
 from launch.ablation import Part, named, parts_to_wipe, title_of, wiped
-from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint, to_plain
+from launch.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from launch.errors import UserError
 from launch.few_shot import build_learner, make_shots, side_by_side
 from launch.few_shot_experiment import FewShotExperiment
@@ -177,7 +177,8 @@ def load_learner(run: Run, experiment: FewShotExperiment, which: str) -> Trained
     state = to_plain(load_checkpoint(checkpoint))
     torch.set_num_threads(experiment.threads)
     learner = build_learner(experiment)
-    learner.load_state_dict(state["trainer"]["learner"])
+    with fitting(checkpoint):
+        learner.load_state_dict(state["trainer"]["learner"])
     return TrainedLearner(experiment, checkpoint, learner.eval())
 
 

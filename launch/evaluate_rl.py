@@ -10,7 +10,7 @@ from typing import Any
 
 import memory
 from launch.ablation import Part, named, parts_to_wipe, scores_table, title_of
-from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint
+from launch.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
 from launch.errors import UserError
 from launch.options import Switch, parse
 from launch.recipes import RL, RLExperiment
@@ -131,8 +131,12 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
 
     torch.set_num_threads(experiment.threads)
     with quiet_libraries():
-        module = make_module(make_config(experiment), experiment)
-        module.set_state(played_weights(state))
+        try:
+            module = make_module(make_config(experiment), experiment)
+        except (ImportError, ValueError) as error:
+            raise UserError(str(error)) from None
+        with fitting(checkpoint):
+            module.set_state(played_weights(state))
     return Agent(run, experiment, checkpoint, module)
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ import memory
 import tasks
 from agents.sequence import Evaluation, evaluate
 from launch.ablation import Part, named, parts_to_wipe, title_of, wiped
-from launch.checkpoints import Checkpoint, find_checkpoint, load_checkpoint, to_plain
+from launch.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from launch.errors import UserError
 from launch.options import Switch, parse
 from launch.presentations import observer, presentations_table, published
@@ -156,10 +157,9 @@ def load_core(run: Run, experiment: TaskExperiment, which: str, slots: int | Non
     torch.set_num_threads(experiment.threads)
     core = make_core(experiment, make_sampler(experiment.task, "train", dict(experiment.sampler)).spec)
     try:
-        core.load_state_dict(state["trainer"]["core"])
+        with nullcontext() if slots is not None else fitting(checkpoint):
+            core.load_state_dict(state["trainer"]["core"])
     except RuntimeError:
-        if slots is None:
-            raise
         raise UserError(
             f"this {experiment.core!r} learned something for each of its slots, such as the initial weights of an NTM, "
             "so their number is fixed: leave --slots out, or train with --memory.initial-weights first"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from launch.errors import UserError, nearest
+from launch.saved_values import read_saved
 
 if TYPE_CHECKING:
     from launch.help import Page
@@ -93,9 +94,11 @@ class Kind(Generic[Experiment]):
         """The experiment that a ``config.json`` holds.
 
         Raises:
-            UserError: a field is unknown.
+            UserError: a field is unknown, of another type, or a number that no run can have.
         """
-        return _from_json(self.experiment, {**self.before_added, **values})
+        experiment = _from_json(self.experiment, {**self.before_added, **values})
+        self.check_numbers(experiment)
+        return experiment
 
     def check_numbers(self, experiment: Experiment) -> None:
         """Refuse numbers that no run can have.
@@ -127,22 +130,16 @@ def option_name(field_name: str) -> str:
     return "--" + field_name.replace("_", "-")
 
 
-def _from_json(kind: type[Any], values: Mapping[str, Any]) -> Any:
+def _from_json(kind: type[Any], values: Mapping[str, Any], group: str = "") -> Any:
     hints = typing.get_type_hints(kind)
     made = {}
     for name, value in values.items():
         if name not in hints:
-            raise UserError(f"config.json has an unknown field {name!r}: {nearest(name, hints)}")
+            raise UserError(f"config.json has an unknown field {group + name!r}: {nearest(name, hints)}")
         if dataclasses.is_dataclass(hints[name]):
-            made[name] = _from_json(hints[name], value)
+            if not isinstance(value, dict):
+                raise UserError(f"config.json: field {group + name!r} is {value!r}: expected a JSON object")
+            made[name] = _from_json(hints[name], value, f"{name}.")
         else:
-            # What environments are given has lists, as JSON does; options of our own have tuples.
-            made[name] = value if typing.get_origin(hints[name]) is dict else _tuples(value)
+            made[name] = read_saved(f"config.json: field {group + name!r}", hints[name], value)
     return kind(**made)
-
-
-def _tuples(value: Any) -> Any:
-    """JSON knows no tuples: what comes back as a list was one."""
-    if isinstance(value, list):
-        return tuple(map(_tuples, value))
-    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -111,7 +111,7 @@ def check_ray_job(config: Mapping[str, Any]) -> str:
             f"it is a {config.get('kind')} of {config.get('apiVersion')}: expected a RayJob of apiVersion ray.io/v1"
         )
     _check(config, RAY_JOB, "")
-    _require(config, "spec.entrypoint", "spec.rayClusterSpec.headGroupSpec.template.spec.containers")
+    _require(config, "metadata.name", "spec.entrypoint", "spec.rayClusterSpec.headGroupSpec.template.spec.containers")
     cluster = config["spec"]["rayClusterSpec"]
     _check_version(cluster.get("rayVersion"))
     groups = cluster.get("workerGroupSpecs", [])

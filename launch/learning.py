@@ -61,6 +61,15 @@ def plot_learning(compared: Sequence[Compared], subject_of: Callable[[Any], Subj
     """
     from launch.plots import draw_learning
 
+    curves, subject = read_learning(compared, subject_of, path)
+    draw_learning(curves, path, subject)
+    return path
+
+
+def read_learning(
+    compared: Sequence[Compared], subject_of: Callable[[Any], Subject], path: Path
+) -> tuple[list[Any], Subject]:
+    """What ``plot_learning`` draws, and what it is of, before anything is written; raises as it does."""
     subject = common_subject([subject_of(one.experiment) for one in compared], "draw")
     check_picture_name(path)
     labels = labels_of(compared)
@@ -68,8 +77,7 @@ def plot_learning(compared: Sequence[Compared], subject_of: Callable[[Any], Subj
         _curve(one.runs[0][0], label, subject) if len(one.runs) == 1 else _mean_curve(one, label, subject)
         for one, label in zip(compared, labels, strict=True)
     ]
-    draw_learning(curves, path, subject)
-    return path
+    return curves, subject
 
 
 def common_subject(subjects: Sequence[Subject], purpose: str) -> Subject:

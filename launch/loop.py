@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from agents.sequence import ALONE, DivergenceError, Sharing
-from launch.checkpoints import last_good, save_checkpoint, set_later_aside, to_plain
+from launch.checkpoints import fitting, last_good, save_checkpoint, set_later_aside, to_plain
 from launch.errors import TrainingError
 from launch.metering import measured
 from launch.progress import Reporter, make_reporter
@@ -156,9 +156,10 @@ def train_batches(
     worker, window = worker or Worker(), Window()
     if resume:
         state = to_plain(resume[1])  # arrays as tensors again
-        job.trainer.load_state_dict(state["trainer"])
-        torch.set_rng_state(state["random"])
-        window = Window(state["window"])
+        with fitting(resume[0]):
+            job.trainer.load_state_dict(state["trainer"])
+            torch.set_rng_state(state["random"])
+            window = Window(state["window"])
         if worker.leads:
             set_later_aside(run.checkpoints, resume[0].step)
     done = job.trainer.batches * settings.batch_size

@@ -188,6 +188,21 @@ def peek(argv: Sequence[str], option: str) -> str | None:
     return value
 
 
+def is_given(argv: Sequence[str], switch: str) -> bool:
+    """Whether a switch is given before the command line is parsed, the last time it is named.
+
+    Example:
+        >>> is_given(["--resume"], "--resume"), is_given(["--resume=true", "--resume", "false"], "--resume")
+        (True, False)
+    """
+    given = False
+    for index, word in enumerate(argv):
+        if word.partition("=")[0] == switch:
+            value = word.partition("=")[2] or (argv[index + 1] if index + 1 < len(argv) else "")
+            given = value.lower() != "false"
+    return given
+
+
 def split_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The leading words that are no options, and the rest.
 

@@ -16,6 +16,9 @@ from launch.words import read_pairs
 
 Options = TypeVar("Options")
 
+MOST_LISTED = 12
+"""Options that a message about an unknown one lists where none is near."""
+
 
 def read_options(default: Options, known: Sequence[Option], argv: Sequence[str]) -> Options:
     """The options that a command line gives, on top of defaults; the last one counts where one is given twice.
@@ -83,7 +86,10 @@ def _nearest_option(name: str, known: list[str]) -> str:
     group = name.partition(".")[0] + "."
     same_group = [one for one in known if one.startswith(group)]
     last = [one for one in known if one.rpartition(".")[2] == name.lstrip("-")]
-    return f"did you mean {last[0]!r}?" if last else nearest(name, same_group or [*known, "--help"])
+    if last:
+        return f"did you mean {last[0]!r}?"
+    found = nearest(name, same_group or [*known, "--help"])
+    return found if found.startswith("did you mean") or len(known) <= MOST_LISTED else "--help lists the options"
 
 
 def _read(option: Option, word: str, following: list[str]) -> Any:

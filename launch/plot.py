@@ -12,7 +12,7 @@ from typing import Any
 from launch.described import options_of_command
 from launch.errors import UserError
 from launch.formats import picture_format, picture_path
-from launch.learning import Subject, plot_learning
+from launch.learning import Subject, read_learning
 from launch.options import parse, split_words
 from launch.runs import Run
 from launch.several_seeds import Compared, open_compared
@@ -44,12 +44,19 @@ def main(argv: Sequence[str]) -> int:
     options = parse(module.PlotOptions, rest, prog="lukasa plot RUN [RUN ...]")
     options = dataclasses.replace(options, format=picture_format(options.out, options.format))
     own = picture_path(compared[0].plots, "comparison" if len(compared) > 1 else "learning", options.format)
-    print(plot_learning(compared, module.subject, Path(options.out) if options.out else own))
+    picture, details = Path(options.out) if options.out else own, []
+    curves, subject = read_learning(compared, module.subject, picture)
     if len(compared) == 1:
+        # Before the curve, so that a checkpoint that cannot be used is refused before anything is drawn.
         run, experiment = _run_of_details(compared[0], module.subject(compared[0].experiment))
-        details = list(map(print, module.plot_details(run, experiment, options)))
+        details = list(module.plot_details(run, experiment, options))
         if not details:
             print(f"run {run.path} has no checkpoint yet: only its learning curve was drawn", file=sys.stderr)
+    from launch.plots import draw_learning  # loads matplotlib
+
+    draw_learning(curves, picture, subject)
+    for path in (picture, *details):
+        print(path)
     return 0
 
 

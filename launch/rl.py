@@ -19,7 +19,7 @@ import envs
 from agents.rllib.runner import RunnerFailedError, check_elsewhere
 from launch.advice import Watch
 from launch.algorithms import begin_with, make_config, present_weights, quiet_libraries, restore_state
-from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, set_later_aside
+from launch.checkpoints import fitting, last_good, list_checkpoints, load_checkpoint, set_later_aside
 from launch.divergence import check_learned
 from launch.errors import TrainingError, UserError
 from launch.failures import sentence
@@ -116,7 +116,8 @@ def _sitting(run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wi
     algorithm = _build(experiment, step, gpus)
     try:
         if resume:
-            restore_state(algorithm, resume[1])
+            with fitting(resume[0]):
+                restore_state(algorithm, resume[1])
         elif experiment.start_from:
             begin_with(algorithm, experiment.start_from)
         recent: Recent = deque(resume[1]["recent"] if resume else (), EPISODES_IN_MEAN)

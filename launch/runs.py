@@ -111,16 +111,26 @@ def open_run(path: Path) -> tuple[Run, dict[str, Any]]:
         raise UserError(f"{run.config_file} is corrupt: line {error.lineno}: {error.msg}") from None
     except UnicodeDecodeError:
         raise UserError(f"{run.config_file} is corrupt: it is not text") from None
+    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
+        raise UserError(f"{run.config_file} is corrupt: {error}") from None
+    except OSError as error:
+        raise UserError(f"{run.config_file} cannot be read: {error.strerror}") from None
     if not isinstance(config, dict) or not isinstance(config.get("experiment"), dict):
         raise UserError(f"{run.config_file} is corrupt: it has no experiment")
     if config.get("format") != FORMAT:
         raise UserError(
             f"run {path} has format {config.get('format')}, this version of lukasa reads {FORMAT}: "
-            f"use lukasa {config.get('versions', {}).get('lukasa', 'of another version')}"
+            f"use {_version_of(config)}"
         )
-    if config.get("kind") not in STEP_KEYS:
+    if not isinstance(config.get("kind"), str) or config["kind"] not in STEP_KEYS:
         raise UserError(f"run {path} is of kind {config.get('kind')!r}: expected {' or '.join(map(repr, STEP_KEYS))}")
     return Run(path, STEP_KEYS[config["kind"]]), config
+
+
+def _version_of(config: Mapping[str, Any]) -> str:
+    versions = config.get("versions")
+    version = versions.get("lukasa") if isinstance(versions, dict) else None
+    return f"lukasa {version}" if version else "the version that wrote it"
 
 
 def describe_run(kind: str, recipe: str | None, experiment: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from launch.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_checkpoint
-from launch.cli import command
-from launch.errors import UserError
+from launch.cli import command, quoted
+from launch.errors import UserError, nearest
 from launch.failures import gone_unless_begun, in_one_sentence
 from launch.kinds import Kind, option_name
-from launch.options import Switch, options_class, parse, peek, split_words
+from launch.options import Switch, is_given, options_class, parse, peek, split_words
 from launch.placement import OPTIONS, OnRay, Placement, read_placement
 from launch.progress import show_score, show_time
 from launch.runs import Run, create_run, describe_run, locked, open_run
@@ -145,7 +144,7 @@ def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experim
     recipe = words[0] if words else None
     base, several = kind.make(recipe), None
     out = peek(rest, "--out")
-    if "--resume" in rest:
+    if is_given(rest, "--resume"):
         if out is None:
             raise UserError("--resume needs to know which run: add --out DIR")
         if (sync := peek(rest, "--sync")) and not Path(out).exists():
@@ -238,7 +237,7 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
         settings = values[name] if chosen == values[group.chosen_by] else {}
         if group.options:
             types[name] = group.options(chosen)
-            settings = types[name](**settings)
+            settings = _with_defaults(types[name], settings, f"{name!r} of {group.chosen_by} {chosen!r}")
         values[name] = settings
     extra = [
         ("out", str | None, None, "the run directory; runs/NAME-TIME by default."),
@@ -250,6 +249,14 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
     ]
     options = options_class("Options", kind.experiment, types, extra)
     return parse(options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=kind.page)
+
+
+def _with_defaults(options: type[Any], settings: Mapping[str, Any], what: str) -> Any:
+    """The options of a core, a task or a learner: what ``config.json`` says of them, and the defaults of the others."""
+    known = [one.name for one in dataclasses.fields(options)]
+    if unknown := [name for name in settings if name not in known]:
+        raise UserError(f"config.json has an unknown option {unknown[0]!r} in {what}: {nearest(unknown[0], known)}")
+    return options(**settings)
 
 
 def out_of(request: Request[Any]) -> Path:
@@ -291,6 +298,10 @@ def check_unchanged(kind: Kind[Any], opened: tuple[Run, dict[str, Any]], experim
     saved = kind.from_json(config["experiment"])
     for one in dataclasses.fields(saved):
         then, now = getattr(saved, one.name), getattr(experiment, one.name)
+        group = kind.groups.get(one.name)
+        if group and group.options:  # a run of before an option was added says nothing of it
+            options = group.options(getattr(saved, group.chosen_by))
+            then, now = ({**dataclasses.asdict(options()), **values} for values in (then, now))
         if then != now and one.name not in kind.may_change:
             option = option_name(one.name)
             raise UserError(
@@ -325,7 +336,7 @@ def announce(run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0
     """
     recipe = f", recipe {config['recipe']}" if config["recipe"] else ""
     onward = f", from step {done:,} on" if done else ""
-    folder = shlex.quote(str(run.path))
+    folder = quoted(run.path)
     written = "settings in config.json, metrics in metrics.jsonl" if not seeds else "a run directory for each seed"
     return (
         f"training {experiment.about}: {experiment.steps:,} {COUNTED[config['kind']]}{onward}, "

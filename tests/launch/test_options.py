@@ -16,12 +16,13 @@ import launch.described
 import launch.help
 import launch.words
 from launch.cli import main
-from launch.errors import UserError
+from launch.errors import UserError, nearest
 from launch.few_shot_recipes import FEW_SHOT, SEQUENCE_RECIPES
 from launch.help import Page
 from launch.options import Switch, options_of, parse
 from launch.recipes import RL
 from launch.task_recipes import TASK
+from launch.training import read_request
 from launch.words import as_pairs, as_word, read_pairs, read_value
 
 
@@ -118,6 +119,12 @@ def test_words_become_values_of_the_options_type(argv, name, value):
 def test_bad_words_are_one_sentence(argv, sentence):
     with pytest.raises(UserError, match=re.escape(sentence)):
         read(*argv)
+
+
+def test_unknown_option_among_many_is_not_answered_with_all_of_them():
+    with pytest.raises(UserError, match=r"^unknown option '-x': --help lists the options$"):
+        read_request(TASK, ["--task", "copy", "-x"])
+    assert nearest("x", map(str, range(100))) == "known are " + ", ".join(map(str, range(40))) + " and 60 more"
 
 
 @pytest.mark.parametrize(

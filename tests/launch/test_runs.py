@@ -1,12 +1,16 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
+import memory
 from launch.cli import main
 from launch.errors import UserError
 from launch.recipes import RL, RLExperiment
-from launch.runs import MetricsWriter, create_run, describe_run, locked, open_run, read_metrics, rewind_metrics
+from launch.runs import MetricsWriter, Run, create_run, describe_run, locked, open_run, read_metrics, rewind_metrics
+from launch.task_recipes import TASK
+from launch.training import check_unchanged, read_request
 
 EXPERIMENT = dataclasses.asdict(RL.make("repeat_previous_ntm"))
 
@@ -78,6 +82,43 @@ def test_unknown_field_of_a_config_is_told(run, capsys):
     config["experiment"]["stepz"] = 3
     run.config_file.write_text(json.dumps(config))
     assert "unknown field 'stepz': did you mean 'steps'?" in refuse(run, capsys)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"steps": "many"}, "field 'steps' is 'many': expected a whole number"),
+        ({"steps": True}, "field 'steps' is True: expected a whole number"),
+        ({"seed": 10**30}, "expected a whole number"),
+        ({"lr": None}, "field 'lr' is None: expected a finite number"),
+        ({"lr": float("nan")}, "field 'lr' is nan: expected a finite number"),
+        ({"stop_at": "high"}, "expected a finite number or null"),
+        ({"algorithm": "a2c"}, "expected one of 'ppo', 'appo', 'impala'"),
+        ({"env_settings": [1]}, "field 'env_settings' is [1]: expected a JSON object"),
+        ({"normalize_returns": 1}, "expected true or false"),
+        ({"threads": 0}, "--threads is 0: expected at least 1"),
+        ({"memory": {"slotz": 3}}, "unknown option 'slotz' in 'memory' of core 'ntm': did you mean 'slots'?"),
+    ],
+)
+def test_config_that_was_edited_is_refused_with_what_was_expected(run, capsys, changed, sentence):
+    config = json.loads(run.config_file.read_text())
+    run.config_file.write_text(json.dumps(config | {"experiment": config["experiment"] | changed}))
+    assert sentence in refuse(run, capsys)
+
+
+def test_run_from_before_an_option_of_its_core_was_added_goes_on():
+    config = {"experiment": {"task": "copy", "core": "gru", "memory": {}, "sampler": {"bits": 3}}}
+    now = TASK.from_json({**config["experiment"], "memory": {"size": memory.core_options("gru")["size"].default}})
+    opened = (Run(Path("run")), config)
+    check_unchanged(TASK, opened, now)
+    with pytest.raises(UserError, match="was written with --memory"):
+        check_unchanged(TASK, opened, dataclasses.replace(now, memory={"size": 3}))
+
+
+@pytest.mark.parametrize("words", [["--resume=true"], ["--resume", "true"], ["--resume=false", "--resume"]])
+def test_resume_is_seen_however_it_is_spelt(run, words):
+    request = read_request(RL, ["--out", str(run.path), *words])
+    assert (request.resume, request.recipe) == (True, "repeat_previous_ntm")
 
 
 def test_no_run_to_resume_is_told(tmp_path, capsys):

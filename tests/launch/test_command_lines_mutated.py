@@ -1,0 +1,141 @@
+"""Command lines made by mutating good ones: right, or one sentence and exit 2, and nothing written.
+
+``python -m tests.launch.test_command_lines_mutated 3000`` tries more of them by hand.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import typing
+from pathlib import Path
+
+import pytest
+
+from launch import train_task
+from launch.cli import find_command
+from launch.few_shot_recipes import FEW_SHOT
+from launch.options import split_words
+from launch.recipes import RL
+from launch.task_recipes import TASK
+from tests.launch.mutations import Campaign, mutated_words, verdict
+
+GOOD = [
+    "train rl repeat_previous_gru --seed 3 --lr 3e-4",
+    "train rl --env FrozenLake-v1 --env-settings is_slippery False --core gru --memory.size 8 --steps 500",
+    "train rl --env TMaze-L10-v0 --env-settings corridor 7 --core lstm --no-previous-action --stop-at 0.9",
+    "train rl --core ntm --memory.slots 8 --memory.controller gru --algorithm appo --runners 1 --max-seq-len 16",
+    "train task copy_ntm --sampler.max-length 5 --steps 100",
+    "train task --task associative_recall --core gru --memory.size 16 --optimizer rmsprop --chunk 9",
+    "train task --task copy --curriculum.kind doubling --curriculum.level max_length --curriculum.limit 8",
+    "train task --task babi_made --sampler.tasks 1 2 --core lstm --memory.size 8 --out x --seeds 3",
+    "train few-shot omniglot_prototypical --ways 5 --shots 1 --source generated",
+    "train few-shot --learner sequence --options.core gru --options.core-options size 8 --source generated",
+    "tune copy_ntm --grid lr=1e-3,1e-4 memory.slots=8,16 --steps 100",
+    "tune task --task copy --core gru --samples 2 --grid memory.size=4,8",
+    "list cores --json",
+    "list runs .",
+    "compare RUN OTHER",
+    "eval RUN --episodes 3",
+    "plot RUN --seed 3",
+    "check-cluster FILE",
+    "fetch file:///nowhere --out x",
+]
+
+
+KINDS = {"rl": RL, "task": TASK, "few-shot": FEW_SHOT}
+NUMBERS = {int: (0, 1, 2, 3, 7, 64, 100, 4096, -1), float: (0, 1e-3, 0.5, 1, 1.5, 10, -1)}
+
+
+def with_an_option(words, rng):
+    """A command line of ``train`` with another option of its kind, and a value of its type, which it may not fit."""
+    if words[0] != "train":
+        return words
+    hints = list(typing.get_type_hints(KINDS[words[1]].experiment).items())
+    name, hint = rng.choice(hints)
+    kinds = [one for one in (typing.get_args(hint) or (hint,)) if one is not type(None)]
+    if typing.get_origin(hint) is typing.Literal:
+        value = [rng.choice(typing.get_args(hint))]
+    elif kinds[0] is bool:
+        value = []
+    elif kinds[0] in NUMBERS:
+        value = [str(rng.choice(NUMBERS[kinds[0]]))]
+    else:
+        return words
+    return [*words, "--" + name.replace("_", "-"), *value]
+
+
+def mutated(line, rng):
+    """A good line with other words, with another option or two, or with both."""
+    words, kind = line.split(" "), rng.randrange(3)
+    for _ in range((0, 1, 2)[kind]):
+        words = with_an_option(words, rng)
+    return words if kind == 2 else mutated_words(words, rng)
+
+
+def check(words, build=True):
+    """What ``lukasa`` does with a command line up to the point where it would train."""
+    if not words:
+        return  # the help
+    module, rest = find_command(words)
+    if module == "launch.bench":
+        return  # it would compute
+    program = importlib.import_module(module)
+    if module == "launch.tune":
+        sweep(program, rest)
+        return
+    if hasattr(program, "read_command_line"):
+        request = program.read_command_line(rest)
+        if build and small(request.experiment):
+            kind = train_task if type(request.experiment).__name__ == "TaskExperiment" else program
+            kind.check_experiment(request.experiment)
+        json.dumps(dataclasses.asdict(request.experiment), allow_nan=False)
+        return
+    code = program.main(rest)
+    assert code in (0, 1, 2), code
+
+
+def sweep(tune, words):
+    """What ``lukasa tune`` does before its first trial; the sweep that is written then is gone again."""
+    named, rest = split_words(words)
+    own, theirs = tune.split_own(rest)
+    options = tune.parse(tune.TuneOptions, own, prog="lukasa tune")
+    if not options.resume and small(options):
+        shutil.rmtree(tune.new_sweep(named, theirs, dataclasses.replace(options, out="sweep")).path)
+
+
+def small(experiment):
+    """Whether what is asked for can be built here in no time."""
+    numbers = [value for value in vars(experiment).values() if isinstance(value, int)]
+    for group in ("memory", "sampler", "options", "env_settings"):
+        numbers += [value for value in getattr(experiment, group, {}).values() if isinstance(value, int)]
+    return all(abs(number) <= 2_000_000 for number in numbers)
+
+
+def command_lines(count, seed, folder, build=True):
+    """Try mutated command lines."""
+    rng, campaign = random.Random(seed), Campaign()
+    for _ in range(count):
+        words = mutated(rng.choice(GOOD), rng)
+        campaign.attempt(words, lambda words=words: verdict(lambda: check(words, build), folder))
+    return campaign
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mutated_command_lines_are_right_or_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tried = command_lines(200, 0, tmp_path, build=False)
+    assert tried.broken == []
+    assert min(tried.found["right"], tried.found["sentence"]) > 20
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as name:
+        os.chdir(name)
+        command_lines(int(sys.argv[1]), 1, Path(name)).report("command lines")
