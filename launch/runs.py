@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -153,19 +152,24 @@ def locked(run: Run) -> Iterator[None]:
     Raises:
         UserError: another process holds it.
     """
-    with open(run.path / ".lock", "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
-            raise UserError(
-                f"run {run.path} is in use by {owner}: wait until it ends, or choose another --out"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
+    from filelock import FileLock, Timeout  # torch and Ray load it anyway; a mistake on the command line does without
+
+    # Beside the lock, whose content is its own where the file system has no flock. A trial of Ray Tune lets go of its
+    # run in another thread than the one that took it.
+    owner = run.path / ".lock-owner"
+    lock = FileLock(run.path / ".lock", timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        known = owner.read_text().strip() if owner.is_file() else ""
+        raise UserError(
+            f"run {run.path} is in use by {known or 'another process'}: wait until it ends, or choose another --out"
+        ) from None
+    try:
+        owner.write_text(f"process {os.getpid()}")
         yield
+    finally:
+        lock.release()
 
 
 def read_metrics(run: Run) -> list[dict[str, Any]]:

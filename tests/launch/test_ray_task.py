@@ -130,7 +130,7 @@ def test_killed_worker_is_replaced_and_training_goes_on_from_the_last_checkpoint
     assert len(lines) == 1
     assert before <= int(lines[0].split()[-2]) <= 216
     assert [row["sequences"] for row in read_metrics(run)] == [12 * (number + 1) for number in range(18)]
-    assert sorted(path.name for path in run.path.iterdir() if path.name.startswith(".")) == [".lock"]
+    assert sorted(path.name for path in run.path.iterdir() if path.name.startswith(".")) == [".lock", ".lock-owner"]
 
 
 def test_two_workers_learn_what_one_learns_from_the_joint_batch(survivor, alone):

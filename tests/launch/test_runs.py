@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,16 @@ def test_resuming_as_something_else_is_refused(run, capsys, argv, sentence):
 def test_second_process_is_kept_out(run):
     with locked(run), pytest.raises(UserError, match="is in use by process"), locked(run):
         pass
+    with locked(run):
+        pass
+
+
+def test_run_is_let_go_of_by_another_thread_than_took_it(run):
+    held = locked(run)
+    held.__enter__()
+    thread = threading.Thread(target=held.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
     with locked(run):
         pass
 
