@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -215,15 +214,17 @@ def split_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def documented(cls: Any) -> dict[str, str]:
-    """The texts of a Google-style ``Args:`` or ``Attributes:`` section, by name."""
-    text = inspect.getdoc(cls) or ""
-    section = re.search(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)+)", text, re.MULTILINE)
-    if not section:
+    """The texts of the arguments and attributes in a docstring, by name.
+
+    Ours are in Google's style; a class of a user may also be in that of NumPy, Sphinx or Epydoc.
+    """
+    import docstring_parser
+
+    try:
+        parsed = docstring_parser.parse(inspect.getdoc(cls) or "")
+    except docstring_parser.ParseError:
         return {}
-    found: dict[str, str] = {}
-    for name, words in re.findall(r"^ {4}(\w+): (.+(?:\n {5,}.+)*)", section[1], re.MULTILINE):
-        found[name] = " ".join(words.split())
-    return found
+    return {one.arg_name: " ".join((one.description or "").split()) for one in parsed.params}
 
 
 def is_mapping(kind: Any) -> bool:

@@ -201,6 +201,26 @@ def test_documented_joins_lines_of_one_entry():
     assert documented(Documented) == {"first": "one and more.", "second": "two."}
 
 
+def test_docstrings_of_a_users_core_may_be_in_another_style():
+    class NumPyStyle:
+        """Summary.
+
+        Parameters
+        ----------
+        slots : int
+            how many
+            words.
+        """
+
+    class SphinxStyle:
+        """Summary.
+
+        :param slots: how many words.
+        """
+
+    assert documented(NumPyStyle) == documented(SphinxStyle) == {"slots": "how many words."}
+
+
 def test_environment_settings_reach_the_environment(capsys):
     words = ["--env", "TMaze-L50-v0", "--env-settings", "corridor", "7", "--seed", "1"]
     experiment = read_command_line(words).experiment
