@@ -7,7 +7,7 @@ FAISS := $(if $(shell command -v nvidia-smi 2>/dev/null && nvidia-smi -L 2>/dev/
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SETTINGS := pyproject.toml constraints.txt
 
-.PHONY: train test test-all lint clean
+.PHONY: train test test-all lint format docs constraints clean
 
 train: $(VENV)/users
 	$(BIN)/lukasa train rl repeat_previous_medium_ntm
@@ -24,6 +24,26 @@ lint: $(VENV)/developers
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+format: $(VENV)/developers
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The reference of all packages, from their docstrings.
+docs: $(VENV)/writers
+	OMP_NUM_THREADS=1 $(BIN)/pdoc --docformat google --output-directory build/docs memory tasks envs agents launch
+
+# Today's newest versions that fit together, in an environment of their own, for every later install.
+constraints:
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu,envs,dev,docs]'
+	{ head -n 1 constraints.txt; \
+	  build/constraints/bin/python -m pip freeze --disable-pip-version-check --exclude lukasa; \
+	  build/constraints/bin/python -m pip freeze --disable-pip-version-check | sed -n 's/^faiss-cpu/faiss-gpu/p'; \
+	} > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "lukasa needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11"; exit 1; }
@@ -35,6 +55,10 @@ $(VENV)/users: $(VENV)/bin/python $(SETTINGS)
 
 $(VENV)/developers: $(VENV)/bin/python $(SETTINGS)
 	$(PIP) --editable '.[$(FAISS),envs,dev]'
+	@touch $@ $(VENV)/users
+
+$(VENV)/writers: $(VENV)/bin/python $(SETTINGS)
+	$(PIP) --editable '.[$(FAISS),envs,docs]'
 	@touch $@ $(VENV)/users
 
 clean:
