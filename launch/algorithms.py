@@ -87,6 +87,7 @@ def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
             "minibatch_size": experiment.minibatch_size // learners,
             "num_epochs": experiment.epochs,
             "lambda_": experiment.gae_lambda,
+            "kl_target": experiment.kl_target,
             "vf_clip_param": math.inf if experiment.value_clip is None else experiment.value_clip,
         }
     if experiment.algorithm != "impala":

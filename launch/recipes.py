@@ -46,7 +46,9 @@ class RLExperiment:
         entropy: weight of the entropy bonus.
         entropy_end: that weight at the last step, reached on a straight line; by default it stays as it is.
         clip: clip range of the policy ratio (PPO, APPO).
-        value_weight: weight of the value loss.
+        kl_target: KL divergence of an update (PPO) beyond twice which a penalty, that grows and falls as needed, holds
+            the next ones back.
+        value_weight: weight of the value loss, the squared error.
         value_clip: largest squared error of the value loss that still learns (PPO); by default however large: where
             returns are beyond its root, 3 for RLlib's 10, a clipped value would never begin to learn.
         grad_clip: largest global norm of the gradient.
@@ -87,10 +89,11 @@ class RLExperiment:
     lr_end: float | None = None
     gamma: float = 0.99
     gae_lambda: float = 0.95
-    entropy: float = 0.01
+    entropy: float = 0.0
     entropy_end: float | None = None
     clip: float = 0.2
-    value_weight: float = 1.0
+    kl_target: float = 0.03
+    value_weight: float = 0.25
     value_clip: float | None = None
     grad_clip: float | None = 0.5
     embedding: int = 64
@@ -137,6 +140,7 @@ def _tuned(**settings: Any) -> RLExperiment:
         gae_lambda=0.9,
         entropy=0.0,
         clip=0.2,
+        kl_target=0.01,
         value_weight=1.0,
         value_clip=None,
         grad_clip=0.5,
@@ -368,10 +372,15 @@ RL = Kind(
         "checkpoint_every": 0,
         "ablation": 0,
     },
-    above_zero=("lr", "clip", "value_clip", "grad_clip"),
+    above_zero=("lr", "clip", "kl_target", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
     before_first=("start_from",),
-    before_added={"normalize_observations": False, "normalize_returns": False, "orthogonal": False},
+    before_added={
+        "normalize_observations": False,
+        "normalize_returns": False,
+        "orthogonal": False,
+        "kl_target": 0.01,
+    },
     sections={
         "What to train": ("env", "env_settings", "core", "start_from", "steps"),
         "Memory": ("memory",),

@@ -38,10 +38,11 @@ PPO_DEFAULTS = {
     "lr": 1e-3,
     "gamma": 0.99,
     "lambda_": 0.95,
-    "entropy_coeff": 0.01,
+    "entropy_coeff": 0.0,
     "clip_param": 0.2,
     "vf_clip_param": math.inf,  # in squared units of the returns' spread, beyond which no value would learn
-    "vf_loss_coeff": 1.0,
+    "vf_loss_coeff": 0.25,  # of the whole square; others write 0.5, of half of it
+    "kl_target": 0.03,  # RLlib's 0.01 holds updates back that clipping lets pass
     "grad_clip": 0.5,
 }
 """What PPO learns with unless ``.training(...)`` says otherwise: the defaults of ``lukasa train rl``."""

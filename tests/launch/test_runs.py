@@ -210,13 +210,14 @@ def test_default_experiment_is_valid_json():
 
 def test_run_from_before_a_field_was_added_stays_as_it_was():
     # Its agent has no scales; whatever new runs do by default, it is read, resumed and evaluated without.
-    added = {"normalize_observations", "normalize_returns", "orthogonal", "lr_end", "entropy_end"}
+    added = {"normalize_observations", "normalize_returns", "orthogonal", "kl_target", "lr_end", "entropy_end"}
     old = {name: value for name, value in EXPERIMENT.items() if name not in added}
     found = RL.from_json(old | {"gamma": 0.9, "batch_size": 2048})
     assert (found.normalize_observations, found.normalize_returns, found.orthogonal) == (False, False, False)
     assert (found.lr_end, found.entropy_end, found.gamma, found.batch_size) == (None, None, 0.9, 2048)
     assert RLExperiment().normalize_observations
     assert RLExperiment().normalize_returns
+    assert found.kl_target == 0.01
     assert RLExperiment().orthogonal
 
 
@@ -226,6 +227,7 @@ def test_recipes_are_on_the_numbers_they_were_tuned_with(name):
     assert not recipe.normalize_observations
     assert not recipe.normalize_returns
     assert not recipe.orthogonal
+    assert recipe.kl_target == 0.01
     assert recipe.batch_size != RLExperiment().batch_size
     assert (recipe.epochs, recipe.clip, recipe.lr_end, recipe.entropy_end) in [
         (6, 0.3, None, None),

@@ -23,13 +23,29 @@ def config_of(*argv: str) -> Any:
 
 def test_numbers_without_an_end_stay():
     config = config_of("--lr", "0.01")
-    assert (config.lr, config.entropy_coeff) == (0.01, 0.01)
+    assert (config.lr, config.entropy_coeff) == (0.01, 0.0)
 
 
 def test_schedules_end_with_the_last_step():
     config = config_of("--lr", "0.01", "--lr-end", "0", "--entropy", "0.1", "--entropy-end", "0.02", "--steps", "5000")
     assert config.lr == [[0, 0.01], [5000, 0.0]]
     assert config.entropy_coeff == [[0, 0.1], [5000, 0.02]]
+
+
+def test_policy_learns_beside_the_value_without_a_bonus_for_entropy():
+    config = config_of()
+    assert (config.entropy_coeff, config.vf_loss_coeff, config.kl_target) == (0.0, 0.25, 0.03)
+    assert config_of("--kl-target", "0.01").kl_target == 0.01
+
+
+def test_config_in_python_starts_from_the_same_numbers():
+    from agents.rllib.config import PPO_DEFAULTS
+
+    config = config_of()
+    names = {"lambda_", "lr", "gamma", "entropy_coeff", "vf_loss_coeff", "kl_target", "clip_param", "grad_clip"}
+    wanted = read_command_line(WORDS.split()[:4]).experiment
+    assert {name: PPO_DEFAULTS[name] for name in names} == {name: getattr(config, name) for name in names}
+    assert (PPO_DEFAULTS["num_epochs"], PPO_DEFAULTS["minibatch_size"]) == (wanted.epochs, wanted.minibatch_size)
 
 
 @pytest.mark.parametrize("option", ["--lr-end", "--entropy-end"])
