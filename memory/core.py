@@ -92,7 +92,7 @@ def _is_half(part: Any) -> bool:
 
 
 def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch",)) -> None:
-    """Refuse inputs of the wrong shape or dtype.
+    """Refuse inputs of the wrong kind, shape, dtype or device.
 
     Args:
         core: who is to read them.
@@ -100,11 +100,23 @@ def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch
         expected: the names of the dimensions before D.
 
     Raises:
-        ValueError: they are not of that shape and the core's dtype.
+        TypeError: they are no tensor, but an array or a list.
+        ValueError: they are not dense, of that shape, and of the core's dtype and device.
     """
+    if not isinstance(inputs, Tensor):
+        raise TypeError(
+            f"inputs are a {type(inputs).__name__}: expected a tensor; torch.as_tensor(inputs, dtype=...) makes one of "
+            "an array or a list"
+        )
+    if inputs.is_nested or inputs.layout != torch.strided:
+        kind = "nested" if inputs.is_nested else "sparse"
+        raise ValueError(f"inputs are a {kind} tensor: expected a dense one; lengths that differ can be packed")
     if inputs.dim() != len(expected) + 1 or inputs.shape[-1] != core.input_size:
         names = ", ".join(expected)
         raise ValueError(f"inputs {list(inputs.shape)} do not fit this core: expected [{names}, {core.input_size}]")
-    dtype = next(core.parameters()).dtype
+    weight = next(core.parameters())
+    if inputs.device != weight.device:
+        raise ValueError(f"inputs are on {inputs.device} and the core on {weight.device}: move one with .to()")
+    dtype = weight.dtype
     if inputs.dtype != dtype and not torch.is_autocast_enabled(inputs.device.type):
         raise ValueError(f"inputs are {inputs.dtype} and the core is {dtype}: convert one to the other with .to()")

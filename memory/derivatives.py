@@ -50,6 +50,19 @@ def refuse_transforms(what: str) -> None:
         )
 
 
+def refuse_export(what: str) -> None:
+    """Refuse to be traced for ``torch.export`` and ``torch.onnx``.
+
+    Raises:
+        RuntimeError: the call is traced for export.
+    """
+    if torch.compiler.is_exporting():
+        raise RuntimeError(
+            f"{what} is changed in place and grows with what is written, which no exported graph can hold: export a "
+            "dense core such as 'dam', or save the weights with core.state_dict()"
+        )
+
+
 def refuse_second_derivatives() -> None:
     """Refuse, in the ``backward`` of an operation on a sparse memory, to be differentiated again.
 

@@ -191,6 +191,47 @@ def state_from_dict(core: Core, tensors: Mapping[str, Tensor]) -> State:
     return _map_leaves(build, template)
 
 
+def check_state(core: Core, state: State | None, batch_size: int) -> None:
+    """Refuse what is no state, and one of another number of rows; None is the initial state to be.
+
+    Raises:
+        TypeError: it is neither a NamedTuple nor a tensor.
+        ValueError: it has not ``batch_size`` rows.
+    """
+    if state is None:
+        return
+    if not hasattr(state, "_fields") and not isinstance(state, Tensor | StatePart):
+        hint = "memory.state_from_dict(core, tensors) makes one" if isinstance(state, Mapping) else "pass that"
+        raise TypeError(
+            f"state is a {type(state).__name__}: expected what core.initial_state or memory.unroll returned, a "
+            f"{type(core.initial_state(1)).__name__}: {hint}"
+        )
+    for name, part in state_leaves(state):
+        rows = part.shape[0] if isinstance(part, Tensor) else part.batch_size
+        if rows != batch_size:
+            raise ValueError(f"state has {rows} rows ({name}) and inputs {batch_size}: they must be as many")
+
+
+def misfit(core: Core, state: State) -> str | None:
+    """In what a state differs from those of a core, asked after a step has failed; None if in nothing."""
+    template = core.initial_state(1)
+    if type(state) is not type(template):
+        return (
+            f"state is a {type(state).__name__} and this core needs a {type(template).__name__}: it is of another core"
+        )
+    expected, found = dict(state_leaves(template)), dict(state_leaves(state))
+    if expected.keys() != found.keys():
+        return f"state holds {', '.join(found)} and this core needs {', '.join(expected)}: it is of another core"
+    for name, part in found.items():
+        wanted = expected[name]
+        if not isinstance(part, Tensor) or not isinstance(wanted, Tensor):
+            continue
+        if (part.shape[1:], part.dtype, part.device) != (wanted.shape[1:], wanted.dtype, wanted.device):
+            mine, own = (f"{list(one.shape[1:])} of {one.dtype} on {one.device}" for one in (part, wanted))
+            return f"state tensor {name!r} is {mine} a row, this core needs {own}: is it of a core with other options?"
+    return None
+
+
 def _map_leaves(function: Callable[..., Any], state: State, *others: State) -> State:
     """Apply a function to every leaf, in the order of ``state_leaves``."""
     if isinstance(state, Tensor | StatePart):

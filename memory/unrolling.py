@@ -5,43 +5,75 @@ Legend: B batch, T time, D input width, K output width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import overload
+
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from memory.core import Core, State, WholeSequence, check_inputs
-from memory.states import reset_rows, state_leaves
+from memory.packing import unroll_packed
+from memory.states import StatePart, check_state, misfit, reset_rows, state_leaves
+
+
+@overload
+def unroll(
+    core: Core, inputs: Tensor, state: State | None = None, starts: Tensor | None = None
+) -> tuple[Tensor, State]: ...
+
+
+@overload
+def unroll(
+    core: Core, inputs: PackedSequence, state: State | None = None, starts: Tensor | None = None
+) -> tuple[PackedSequence, State]: ...
 
 
 def unroll(
-    core: Core, inputs: Tensor, state: State | None = None, starts: Tensor | None = None
-) -> tuple[Tensor, State]:
+    core: Core, inputs: Tensor | PackedSequence, state: State | None = None, starts: Tensor | None = None
+) -> tuple[Tensor | PackedSequence, State]:
     """Run a core over a sequence.
 
     Args:
         core: any core.
-        inputs: [B, T, D].
+        inputs: [B, T, D]; or B sequences of different lengths, packed by ``torch.nn.utils.rnn``.
         state: the state before the first input; the core's initial state when None.
         starts: bool [B, T]; where set, row b is reset before input t is read.
 
     Returns:
-        Outputs [B, T, K] and the state after the last input.
+        Outputs [B, T, K] and the state after the last input; for packed inputs packed outputs, and the state of each
+        row after its own last input.
 
     Raises:
-        ValueError: inputs, starts or the state have another shape.
+        ValueError: inputs, starts or the state have another shape, dtype or device than the core needs.
+        TypeError: one of them is no tensor, or the state is not one of a core.
     """
+    if not hasattr(core, "initial_state"):
+        raise TypeError(f"{type(core).__name__} is not a memory core: make one with memory.make_core, or subclass it")
+    if isinstance(inputs, PackedSequence):
+        check_inputs(core, inputs.data, ("steps",))
+        _check_starts(starts, (int(inputs.batch_sizes[0]), len(inputs.batch_sizes), core.input_size))
+        check_state(core, state, int(inputs.batch_sizes[0]))
+        return unroll_packed(lambda *some: unroll(core, *some), core, inputs, state, starts)
     check_inputs(core, inputs, ("batch", "time"))
-    batch_size, length = inputs.shape[:2]
-    if starts is not None and (starts.shape != (batch_size, length) or starts.dtype != torch.bool):
-        raise ValueError(
-            f"starts {list(starts.shape)} of {starts.dtype} do not fit inputs {list(inputs.shape)}: "
-            f"expected bool [{batch_size}, {length}]"
-        )
+    _check_starts(starts, inputs.shape)
     if state is None:
-        state = core.initial_state(batch_size)
-    for name, part in state_leaves(state):
-        rows = part.shape[0] if isinstance(part, Tensor) else part.batch_size
-        if rows != batch_size:
-            raise ValueError(f"state has {rows} rows ({name}) and inputs {batch_size}: they must be as many")
+        state = core.initial_state(len(inputs))
+    check_state(core, state, len(inputs))
+    try:
+        return _unroll(core, inputs, state, starts)
+    except (RuntimeError, AttributeError, IndexError, TypeError, ValueError) as error:
+        if problem := misfit(core, state):
+            raise ValueError(problem) from error
+        raise
+
+
+def _unroll(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> tuple[Tensor, State]:
+    batch_size, length = inputs.shape[:2]
+    if batch_size == 0 and any(isinstance(part, StatePart) for _, part in state_leaves(state)):
+        # Nothing is read or written; gradients of zero reach inputs and parameters as they would in another core.
+        nothing = inputs.sum() + next(core.parameters()).flatten()[0]
+        return inputs.new_zeros(0, length, core.output_size) + nothing, state
     if length == 0:
         return inputs.new_zeros(batch_size, 0, core.output_size), state
     resets = [False] * length if starts is None else starts.any(0).tolist()
@@ -56,3 +88,15 @@ def unroll(
         output, state = core(step_inputs, state)
         outputs.append(output)
     return torch.stack(outputs, 1), state
+
+
+def _check_starts(starts: Tensor | None, inputs: Sequence[int]) -> None:
+    if starts is None:
+        return
+    if not isinstance(starts, Tensor):
+        raise TypeError(f"starts are a {type(starts).__name__}: expected a tensor, as torch.as_tensor makes one")
+    if list(starts.shape) != list(inputs[:2]) or starts.dtype != torch.bool:
+        raise ValueError(
+            f"starts {list(starts.shape)} of {starts.dtype} do not fit inputs {list(inputs)}: "
+            f"expected bool {list(inputs[:2])}"
+        )

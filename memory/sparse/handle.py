@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.derivatives import refuse_transforms
+from memory.derivatives import refuse_export, refuse_transforms
 from memory.sparse import persistence
 from memory.sparse.journal import Journal
 from memory.sparse.layout import Layout
@@ -64,6 +64,7 @@ class SparseMemory:
             >>> memory.search(torch.tensor([[[0.1, 2.0]]]), 2)
             tensor([[[1, 0]]])
         """
+        refuse_export("a sparse memory")
         return cls(store(Layout(batch_size, slots, word_size, **layout)))
 
     @property
@@ -329,6 +330,7 @@ class SparseMemory:
 
     def _store(self) -> Store:
         refuse_transforms("a sparse memory")
+        refuse_export("a sparse memory")
         if self._stamp is not self.store.stamp:
             raise StaleStateError(
                 f"this state's memory was written since: version {self.version} of {self.store.version}; "

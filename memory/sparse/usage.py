@@ -195,5 +195,7 @@ def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device)
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
     items = int(np.prod(shape, dtype=np.int64))
+    if not items:  # an array without items has no bytes to be seen as another dtype
+        return torch.zeros(shape, dtype=dtype)
     pages = np.zeros(items * dtype.itemsize, dtype=np.uint8)
     return torch.from_numpy(pages).view(dtype).view(shape)

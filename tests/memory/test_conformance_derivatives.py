@@ -200,3 +200,9 @@ def test_transforms_of_a_sparse_core_are_refused(row: Row):
     for run in runs:
         with pytest.raises(RuntimeError, match=r"is changed in place, which vmap .* cannot follow"):
             run()
+
+
+@SPARSE_CORE
+def test_export_of_a_sparse_core_is_refused(row: Row):
+    with pytest.raises(RuntimeError, match="no exported graph can hold"):
+        torch.export.export(Unrolled(make(row)), (sequences(2, 2),))
