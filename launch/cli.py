@@ -1,4 +1,4 @@
-"""The command ``lukasa``: finds the command asked for and tells mistakes in one sentence."""
+"""The command ``lukasa``: finds the command asked for and reports mistakes in one sentence."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def usage() -> str:
     """The help of ``lukasa`` itself."""
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"  lukasa {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
-    return f"Agents with external memory.\n\n{lines}\n\nlukasa COMMAND --help tells the options of a command."
+    return f"Agents with external memory.\n\n{lines}\n\nlukasa COMMAND --help lists the options of a command."
 
 
 def program() -> str:
@@ -158,7 +158,7 @@ def one_line(error: BaseException | str) -> str:
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """The errors that are told in one sentence and are nobody's misuse: what failed while it was at work."""
+    """The errors that are reported in one sentence and are nobody's misuse: what failed while it was at work."""
     failed = sys.modules.get("envs")
     return (TrainingError, *((failed.EnvironmentFailedError,) if failed else ()))
 

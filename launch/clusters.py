@@ -1,6 +1,6 @@
 """``lukasa check-cluster FILE``: whether a cluster file says what Ray, or the KubeRay operator, would understand.
 
-Ray's own check accepts any key under ``provider`` and ``node_config``, and tells of the others in many lines; here a
+Ray's own check accepts any key under ``provider`` and ``node_config``, and reports the others in many lines; here a
 key that was misspelt is named in one sentence, before a machine is paid for.
 """
 

@@ -88,7 +88,7 @@ def evaluate_run(run: Run, experiment: FewShotExperiment, options: EvalOptions) 
 
     Raises:
         UserError: an option cannot be used, or there is no checkpoint.
-        tasks.DataError: the data cannot be had.
+        tasks.DataError: the data is not available.
     """
     for name in ("queries", "episodes"):
         value = getattr(options, name)

@@ -50,7 +50,7 @@ def make_shots(
 
     Raises:
         UserError: the data cannot serve such episodes.
-        tasks.DataError: the data cannot be had.
+        tasks.DataError: the data is not available.
     """
     try:
         loaded = load_omniglot(
@@ -100,7 +100,7 @@ def make_trainer(experiment: FewShotExperiment, sharing: Sharing = ALONE) -> Epi
     Raises:
         UserError: an option cannot be used, or the learner has nothing to train.
         memory.UnknownNameError: the learner or an option is unknown.
-        tasks.DataError: the data cannot be had.
+        tasks.DataError: the data is not available.
     """
     learner, shots = build_learner(experiment), training_shots(experiment)
     if not learner.learns_from_episodes:

@@ -17,7 +17,7 @@ class FewShotExperiment:
         part: part of Omniglot that is trained on: train (1,200 characters), fit and validation (train in two, to choose
             settings by), test (the other 423), background and evaluation (the official parts), or all.
         size: side of the pictures, pixels.
-        source: real, generated, or auto for real characters where they can be had.
+        source: real, generated, or auto for real characters where their files are available.
         data_dir: folder to look for the files in first.
         turns: characters turned by 90, 180 and 270 degrees are characters of their own.
         augment: move, turn and stretch each picture a little, each time it is shown.

@@ -50,8 +50,8 @@ def _panels(space: Any, values: Any, label: str, names: Sequence[str] = ()) -> l
     if image is not None:
         return [Frames(label, image)]
     if np.issubdtype(values.dtype, np.integer) and values.size == len(values):
-        start = int(getattr(space, "start", 0))
-        return [Symbols(label, values.reshape(-1), () if start else names)]
+        counted = not np.any(getattr(space, "start", 0))  # an array in a MultiDiscrete
+        return [Symbols(label, values.reshape(-1), names if counted else ())]
     flat = values.reshape(len(values), -1).astype(np.float64)
     limits = (0.0, 1.0) if flat.size and np.isin(flat, (0.0, 1.0)).all() else None
     numbers = [f"{at}" for at in range(flat.shape[1])] if 1 < flat.shape[1] <= MOST_NUMBERED_ROWS else ()

@@ -99,7 +99,7 @@ def _samplers(trained: TrainedCore, text: str | None) -> dict[str, Sampler]:
     """The samplers of the lengths that are asked for, or of those around the trained one that the core is as wide as.
 
     Raises:
-        UserError: a length that is asked for cannot be had.
+        UserError: a length that is asked for is not possible.
     """
     experiment = trained.experiment
     settings = split_settings(experiment, "test")

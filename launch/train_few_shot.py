@@ -57,7 +57,7 @@ def check_experiment(experiment: FewShotExperiment) -> None:
     Raises:
         UserError: a number or an option cannot be used, or the data is too small for the episodes.
         memory.UnknownNameError: the learner or an option is unknown.
-        tasks.DataError: the data cannot be had.
+        tasks.DataError: the data is not available.
     """
     FEW_SHOT.check_numbers(experiment)
     if experiment.validate_every is not None and experiment.part != "fit":

@@ -30,7 +30,7 @@ def check_experiment(experiment: TaskExperiment) -> None:
     Raises:
         UserError: a number or an option cannot be used.
         memory.UnknownNameError, tasks.UnknownTaskError: the core or the task is unknown.
-        tasks.DataError: the task's data cannot be had.
+        tasks.DataError: the task's data is not available.
     """
     TASK.check_numbers(experiment)
     if not experiment.momentum < 1:

@@ -101,7 +101,7 @@ class Babi:
 
 @dataclass(frozen=True, kw_only=True)
 class MadeBabi:
-    """``Babi`` with stories of our own for tasks 1, 2, 3, 6, 15 and 16, where the real ones cannot be had.
+    """``Babi`` with stories of our own for tasks 1, 2, 3, 6, 15 and 16, where the real ones are not available.
 
     The beginning of one sample, of task 6, along time::
 

@@ -1,4 +1,4 @@
-"""Stories of our own in the format of bAbI tasks 1, 2, 3, 6, 15 and 16, where the real ones cannot be had.
+"""Stories of our own in the format of bAbI tasks 1, 2, 3, 6, 15 and 16, where the real ones are not available.
 
 They are simpler than the real ones: every question has exactly one answer, and task 16 never contradicts itself.
 """

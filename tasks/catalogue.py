@@ -204,7 +204,7 @@ TASKS: dict[str, Task] = {
         _babi("babi", "answer questions about stories, all 20 tasks", Babi, None, "babi"),
         _babi(
             "babi_made",
-            "the same for six tasks, with stories of our own",
+            "the same for six tasks, with stories made up here",
             MadeBabi,
             {"part": "test", "tasks": (1, 2, 3, 6), "scale": 4},
         ),

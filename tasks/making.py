@@ -76,7 +76,7 @@ def split_batches(name: str, split: str, batch_size: int, **options: Any) -> Ite
 
     Raises:
         UnknownTaskError, TypeError, ValueError: as ``make_task``.
-        tasks.data.DataError: the task's data cannot be had.
+        tasks.data.DataError: the task's data is not available.
     """
     sampler = make_task(name, split=split, **options)
     drawn = _find(name).splits[split]

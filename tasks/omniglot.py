@@ -45,7 +45,7 @@ def load_omniglot(part: Part = "train", size: int = 20, *, source: Source = "aut
         part: "train" and "test", 1,200 and 423 of all characters; "fit" and "validation", the first 1,028 of "train"
             and the other 172; "background", "evaluation" and the two small ones as they are distributed; or "all".
         size: side of the pictures; 20 in Santoro et al. 2016, 28 in most other papers.
-        source: "real"; "generated" for characters of our own; "auto" for real ones where they can be had. Generated
+        source: "real"; "generated" for made-up characters; "auto" for real ones where they are available. Generated
             ones do not mix with real ones, and come in parts of the same sizes.
         data_dir: folder to look for the files in first; see ``tasks.data``.
 
@@ -128,7 +128,7 @@ class OmniglotPresentations:
         size: side of the pictures, pixels.
         turns: characters turned by 90, 180 and 270 degrees are characters of their own.
         augment: move, turn and stretch each picture a little, each time it is shown.
-        source: "real", "generated", or "auto" for real characters where they can be had.
+        source: "real", "generated", or "auto" for real characters where they are available.
         data_dir: folder to look for the files in first.
     """
 

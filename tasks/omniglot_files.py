@@ -74,7 +74,7 @@ def read_drawings(part: str, size: int, data_dir: str = "") -> Tensor:
         [C, 20, S, S] uint8, 255 for all ink; characters in the order of their official numbers.
 
     Raises:
-        MissingDataError: the files cannot be had.
+        MissingDataError: the files are not available.
         DataError: they are not what they should be.
     """
     place = _find(part, data_dir)

@@ -1,4 +1,4 @@
-"""Characters of our own, drawn as a few strokes: what stands in for Omniglot where it cannot be had.
+"""Characters of our own, drawn as a few strokes: what stands in for Omniglot where it is not available.
 
 An alphabet has a bank of stroke shapes. A character is one to four of them, each begun somewhere on the page or on
 the stroke before. Twenty people draw it: each has a slant, proportions and a size of their own throughout an

@@ -168,6 +168,17 @@ def test_parts_of_nested_spaces_have_panels_of_their_own():
     assert [panel.label for panel in action_panels(Nested(), seen["rest"])] == ["action 0", "action 1"]
 
 
+def test_single_numbers_of_multi_discrete_spaces_are_drawn():
+    space = gym.spaces.Tuple([gym.spaces.MultiDiscrete([3]), gym.spaces.MultiDiscrete([4], start=[-7])])
+
+    class Nested(gym.Env):
+        observation_space, action_space = space, space
+
+    panels = action_panels(Nested(), (np.array([[0], [2]]), np.array([[-7], [-4]])))
+    assert [(type(panel), panel.label) for panel in panels] == [(Symbols, "action 0"), (Symbols, "action 1")]
+    assert [drawn(panel) is not None for panel in panels] == [True, True]
+
+
 def test_named_observations_and_actions_are_rows_with_their_names():
     env = envs.make("TMaze-L10-v0")
     (seen,) = observation_panels(env, np.zeros((3, 4), np.float32))

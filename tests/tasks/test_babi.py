@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tasks.babi import ANSWERS, Babi, MadeBabi
-from tasks.babi_files import WORDS, read_stories, task_text
+from tasks.babi_files import FOLDER, TITLES, WORDS, read_stories, task_text
 from tasks.babi_stories import TELLERS
+from tasks.data import DataError
 from tests.tasks.oracles import babi as oracle
 
 REAL = pytest.mark.skipif(not os.environ.get("LUKASA_DATA"), reason="$LUKASA_DATA does not name the real data")
@@ -72,3 +73,11 @@ def test_reading_oracle_answers_the_real_questions():
                 total += 1
     assert total == 5000
     assert right == total
+
+
+def test_file_that_is_not_text_is_refused_by_name(tmp_path):
+    file = tmp_path / FOLDER / "en" / f"qa1_{TITLES[0]}_train.txt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"1 Mary moved to the b\x97throom.\n")
+    with pytest.raises(DataError, match=r"qa1_single-supporting-fact_train.txt is not text \(byte 21\)"):
+        task_text(1, "en", "train", str(tmp_path))

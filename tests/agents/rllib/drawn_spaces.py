@@ -161,20 +161,24 @@ class Drawn(gym.Env):
         return self._observation(), float(self.steps), self.steps == 4, False, {}
 
     def _observation(self):
-        return written(
-            self.observation_space, finite(self.observation_space, self.observation_space.sample()), self.form
-        )
+        return written(self.observation_space, sampled(self.observation_space), self.form)
 
 
-def finite(space: Any, value: Any) -> Any:
-    """An observation without the infinities that Gymnasium draws from boxes of the widest bounds."""
+def sampled(space: Any) -> Any:
+    """An observation out of a space, without the infinities that Gymnasium draws from boxes of the widest bounds."""
     if isinstance(space, Dict):
-        return {name: finite(part, value[name]) for name, part in space.items()}
+        return {name: sampled(part) for name, part in space.items()}
     if isinstance(space, Tuple):
-        return tuple(finite(part, one) for part, one in zip(space, value, strict=True))
-    if isinstance(space, Box) and space.dtype.kind == "f":
-        return np.clip(np.nan_to_num(value, posinf=1.0, neginf=-1.0), space.low, space.high).astype(space.dtype)
-    return value
+        return tuple(map(sampled, space))
+    if not isinstance(space, Box):
+        return space.sample()
+    try:
+        value = space.sample()
+    except (OverflowError, ValueError):  # Gymnasium's own, where high - low is more than the numbers hold
+        value = np.zeros(space.shape, space.dtype)
+    if space.dtype.kind == "f":
+        value = np.nan_to_num(value, posinf=1.0, neginf=-1.0)
+    return np.clip(value, space.low, space.high).astype(space.dtype)
 
 
 gym.register("Drawn-v0", entry_point=Drawn)
