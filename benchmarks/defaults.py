@@ -131,8 +131,8 @@ def cells(options: DefaultsOptions) -> list[Cell]:
 
 def train_ours(cell: Cell) -> dict[str, Any]:
     """Train an agent of ours as ``lukasa train rl --env ENV --core CORE`` does."""
-    from launch.recipes import RLExperiment
     from launch.rl import train
+    from launch.rl_experiment import RLExperiment
 
     experiment = RLExperiment(env=cell.env, core=cell.agent, steps=cell.steps, seed=cell.seed, checkpoint_every=1e9)
     with tempfile.TemporaryDirectory(prefix="defaults") as folder:

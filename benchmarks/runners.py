@@ -21,7 +21,8 @@ from typing import Any
 from benchmarks.runners_report import page, show
 from launch.errors import UserError
 from launch.options import Switch, parse
-from launch.recipes import RL, RLExperiment
+from launch.recipes import RL
+from launch.rl_experiment import RLExperiment
 from launch.runs import Run, describe_run, read_metrics
 
 Numbers = dict[str, Any]

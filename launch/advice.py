@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from launch.recipes import RLExperiment
+from launch.rl_experiment import RLExperiment
 
 Row = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import envs
 from agents.intervals import mean_interval, share_interval
-from launch.recipes import RLExperiment
+from launch.rl_experiment import RLExperiment
 
 LIMIT = 1000
 """Steps after which an episode of a wiped agent is cut off: so many, or ten times the longest of the intact one."""

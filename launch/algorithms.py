@@ -23,7 +23,7 @@ from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, 
 from agents.rllib.gradients import TARGET
 from launch.initial_weights import initial_weights
 from launch.outcomes import EpisodeOutcomes
-from launch.recipes import RLExperiment
+from launch.rl_experiment import RLExperiment
 from launch.waits import LEARNERS, Waits
 
 

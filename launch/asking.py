@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from launch.cli import command
 from launch.described import rows
 from launch.errors import UserError, nearest
-from launch.kinds import Kind
-
-QUESTIONS = {
-    "rl": (("env", "environment", "envs", "RepeatPrevious-k4-v0"), ("core", "memory core", "cores", "gru")),
-    "task": (("task", "task", "tasks", "copy"), ("core", "memory core", "cores", "ntm")),
-    "few-shot": (("learner", "learner", "learners", "prototypical"),),
-}
-"""By kind: the option, what it is, the list that names what there is, and what an empty answer means."""
+from launch.kinds import Experiments
 
 
-def words_or_questions(kind: Kind, argv: Sequence[str]) -> list[str]:
+def words_or_questions(experiments: Experiments[Any], argv: Sequence[str]) -> list[str]:
     """The words of a command line; where there are none, those that the user answers with.
 
     Raises:
@@ -27,15 +21,15 @@ def words_or_questions(kind: Kind, argv: Sequence[str]) -> list[str]:
     if argv:
         return list(argv)
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        recipe, options = (example.partition(" ")[2] for example, _ in (kind.examples[0], kind.examples[2]))
+        recipe, options = (experiments.examples[place][0].partition(" ")[2] for place in (0, 2))
         raise UserError(
-            f"lukasa train {kind.name} needs to know what to train: give a recipe, as in {command(*recipe.split())}, "
-            f"or options, as in {command(*options.split())}; see {command('list')}"
+            f"lukasa train {experiments.name} needs to know what to train: give a recipe, as in "
+            f"{command(*recipe.split())}, or options, as in {command(*options.split())}; see {command('list')}"
         )
     words: list[str] = []
-    for option, what, listed, default in QUESTIONS[kind.name]:
+    for option, what, listed, default in experiments.questions:
         words += [f"--{option}", _ask(what, listed, default)]
-    print(f"this is the same as\n  {command('train', kind.name, *words)}", file=sys.stderr)
+    print(f"this is the same as\n  {command('train', experiments.name, *words)}", file=sys.stderr)
     return words
 
 

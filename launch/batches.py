@@ -5,7 +5,27 @@ from __future__ import annotations
 import math
 
 from launch.errors import UserError
-from launch.recipes import RLExperiment
+from launch.kinds import option_name
+from launch.rl_experiment import RLExperiment
+
+
+def check_divisible(experiment: RLExperiment) -> None:
+    """Refuse batches that cannot be shared out.
+
+    Raises:
+        UserError: one is too large, or no number that the learners divide.
+    """
+    if experiment.algorithm == "ppo" and experiment.minibatch_size > experiment.batch_size:
+        raise UserError(
+            f"option --minibatch-size is {experiment.minibatch_size}: expected at most "
+            f"the batch size, {experiment.batch_size}"
+        )
+    if experiment.algorithm == "ppo" and experiment.aggregators:
+        raise UserError("option --aggregators is for appo and impala: PPO's learners wait for whole batches")
+    for name in ("batch_size", "minibatch_size") if experiment.algorithm == "ppo" else ("batch_size",):
+        size, learners = getattr(experiment, name), max(1, experiment.learners)
+        if size % learners:
+            raise UserError(f"option {option_name(name)} is {size}: expected a number that {learners} learners divide")
 
 
 def check_batches(experiment: RLExperiment) -> None:

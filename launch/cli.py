@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launch.errors import TrainingError, UserError, nearest
+from launch.kind_table import KINDS, is_kind
 
 COMMANDS = {
-    "train rl": ("launch.train_rl", "train a memory agent on a Gymnasium environment, with Ray RLlib"),
-    "train task": ("launch.train_task", "train a core on a supervised task, such as copy or bAbI"),
-    "train few-shot": ("launch.train_few_shot", "train a learner to name classes from a few examples of each"),
     "tune": ("launch.tune", "train a recipe with several values of its fields; those that fall behind are stopped"),
     "eval": ("launch.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
     "plot": ("launch.plot", "draw the learning curve, and what the memory does over an episode or a sequence"),
@@ -25,7 +23,8 @@ COMMANDS = {
     "check-cluster": ("launch.clusters", "check a cluster file of `ray up` or KubeRay before it costs anything"),
     "bench": ("launch.bench", "measure: the sparse memory, whole or in shards, the dense cores, states, runners"),
 }
-"""Every command: the module whose ``main(argv)`` runs it, imported only then, and one line of help."""
+"""Every command but ``train``, which needs a kind: the module whose ``main(argv)`` runs it, imported only then, and one
+line of help."""
 
 _TOLD_TO_USERS = (
     ("memory", "UnknownNameError"),
@@ -88,22 +87,24 @@ def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
     Raises:
         UserError: there is no such command.
     """
-    for name, (module, _) in COMMANDS.items():
-        length = len(name.split())
-        if " ".join(words[:length]) == name:
-            return module, list(words[length:])
-    second = [name.split()[1] for name in COMMANDS if name.startswith(words[0] + " ")]
-    if second:
+    if words[0] == "train":
+        kinds = " or ".join(f"train {name}" for name in KINDS)
         if len(words) == 1 or words[1].startswith("-"):
-            raise UserError(f"{words[0]} needs to know what: {' or '.join(f'{words[0]} {one}' for one in second)}")
-        raise UserError(f"unknown command '{words[0]} {words[1]}': {nearest(words[1], second)}")
-    raise UserError(f"unknown command {words[0]!r}: {nearest(words[0], dict.fromkeys(n.split()[0] for n in COMMANDS))}")
+            raise UserError(f"train needs to know what: {kinds}")
+        if not is_kind(words[1]):
+            raise UserError(f"unknown command 'train {words[1]}': {nearest(words[1], KINDS)}")
+        return "launch.training", list(words[1:])
+    if words[0] in COMMANDS:
+        return COMMANDS[words[0]][0], list(words[1:])
+    raise UserError(f"unknown command {words[0]!r}: {nearest(words[0], ['train', *COMMANDS])}")
 
 
 def usage() -> str:
     """The help of ``lukasa`` itself."""
-    width = max(map(len, COMMANDS))
-    lines = "\n".join(f"  lukasa {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    commands = {f"train {name}": entry.summary for name, entry in KINDS.items()}
+    commands |= {name: text for name, (_, text) in COMMANDS.items()}
+    width = max(map(len, commands))
+    lines = "\n".join(f"  lukasa {name:<{width}}  {text}" for name, text in commands.items())
     return f"Agents with external memory.\n\n{lines}\n\nlukasa COMMAND --help lists the options of a command."
 
 

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.errors import UserError
+from launch.kind_table import kind_of
 from launch.labels import ELSEWHERE, SETTLED, differences, show_value
-from launch.learning import Subject, common_subject, labels_of, plot_learning
+from launch.learning import common_subject, labels_of, plot_learning
 from launch.options import Switch, parse, split_words
 from launch.progress import show_score
 from launch.seed_scores import curves_of, mean_score, show_interval
 from launch.several_seeds import Compared, counted_seeds, open_compared
-from launch.sweep import kind_of, subject_of
+from launch.subjects import Subject
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("lukasa compare needs at least two run directories: lukasa compare RUN RUN")
     compared = open_compared(words, kind_of, "compare")
     kind = compared[0].kind
-    subject = common_subject([subject_of(kind.name, one.experiment) for one in compared], "compare")
+    subject = common_subject([kind.subject(one.experiment) for one in compared], "compare")
     picture = Path(options.out) if options.out else compared[0].plots / "comparison.png"
-    plot_learning(compared, lambda experiment: subject_of(kind.name, experiment), picture)
+    plot_learning(compared, kind.subject, picture)
     rows = [row(one, label, subject) for one, label in zip(compared, labels_of(compared), strict=True)]
-    found = differences(kind, [one.experiment for one in compared])
+    found = differences(kind.experiments, [one.experiment for one in compared])
     differ = {name: values for name, values in found.items() if name not in (*ELSEWHERE, "seed")}
     if options.json:
         described = {"subject": subject.name, "score": subject.unit, "counted": subject.counted}

@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import importlib
-import importlib.util
 import inspect
 import json
 import math
@@ -19,11 +17,14 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from launch.errors import UserError, nearest
+from launch.kind_table import KINDS as KINDS_OF_TRAINING
+from launch.kind_table import kind_of
+from launch.kinds import Kind
 from launch.options import Option, documented, is_mapping, options_of
 from launch.own_cores import describe_own_core
 
@@ -39,6 +40,7 @@ SOURCES = (
     "launch/evaluate*.py",
     "launch/plot*.py",
     "launch/*recipes.py",
+    "launch/kind*.py",
     "launch/*experiment.py",
     "launch/curricula.py",
 )
@@ -58,11 +60,11 @@ KINDS: dict[str, Any] = {
 }
 """Types that an option may have beside choices, by their spelling in the table."""
 
-COMMANDS = {
-    "eval": ("EvalOptions", "launch.evaluate"),
-    "plot": ("PlotOptions", "launch.plot"),
+COMMANDS: dict[str, Callable[[Kind[Any]], type]] = {
+    "eval": lambda kind: kind.evaluation().options,
+    "plot": lambda kind: kind.pictures().options,
 }
-"""Commands whose options depend on the kind of a run: the class of the options, and who knows the module of a kind."""
+"""Commands whose options depend on the kind of a run, and where they are."""
 
 
 def described(registry: str, owner: str, name: str) -> Row:
@@ -125,10 +127,10 @@ def table() -> Table:
 def build_table() -> Table:
     """Describe everything anew; imports it all."""
     found: Table = {name: build() for name, (_, build) in REGISTRIES.items()}
-    for command, (options, owner) in COMMANDS.items():
+    for command, options_class in COMMANDS.items():
         found[command] = {}
-        for kind, module in importlib.import_module(owner).KINDS.items():
-            cls = getattr(importlib.import_module(module), options)
+        for kind in KINDS_OF_TRAINING:
+            cls = options_class(kind_of(kind))
             found[command][kind] = {"options": [_row_of(one) for one in options_of(cls, cls())]}
     return json.loads(json.dumps(found))
 
@@ -216,30 +218,22 @@ def _environments() -> dict[str, Row]:
 
 
 def _recipes() -> dict[str, Row]:
-    from launch.few_shot_recipes import FEW_SHOT, SEQUENCE_RECIPES
-    from launch.recipes import RL
-    from launch.task_recipes import TASK
-
-    shown = (
-        (RL, "env", "core", "steps"),
-        (TASK, "task", "core", "steps"),
-        (FEW_SHOT, "learner", "ways", "shots", "steps"),
-    )
+    kinds = [kind_of(name).experiments for name in KINDS_OF_TRAINING]
+    # A recipe that two commands take is listed with the one that is not its own kind's, which people look for.
+    taken = {recipe: kind.name for kind in kinds for recipe in kind.elsewhere}
     found = {}
-    for kind, *fields in shown:
+    for kind in kinds:
         for name, recipe in kind.recipes.items():
             experiment: Any = recipe()
-            # Episodes that are sequences are trained as a task, by the command of few-shot episodes too.
-            command = FEW_SHOT.name if name in SEQUENCE_RECIPES else kind.name
             found[name] = {
                 "summary": (inspect.getdoc(recipe) or "").partition("\n")[0],
-                "command": f"lukasa train {command} {name}",
-                **{field: getattr(experiment, field) for field in fields},
+                "command": f"lukasa train {taken.get(name, kind.name)} {name}",
+                **{field: getattr(experiment, field) for field in kind.shown},
             }
     return found
 
 
-REGISTRIES: Mapping[str, tuple[str, typing.Callable[[], dict[str, Row]]]] = {
+REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
     "cores": ("memory", _cores),
     "tasks": ("tasks", _tasks),
     "envs": ("envs", _environments),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from launch.described import options_of_command
 from launch.errors import UserError
-from launch.options import peek, split_words
+from launch.kind_table import KINDS, kind_of
+from launch.options import parse, split_words
 from launch.runs import open_run
+from launch.saved_values import without_nan
 from launch.several_seeds import is_several, open_several
-
-KINDS = {"rl": "launch.evaluate_rl", "task": "launch.evaluate_task", "few-shot": "launch.evaluate_few_shot"}
-"""The module that evaluates the runs of each kind: ``main(run, config, argv)`` with the options ``EvalOptions``."""
 
 SUMMARY = (
     "score a trained agent, core or learner on fresh episodes or sequences; which options there are depends on the run"
@@ -39,14 +38,36 @@ def main(argv: Sequence[str]) -> int:
     path = Path(words[0])
     several = open_several(path) if is_several(path) else None
     run, config = several.runs()[0] if several else open_run(path)
-    if config["kind"] != "few-shot" and peek(rest, "--one-shot-runs") is not None:
-        raise UserError(
-            f"--one-shot-runs scores learners of support and queries, and run {run.path} is of `lukasa train "
-            f"{config['kind']}`: train one, such as lukasa train few-shot omniglot_prototypical"
-        )
-    module = importlib.import_module(KINDS[config["kind"]])
+    kind = kind_of(config["kind"])
+    refuse_other_kinds_options("eval", kind.name, run.path, rest)
+    way = kind.evaluation()
+    options = parse(way.options, rest, prog="lukasa eval RUN")
     if several:
         from launch.evaluate_seeds import evaluate_seeds
 
-        return evaluate_seeds(several, module, rest)
-    return module.main(run, config, rest)
+        return evaluate_seeds(several, kind, options)
+    result = way.evaluate(run, kind.experiments.from_json(config["experiment"]), options)
+    if options.json:
+        print(json.dumps(without_nan(result)))
+    else:
+        way.describe(result)
+    return 0
+
+
+def refuse_other_kinds_options(command: str, kind: str, path: Path, argv: Sequence[str]) -> None:
+    """Refuse an option that only runs of another kind have, and say which.
+
+    Raises:
+        UserError: there is one.
+    """
+    if kind not in KINDS:
+        return
+    named = {name: {one.name for one in options_of_command(command, name)} for name in KINDS}
+    for word in argv:
+        option = word.partition("=")[0].replace("_", "-")
+        others = [name for name, options in named.items() if option in options]
+        if others and kind not in others:
+            raise UserError(
+                f"unknown option {option!r}: it is for runs of lukasa train {' or '.join(others)}, and run {path} is "
+                f"of lukasa train {kind}"
+            )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,8 @@ from launch.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkp
 from launch.errors import UserError
 from launch.few_shot import build_learner, make_shots, side_by_side
 from launch.few_shot_experiment import FewShotExperiment
-from launch.few_shot_recipes import FEW_SHOT
-from launch.options import Switch, parse
+from launch.kinds import Evaluation
+from launch.options import Switch
 from launch.published import SHOTS
 from launch.runs import Run
 from tasks.episodes import Shots
@@ -70,19 +69,6 @@ class TrainedLearner:
     learner: Learner
 
 
-def main(run: Run, config: dict[str, Any], argv: Sequence[str]) -> int:
-    """Evaluate a run with the options of the command line."""
-    options = parse(EvalOptions, argv, prog="lukasa eval RUN")
-    experiment = FEW_SHOT.from_json(config["experiment"])
-    evaluated = evaluate_run if options.one_shot_runs is None else score_one_shot_runs
-    result = evaluated(run, experiment, options)
-    if options.json:
-        print(json.dumps(result))
-    else:
-        Console().print(_table(result))
-    return 0
-
-
 def evaluate_run(run: Run, experiment: FewShotExperiment, options: EvalOptions) -> dict[str, Any]:
     """Score a run on episodes; the keys are those that ``lukasa eval --json`` prints.
 
@@ -90,6 +76,8 @@ def evaluate_run(run: Run, experiment: FewShotExperiment, options: EvalOptions) 
         UserError: an option cannot be used, or there is no checkpoint.
         tasks.DataError: the data is not available.
     """
+    if options.one_shot_runs is not None:
+        return score_one_shot_runs(run, experiment, options)
     for name in ("queries", "episodes"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -281,3 +269,12 @@ def _empty_table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def describe(result: dict[str, Any]) -> None:
+    """Print the result for people."""
+    Console().print(_table(result))
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+"""How learners of episodes are evaluated."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ import memory
 from launch.ablation import Part, named, parts_to_wipe, scores_table, title_of
 from launch.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
 from launch.errors import UserError
-from launch.options import Switch, parse
-from launch.recipes import RL, RLExperiment
+from launch.kinds import Evaluation, option_name
+from launch.options import Switch
+from launch.rl_experiment import RLExperiment
 from launch.runs import Run, read_metrics
 
 STEPS_OF_REPORT, FEWEST = 4000, 8
@@ -55,24 +55,17 @@ class Agent:
     module: Any
 
 
-def main(run: Run, config: dict[str, Any], argv: Sequence[str]) -> int:
-    """Evaluate a run with the options of the command line."""
-    options = parse(EvalOptions, argv, prog="lukasa eval RUN")
-    if options.episodes < 1:
-        raise UserError(f"option --episodes is {options.episodes}: expected at least 1")
-    if options.max_steps is not None and options.max_steps < 1:
-        raise UserError(f"option --max-steps is {options.max_steps}: expected at least 1")
-    result = evaluate(run, RL.from_json(config["experiment"]), options)
-    print(json.dumps(result) if options.json else describe(result))
-    return 0
-
-
 def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[str, Any]:
     """Run the episodes and sum them up; the keys are those that ``lukasa eval --json`` prints.
 
     Raises:
         UserError: there is no such checkpoint, or the agent has nothing to wipe there.
     """
+    for name in ("episodes", "max_steps"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"option {option_name(name)} is {value}: expected at least 1")
+
     import envs
     from launch.agent_episodes import Play, ablated, play
 
@@ -140,8 +133,8 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
     return Agent(run, experiment, checkpoint, module)
 
 
-def describe(result: dict[str, Any]) -> str:
-    """The result for people."""
+def describe(result: dict[str, Any]) -> None:
+    """Print the result for people."""
     title = f"{result['core']} on {result['env']}, {result['checkpoint']}, {result['episodes']} episodes"
     lines = [title + title_of(result["without"])]
     if "ablation" in result:
@@ -160,7 +153,7 @@ def describe(result: dict[str, Any]) -> str:
         )
     if result["best"] is not None:
         lines.append(f"{result['score']}: chance {result['chance']:g}, best {result['best']:g}")
-    return "\n".join(lines)
+    print("\n".join(lines))
 
 
 def ablation_table(rows: Sequence[dict[str, Any]], at_random: dict[str, Any]) -> str:
@@ -175,3 +168,7 @@ def ablation_table(rows: Sequence[dict[str, Any]], at_random: dict[str, Any]) ->
     lines = [(named(row["without"]), row[mean], row[within]) for row in rows]
     lines.append(("(random actions)", at_random[mean], at_random[within]))
     return scores_table(lines, "success rate" if successes else "mean return")
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate, describe)
+"""How agents are evaluated."""

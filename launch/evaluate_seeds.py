@@ -5,13 +5,10 @@ The numbers are those that ``lukasa eval --json`` prints of each seed's run, so 
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
-from types import ModuleType
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,8 @@ from rich.table import Table
 from agents.intervals import bootstrap_interval
 from launch.checkpoints import list_checkpoints
 from launch.errors import UserError
+from launch.kinds import Kind
+from launch.saved_values import without_nan
 from launch.several_seeds import SeveralSeeds, counted_seeds
 
 MEASURED = {
@@ -41,33 +40,29 @@ MOST_COLUMNS = 6
 Where = tuple[str, ...]
 
 
-def evaluate_seeds(several: SeveralSeeds, module: ModuleType, argv: Sequence[str]) -> int:
+def evaluate_seeds(several: SeveralSeeds, kind: Kind[Any], options: Any) -> int:
     """Evaluate all seeds with the same options, and print their mean; returns the exit code.
 
     Args:
         several: the experiment.
-        module: evaluates a run of its kind: ``main(run, config, argv)`` and ``EvalOptions``.
-        argv: the options.
+        kind: of training.
+        options: of ``lukasa eval``, as for a run of one seed.
 
     Raises:
         UserError: an option cannot be used, or no seed has a checkpoint yet.
     """
-    words = [word for word in argv if word != "--json"]
+    way = kind.evaluation()
     results: dict[int, dict[str, Any]] = {}
     for seed, (run, config) in zip(several.folders, several.runs(), strict=True):
-        if not list_checkpoints(run.checkpoints) and not {"--help", "-h"} & set(argv):
+        if not list_checkpoints(run.checkpoints):
             print(f"seed {seed} has no checkpoint yet and is left out", file=sys.stderr)
             continue
-        printed = io.StringIO()
-        with redirect_stdout(sys.stdout if {"--help", "-h"} & set(argv) else printed):
-            code = module.main(run, config, [*words, "--json"])
-        if code:
-            return code
-        results[seed] = json.loads(printed.getvalue())
+        result = way.evaluate(run, kind.experiments.from_json(config["experiment"]), options)
+        results[seed] = json.loads(json.dumps(without_nan(result)))
     if not results:
         raise UserError(f"no seed of {several.path} has a checkpoint yet: train it for longer")
     found = summary(several, results)
-    if "--json" in argv:
+    if options.json:
         print(json.dumps(found))
     else:
         describe(found)

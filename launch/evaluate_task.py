@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,16 +13,16 @@ from rich.table import Table
 
 import memory
 import tasks
-from agents.sequence import Evaluation, evaluate
+from agents.sequence import evaluate
 from launch.ablation import Part, named, parts_to_wipe, title_of, wiped
 from launch.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from launch.errors import UserError
-from launch.options import Switch, parse
+from launch.kinds import Evaluation
+from launch.options import Switch
 from launch.presentations import observer, presentations_table, published
 from launch.runs import Run
 from launch.task import make_core
 from launch.task_experiment import TaskExperiment
-from launch.task_recipes import TASK
 from launch.task_settings import (
     length_name,
     length_settings,
@@ -77,25 +74,14 @@ class TrainedCore:
     core: memory.Core
 
 
-def main(run: Run, config: dict[str, Any], argv: Sequence[str]) -> int:
-    """Evaluate a run with the options of the command line."""
-    options = parse(EvalOptions, argv, prog="lukasa eval RUN")
-    if options.sequences is not None and options.sequences < 1:
-        raise UserError(f"option --sequences is {options.sequences}: expected at least 1")
-    result = evaluate_run(run, TASK.from_json(config["experiment"]), options)
-    if options.json:
-        print(json.dumps(_without_nan(result)))
-    else:
-        describe(result)
-    return 0
-
-
 def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> dict[str, Any]:
     """Score a run; the keys are those that ``lukasa eval --json`` prints.
 
     Raises:
         UserError: an option cannot be used, or there is no checkpoint.
     """
+    if options.sequences is not None and options.sequences < 1:
+        raise UserError(f"option --sequences is {options.sequences}: expected at least 1")
     lengths = read_lengths(options.length)
     split = options.split if lengths is None else "test"
     trained_on = experiment
@@ -240,7 +226,7 @@ def _row(
 ) -> dict[str, Any]:
     batches = split_sequences(task, sampler, split, count)
     by_presentation = observer(sampler)
-    found: Evaluation = evaluate(trained.core, sampler.spec, batches, teacher_forcing=forced, observe=by_presentation)
+    found = evaluate(trained.core, sampler.spec, batches, teacher_forcing=forced, observe=by_presentation)
     row: dict[str, Any] = {
         "sequences": found.sequences,
         "score": found.score,
@@ -260,10 +246,5 @@ def _row(
     }
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null where the best score, say, is not known."""
-    if isinstance(value, dict):
-        return {name: _without_nan(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+"""How trained cores are evaluated."""

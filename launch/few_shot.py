@@ -11,12 +11,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
 from agents.sequence import ALONE, Sharing, make_optimizer, make_schedule
+from launch.endings import Outcome, Resume
 from launch.errors import UserError
 from launch.few_shot_experiment import FewShotExperiment
 from launch.initial_weights import load_initial_weights
 from launch.loop import FIRST_SEED, Row, Worker, train_batches
 from launch.runs import Run
-from launch.training import Outcome, Resume
 from memory import UnknownNameError
 from tasks.episodes import Shots
 from tasks.examples import Augmentation

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from launch.few_shot_experiment import FewShotExperiment
-from launch.kinds import Group, Kind
+from launch.kinds import Experiments, Group
 from launch.options import learner_options_class
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK_RECIPES
@@ -107,10 +107,15 @@ SEQUENCE_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
 }
 """Those whose episodes are sequences: `lukasa train few-shot` takes them too, and writes runs of kind task."""
 
-FEW_SHOT = Kind(
+FEW_SHOT = Experiments(
     name="few-shot",
     experiment=FewShotExperiment,
     recipes=FEW_SHOT_RECIPES,
+    elsewhere=dict.fromkeys(SEQUENCE_RECIPES, "task"),
+    step_key="episodes",
+    counted="episodes",
+    questions=(("learner", "learner", "learners", "prototypical"),),
+    shown=("learner", "ways", "shots", "steps"),
     groups={"options": Group("learner", learner_options_class)},
     may_change=("steps", "stop_at", "threads", "checkpoint_every"),
     least={

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launch.kinds import Kind
+from launch.kinds import Experiments
 from launch.several_seeds import counted_seeds
 
 SETTLED = "seed", "steps", "stop_at"
@@ -41,13 +41,13 @@ def flat(experiment: Any) -> dict[str, Any]:
     return found
 
 
-def differences(kind: Kind[Any], experiments: Sequence[Any]) -> dict[str, list[Any]]:
+def differences(kind: Experiments[Any], experiments: Sequence[Any]) -> dict[str, list[Any]]:
     """The fields that differ between experiments, with each one's value; what others depend on comes first.
 
     Options of a core are compared between experiments with that core; the others' value is None.
 
     Args:
-        kind: of training.
+        kind: what can be asked of their kind of training.
         experiments: at least one.
     """
     values = [flat(experiment) for experiment in experiments]
@@ -57,12 +57,12 @@ def differences(kind: Kind[Any], experiments: Sequence[Any]) -> dict[str, list[A
 
 
 def make_labels(
-    kind: Kind[Any], experiments: Sequence[Any], seeds: Sequence[Sequence[int]], paths: Sequence[Path]
+    kind: Experiments[Any], experiments: Sequence[Any], seeds: Sequence[Sequence[int]], paths: Sequence[Path]
 ) -> list[str]:
     """A label for each experiment, of one seed or several, that names what differs from the others.
 
     Args:
-        kind: of training.
+        kind: what can be asked of their kind of training.
         experiments: what was asked, without regard to the seed.
         seeds: of each.
         paths: their directories, all different.
@@ -105,7 +105,7 @@ def show_value(value: Any) -> str:
     return " ".join(map(show_value, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _differs(kind: Kind[Any], name: str, values: Sequence[Values]) -> bool:
+def _differs(kind: Experiments[Any], name: str, values: Sequence[Values]) -> bool:
     group = kind.groups.get(name.partition(".")[0]) if "." in name else None
     if group is None:
         return any(one.get(name) != values[0].get(name) for one in values)
@@ -115,7 +115,7 @@ def _differs(kind: Kind[Any], name: str, values: Sequence[Values]) -> bool:
     return any(any(value != some[0] for value in some) for some in alike.values())
 
 
-def _shown(kind: Kind[Any], name: str, value: Any) -> str:
+def _shown(kind: Experiments[Any], name: str, value: Any) -> str:
     """A field in a label; what decides about others goes without its name, and what a core has not is left out."""
     if name in {group.chosen_by for group in kind.groups.values()}:
         return show_value(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +11,7 @@ from launch.errors import UserError
 from launch.formats import check_picture_name
 from launch.runs import Run, read_metrics
 from launch.several_seeds import Compared
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What runs are compared on.
-
-    Attributes:
-        name: of the environment or task.
-        plural: "environments" or "tasks".
-        unit: of the score.
-        counted: what the steps are.
-        score_key: key of the score in the metrics.
-        spread_key: key of its standard deviation; empty where there is none.
-        learner: the core or the learner of episodes, which tells one run from another.
-        chance: score of a guess, None when it is not known.
-        best: the best score there is, None when it is not known.
-        published: score that a paper reports, None when it is not known or for other settings.
-        averaged: over what each score in the metrics is the mean, such as ", last 100 episodes".
-        stage: what a curriculum's levels are called: "lesson", numbered from 0 in the metrics and from 1 for people, or
-            "level".
-    """
-
-    name: str
-    plural: str
-    unit: str
-    counted: str
-    score_key: str
-    spread_key: str = ""
-    learner: str = ""
-    chance: float | None = None
-    best: float | None = None
-    published: float | None = None
-    averaged: str = ""
-    stage: str = "lesson"
+from launch.subjects import Subject
 
 
 def plot_learning(compared: Sequence[Compared], subject_of: Callable[[Any], Subject], path: Path) -> Path:
@@ -100,7 +66,7 @@ def labels_of(compared: Sequence[Compared]) -> list[str]:
     from launch.labels import make_labels
 
     experiments, seeds = [one.experiment for one in compared], [one.seeds for one in compared]
-    return make_labels(compared[0].kind, experiments, seeds, [one.path for one in compared])
+    return make_labels(compared[0].kind.experiments, experiments, seeds, [one.path for one in compared])
 
 
 def _mean_curve(compared: Compared, label: str, subject: Subject) -> Any:

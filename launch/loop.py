@@ -13,12 +13,12 @@ import torch
 
 from agents.sequence import ALONE, DivergenceError, Sharing
 from launch.checkpoints import fitting, last_good, save_checkpoint, set_later_aside, to_plain
+from launch.endings import Outcome, Resume
 from launch.errors import TrainingError
 from launch.metering import measured
 from launch.progress import Reporter, make_reporter
 from launch.runs import MetricsWriter, Run, rewind_metrics
 from launch.stopping import Wish, stop_on_signals
-from launch.training import Outcome, Resume
 
 FIRST_SEED = 1_000_000
 """Added to the seed of what is drawn to train on, which must not be what a split draws."""

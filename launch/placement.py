@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from launch.endings import Outcome, Resume
 from launch.errors import UserError
 from launch.options import Switch
-
-if TYPE_CHECKING:
-    from launch.runs import Run
-    from launch.training import Outcome, Resume
+from launch.runs import Run
 
 Experiment = TypeVar("Experiment")
 Bundle = Mapping[str, float]

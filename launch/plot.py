@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any
 from launch.described import options_of_command
 from launch.errors import UserError
 from launch.formats import picture_format, picture_path
-from launch.learning import Subject, read_learning
+from launch.kind_table import KINDS, kind_of
+from launch.learning import read_learning
 from launch.options import parse, split_words
 from launch.runs import Run
 from launch.several_seeds import Compared, open_compared
-
-KINDS = {"rl": "launch.plot_rl", "task": "launch.plot_task", "few-shot": "launch.plot_few_shot"}
-"""The module of each kind: ``KIND``, ``PlotOptions``, ``subject`` and ``plot_details``."""
+from launch.subjects import Subject
 
 SUMMARY = "draw the learning curve of a run and what its memory does; of several runs, their curves on one picture"
 
@@ -39,17 +37,18 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if not words:
         raise UserError("lukasa plot needs at least one run directory: lukasa plot RUN")
-    compared = open_compared(words, lambda name: importlib.import_module(KINDS[name]).KIND, "draw")
-    module = importlib.import_module(KINDS[compared[0].kind.name])
-    options = parse(module.PlotOptions, rest, prog="lukasa plot RUN [RUN ...]")
+    compared = open_compared(words, kind_of, "draw")
+    kind = compared[0].kind
+    pictures = kind.pictures()
+    options = parse(pictures.options, rest, prog="lukasa plot RUN [RUN ...]")
     options = dataclasses.replace(options, format=picture_format(options.out, options.format))
     own = picture_path(compared[0].plots, "comparison" if len(compared) > 1 else "learning", options.format)
     picture, details = Path(options.out) if options.out else own, []
-    curves, subject = read_learning(compared, module.subject, picture)
+    curves, subject = read_learning(compared, kind.subject, picture)
     if len(compared) == 1:
         # Before the curve, so that a checkpoint that cannot be used is refused before anything is drawn.
-        run, experiment = _run_of_details(compared[0], module.subject(compared[0].experiment))
-        details = list(module.plot_details(run, experiment, options))
+        run, experiment = _run_of_details(compared[0], kind.subject(compared[0].experiment))
+        details = list(pictures.draw(run, experiment, options))
         if not details:
             print(f"run {run.path} has no checkpoint yet: only its learning curve was drawn", file=sys.stderr)
     from launch.plots import draw_learning  # loads matplotlib

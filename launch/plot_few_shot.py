@@ -14,13 +14,11 @@ from launch.evaluate_few_shot import TrainedLearner, load_learner, new_part
 from launch.few_shot import make_shots
 from launch.few_shot_experiment import FewShotExperiment
 from launch.few_shot_plots import Named, draw_confusion, draw_wrong
-from launch.few_shot_recipes import FEW_SHOT
 from launch.formats import Format, picture_path
-from launch.learning import Subject
+from launch.kinds import Pictures
 from launch.runs import Run
 from tasks.omniglot_files import DRAWERS
 
-KIND = FEW_SHOT
 MOST_WAYS = 20
 
 
@@ -45,20 +43,6 @@ class PlotOptions:
     shots: int | None = None
     part: str | None = None
     seed: int = 1_000_000
-
-
-def subject(experiment: FewShotExperiment) -> Subject:
-    """What a run is scored on."""
-    return Subject(
-        name=f"Omniglot, {experiment.ways} ways, {experiment.shots} shot{'s'[: experiment.shots > 1]}",
-        plural="kinds of episodes",
-        unit="accuracy %",
-        counted="episodes",
-        score_key="score",
-        learner=experiment.learner,
-        chance=100 / experiment.ways,
-        best=100.0,
-    )
 
 
 def plot_details(run: Run, experiment: FewShotExperiment, options: PlotOptions) -> Iterator[Path]:
@@ -89,3 +73,7 @@ def name_episode(trained: TrainedLearner, options: PlotOptions) -> Named:
     answers = trained.learner(support, queries)[0].argmax(-1)
     found = (support[0], queries[0], targets[0], answers)
     return Named(*(tensor.cpu().numpy() for tensor in found))
+
+
+PICTURES = Pictures(PlotOptions, plot_details)
+"""What is drawn of a learner of episodes."""

@@ -13,10 +13,10 @@ import tree
 from launch.checkpoints import list_checkpoints
 from launch.episode_panels import Panel, Rewards
 from launch.formats import Format, picture_path
-from launch.learning import Subject
+from launch.kinds import Pictures
 from launch.memory_panels import choose, memory_panels
 from launch.observation_panels import action_panels, fixed_lag, observation_panels
-from launch.recipes import EPISODES_IN_MEAN, RL, RLExperiment
+from launch.rl_experiment import RLExperiment
 from launch.runs import Run
 
 
@@ -39,28 +39,6 @@ class PlotOptions:
     seed: int = 1_000_000
     show: str | None = None
     max_steps: int | None = None
-
-
-KIND = RL
-
-
-def subject(experiment: RLExperiment) -> Subject:
-    """What a run is scored on."""
-    import envs
-
-    unit, known = envs.score_unit(experiment.env), envs.ENVIRONMENTS.get(experiment.env)
-    return Subject(
-        name=experiment.env,
-        plural="environments",
-        unit=unit,
-        counted="environment steps",
-        score_key="success_rate" if unit == "success rate" else "return_mean",
-        spread_key="" if unit == "success rate" else "return_std",
-        learner=experiment.core,
-        chance=known.chance if known else None,
-        best=known.best if known else None,
-        averaged=f", last {EPISODES_IN_MEAN} episodes",
-    )
 
 
 def plot_details(run: Run, experiment: RLExperiment, options: PlotOptions) -> Iterator[Path]:
@@ -127,3 +105,7 @@ def _score(experiment: RLExperiment, episode: Any) -> str:
     reached = f"return {total:.2f}" if abs(total) < 100 else f"return {total:,.0f}"
     scale = f" (chance {known.chance:g}, best {known.best:g})" if known else ""
     return (reached + scale).replace("-", "−")
+
+
+PICTURES = Pictures(PlotOptions, plot_details)
+"""What is drawn of an agent."""

@@ -20,19 +20,18 @@ from launch.episode_plots import draw_episode
 from launch.errors import UserError
 from launch.evaluate_task import TrainedCore, check_widths, load_core, read_lengths
 from launch.formats import Format, picture_path
-from launch.learning import Subject
+from launch.kinds import Pictures
 from launch.memory_panels import choose, memory_panels
 from launch.plot_presentations import plot_presentations
 from launch.presentations import observer
 from launch.published import PUBLISHED
 from launch.runs import Run, read_metrics
+from launch.subjects import Subject
 from launch.task_experiment import TaskExperiment
 from launch.task_plots import Answer, draw_answers, draw_contents, draw_flow
-from launch.task_recipes import TASK
-from launch.task_settings import length_settings, make_sampler, split_settings
+from launch.task_settings import higher_is_better, length_settings, make_sampler, split_settings
 from tasks import Batch, Sampler, Spec
 
-KIND = TASK
 FLOW_SEQUENCES = 8
 
 
@@ -74,6 +73,7 @@ def subject(experiment: TaskExperiment) -> Subject:
         best=_known(spec.best),
         published=PUBLISHED.get((experiment.task, experiment.core)) if is_default else None,
         stage="level" if experiment.curriculum.kind == "doubling" else "lesson",
+        higher_is_better=higher_is_better(spec.unit),
     )
 
 
@@ -186,3 +186,7 @@ def input_panels(spec: Spec, inputs: np.ndarray) -> list[Panel]:
 
 def _known(score: float) -> float | None:
     return score if math.isfinite(score) else None
+
+
+PICTURES = Pictures(PlotOptions, plot_details)
+"""What is drawn of a trained core."""

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from launch.figures import QUIET, counted, save_figure, tidy
-from launch.learning import Subject
+from launch.subjects import Subject
 
 MOST_LESSONS = 12
 """So many lessons are marked one by one; more of them are drawn as steps on an axis of their own."""

@@ -21,6 +21,7 @@ from launch.advice import Watch
 from launch.algorithms import begin_with, make_config, present_weights, quiet_libraries, restore_state
 from launch.checkpoints import fitting, last_good, list_checkpoints, load_checkpoint, set_later_aside
 from launch.divergence import check_learned
+from launch.endings import Outcome, Resume
 from launch.errors import TrainingError, UserError
 from launch.failures import sentence
 from launch.outcomes import episodes_ended
@@ -28,11 +29,10 @@ from launch.placement import Bundle, OnRay, Placement
 from launch.progress import make_reporter
 from launch.rates import Rate
 from launch.ray_session import running_ray
-from launch.recipes import EPISODES_IN_MEAN, RLExperiment
+from launch.rl_experiment import EPISODES_IN_MEAN, RLExperiment
 from launch.runs import MetricsWriter, Run, rewind_metrics
 from launch.saving import Saver
 from launch.stopping import Wish, stop_on_signals
-from launch.training import Outcome, Resume
 from launch.waits import memories, waits
 
 RATE_SECONDS = 10.0

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from launch.errors import UserError
+from launch.kind_table import kind_of
 from launch.options import Switch, parse, split_words
 from launch.progress import show_score
 from launch.seed_scores import curves_of, mean_score, show_interval
 from launch.several_seeds import is_several, open_compared
-from launch.sweep import kind_of, subject_of
 
 DEEPEST = 3
 """Folders below the one that is listed in which runs are looked for."""
@@ -67,7 +67,7 @@ def row(path: Path) -> dict[str, Any]:
     """What is said of one run or experiment; of one that cannot be read, why."""
     try:
         (found,) = open_compared([str(path)], kind_of, "list")
-        subject = subject_of(found.kind.name, found.experiment)
+        subject = found.kind.subject(found.experiment)
         curves = curves_of(found, subject)
     except Exception as error:  # a broken run, or one whose data or extra is not here, hides no other
         return {"run": str(path), "problem": " ".join(str(error).split())}

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 PACKAGES = ("lukasa", "torch", "ray", "gymnasium", "numpy")
 
-STEP_KEYS = {"rl": "env_steps", "task": "sequences", "few-shot": "episodes"}
-"""What a run of each kind counts: the key in every line of its metrics."""
+STEP_KEYS_OF_OLD = {"rl": "env_steps", "task": "sequences", "few-shot": "episodes"}
+"""By kind, what runs count whose ``config.json`` does not say: it was written before it did."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Run:
     """
 
     path: Path
-    step_key: str = STEP_KEYS["rl"]
+    step_key: str = "env_steps"
 
     @property
     def config_file(self) -> Path:
@@ -78,7 +78,7 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
     Raises:
         UserError: the directory exists and is not empty, or cannot be made.
     """
-    run = Run(path, STEP_KEYS[config["kind"]])
+    run = Run(path, step_key_of(config))
     if path.exists() and not path.is_dir():
         raise UserError(f"--out {path} is a file: choose a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
@@ -121,9 +121,16 @@ def open_run(path: Path) -> tuple[Run, dict[str, Any]]:
             f"run {path} has format {config.get('format')}, this version of lukasa reads {FORMAT}: "
             f"use {_version_of(config)}"
         )
-    if not isinstance(config.get("kind"), str) or config["kind"] not in STEP_KEYS:
-        raise UserError(f"run {path} is of kind {config.get('kind')!r}: expected {' or '.join(map(repr, STEP_KEYS))}")
-    return Run(path, STEP_KEYS[config["kind"]]), config
+    if not isinstance(config.get("kind"), str) or not isinstance(step_key_of(config), str):
+        raise UserError(
+            f"run {path} is of kind {config.get('kind')!r}: expected {' or '.join(map(repr, STEP_KEYS_OF_OLD))}"
+        )
+    return Run(path, step_key_of(config)), config
+
+
+def step_key_of(config: Mapping[str, Any]) -> Any:
+    """What the run of a ``config.json`` counts."""
+    return config.get("step_key") or STEP_KEYS_OF_OLD.get(config.get("kind", ""))
 
 
 def _version_of(config: Mapping[str, Any]) -> str:
@@ -132,11 +139,21 @@ def _version_of(config: Mapping[str, Any]) -> str:
     return f"lukasa {version}" if version else "the version that wrote it"
 
 
-def describe_run(kind: str, recipe: str | None, experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of ``config.json``: what was asked, and with what it ran."""
+def describe_run(
+    kind: str, recipe: str | None, experiment: Mapping[str, Any], step_key: str | None = None
+) -> dict[str, Any]:
+    """The content of ``config.json``: what was asked, and with what it ran.
+
+    Args:
+        kind: the word after ``lukasa train``.
+        recipe: that the experiment was made from.
+        experiment: what was asked.
+        step_key: what the run counts; may be left out for the kinds of this project.
+    """
     return {
         "format": FORMAT,
         "kind": kind,
+        "step_key": step_key or STEP_KEYS_OF_OLD.get(kind),
         "recipe": recipe,
         "experiment": dict(experiment),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},

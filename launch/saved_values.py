@@ -45,6 +45,15 @@ def read_saved(where: str, kind: Any, value: Any) -> Any:
     return value if typing.get_origin(kind) is dict else _tuples(value)
 
 
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity: null where the best score, say, is not known."""
+    if isinstance(value, dict):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _fits(kind: Any, value: Any) -> bool:
     origin = typing.get_origin(kind)
     if origin in (types.UnionType, typing.Union):

@@ -13,11 +13,12 @@ import numpy as np
 
 from agents.intervals import Interval, bootstrap_band, bootstrap_interval
 from launch.checkpoints import list_checkpoints
-from launch.learning import Subject
+from launch.kind_table import kind_of
 from launch.progress import show_score
 from launch.runs import Run, read_metrics
 from launch.several_seeds import Compared, SeveralSeeds
-from launch.sweep import higher_is_better, is_score, kind_of, subject_of
+from launch.subjects import Subject
+from launch.sweep import is_score
 
 MOST_PLACES = 400
 
@@ -50,19 +51,18 @@ class SeedCurve:
         return self.scores[-1] if self.scores else None
 
 
-def read_curve(run: Run, experiment: Any, subject: Subject, higher: bool) -> SeedCurve:
+def read_curve(run: Run, experiment: Any, subject: Subject) -> SeedCurve:
     """The curve of one run.
 
     Args:
         run: a run directory.
         experiment: what it trains.
         subject: what it is scored on.
-        higher: whether a higher score is a better one.
     """
     rows = read_metrics(run)
     scored = [row for row in rows if is_score(row.get(subject.score_key))]
     steps, scores = [row[run.step_key] for row in scored], [row[subject.score_key] for row in scored]
-    ended = is_finished(run, rows, subject.score_key, experiment.steps, experiment.stop_at, higher)
+    ended = is_finished(run, rows, subject.score_key, experiment.steps, experiment.stop_at, subject.higher_is_better)
     seconds = float(rows[-1].get("seconds") or 0) if rows else 0.0
     return SeedCurve(run, experiment.seed, steps, scores, seconds, experiment.steps, ended)
 
@@ -74,13 +74,12 @@ def curves_of(compared: Compared, subject: Subject) -> list[SeedCurve]:
         compared: a run, or an experiment of several seeds.
         subject: what it is scored on.
     """
-    higher = higher_is_better(compared.kind.name, subject.unit)
-    return [read_curve(run, experiment, subject, higher) for run, experiment in compared.runs]
+    return [read_curve(run, experiment, subject) for run, experiment in compared.runs]
 
 
 def best_seed(compared: Compared, subject: Subject) -> int:
     """The place among the seeds of the one with the best last score; the first where none has any."""
-    sign = 1 if higher_is_better(compared.kind.name, subject.unit) else -1
+    sign = 1 if subject.higher_is_better else -1
     scores = [curve.score for curve in curves_of(compared, subject)]
     known = [place for place, score in enumerate(scores) if score is not None]
     return max(known, key=lambda place: sign * (scores[place] or 0.0), default=0)
@@ -147,8 +146,8 @@ def show_interval(interval: Interval | None) -> str:
 def describe_scores(several: SeveralSeeds) -> str:
     """The mean of the last scores of training over all seeds, for people."""
     kind = kind_of(several.kind)
-    opened = [(run, kind.from_json(config["experiment"])) for run, config in several.runs()]
-    subject = subject_of(several.kind, opened[0][1])
+    opened = [(run, kind.experiments.from_json(config["experiment"])) for run, config in several.runs()]
+    subject = kind.subject(opened[0][1])
     curves = curves_of(Compared(several.path, kind, opened), subject)
     mean, interval = mean_score(curves)
     known = sum(curve.score is not None for curve in curves)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,11 +17,10 @@ from launch.cli import command
 from launch.errors import UserError
 from launch.kinds import Kind, option_name
 from launch.placement import OnRay, Placement
-from launch.runs import Run, describe_run, locked, read_metrics
+from launch.runs import Run, locked, read_metrics
 from launch.seed_scores import describe_scores, is_finished
 from launch.several_seeds import SeveralSeeds, counted_seeds, create_several, is_several, open_several
 from launch.stopping import Wish, stop_on_signals
-from launch.sweep import higher_is_better, subject_of
 from launch.tune import TuneOptions, bundles
 
 LOOK_SECONDS = 0.1
@@ -31,19 +30,12 @@ END_SECONDS = 10.0
 STOPPED_CODES = (130, 143, -2, -15)
 
 
-def train_seeds(
-    kind: Kind[Any],
-    request: training.Request[Any],
-    check: Callable[[Any], None],
-    on_ray: Callable[[], OnRay[Any]] | None = None,
-) -> int:
+def train_seeds(kind: Kind[Any], request: training.Request[Any]) -> int:
     """Train all seeds that are not finished; returns the exit code, 1 where a seed failed.
 
     Args:
         kind: of training.
         request: with its seeds.
-        check: refuses an experiment that cannot run, before anything is written.
-        on_ray: makes what ``--ray`` does.
     """
     seeds = list(request.seeds or ())
     if request.concurrent is not None and request.concurrent < 1:
@@ -53,10 +45,10 @@ def train_seeds(
     with ExitStack() as stack:
         way = None
         if request.placement:
-            request, _ = training.place(kind, request, request.placement, check, on_ray, stack)
-            way = on_ray() if on_ray else None
+            request, _ = training.place(kind, request, request.placement, stack)
+            way = kind.on_ray() if kind.on_ray else None
         else:
-            check(training.as_it_begins(kind, request))
+            kind.check(training.as_it_begins(kind.experiments, request))
         at_once = _at_once(request.experiment, way, request.placement, request.concurrent)
     several = _on_disk(kind, request, seeds)
     with locked(Run(several.path)):
@@ -64,7 +56,8 @@ def train_seeds(
         skipped = [seed for seed in several.folders if seed not in waiting]
         plan = _plan(several, skipped, min(at_once, len(waiting)))
         config = several.runs()[0][1]
-        print(training.announce(Run(several.path), config, request.experiment, seeds=plan), file=sys.stderr, flush=True)
+        told = training.announce(kind.experiments, Run(several.path), config, request.experiment, seeds=plan)
+        print(told, file=sys.stderr, flush=True)
         words = _changed(kind, several, request.experiment)
         with stop_on_signals("iteration of every seed") as stop:
             processes = _Processes(several, request.placement, words, request.experiment.threads)
@@ -185,24 +178,20 @@ def _on_disk(kind: Kind[Any], request: training.Request[Any], seeds: Sequence[in
         raise UserError(f"experiment {path} exists: add --resume to continue it, or choose another --out")
     there = open_several(path).folders if request.resume else ()
     asked = {seed: dataclasses.replace(request.experiment, seed=seed) for seed in seeds if seed not in there}
-    configs = {
-        seed: describe_run(kind.name, request.recipe, dataclasses.asdict(experiment))
-        for seed, experiment in asked.items()
-    }
+    configs = {seed: training.config_of(kind, request.recipe, experiment) for seed, experiment in asked.items()}
     return create_several(path, kind.name, configs) if configs else open_several(path)
 
 
 def _is_finished(several: SeveralSeeds, kind: Kind[Any], seed: int, asked: Any) -> bool:
-    run, subject = several.run(seed), subject_of(kind.name, asked)
-    higher = higher_is_better(kind.name, subject.unit)
-    return is_finished(run, read_metrics(run), subject.score_key, asked.steps, asked.stop_at, higher)
+    run, subject = several.run(seed), kind.subject(asked)
+    return is_finished(run, read_metrics(run), subject.score_key, asked.steps, asked.stop_at, subject.higher_is_better)
 
 
 def _changed(kind: Kind[Any], several: SeveralSeeds, asked: Any) -> list[str]:
     """The options that ask for what differs from what was written, such as more steps."""
-    saved = kind.from_json(several.runs()[0][1]["experiment"])
+    saved = kind.experiments.from_json(several.runs()[0][1]["experiment"])
     words = []
-    for name in kind.may_change:
+    for name in kind.experiments.may_change:
         if getattr(saved, name) != getattr(asked, name):
             words += [option_name(name), str(getattr(asked, name))]
     return words

@@ -17,7 +17,7 @@ from typing import Any
 
 from launch.errors import UserError
 from launch.kinds import Kind
-from launch.runs import STEP_KEYS, Run, create_run, open_run, write_atomically
+from launch.runs import Run, create_run, open_run, write_atomically
 
 FORMAT = 1
 FILE = "seeds.json"
@@ -50,7 +50,7 @@ class SeveralSeeds:
 
     def run(self, seed: int) -> Run:
         """The run of a seed."""
-        return Run(self.path / self.folders[seed], STEP_KEYS[self.kind])
+        return open_run(self.path / self.folders[seed])[0]
 
     def runs(self) -> list[tuple[Run, dict[str, Any]]]:
         """Every seed's run with its config, the first seed first; raises as ``open_run``."""
@@ -74,7 +74,7 @@ def open_several(path: Path) -> SeveralSeeds:
         found = json.loads((path / FILE).read_text())
         if found["format"] != FORMAT:
             raise UserError(f"{path} was written by another version of lukasa: use that one")
-        if found["kind"] not in STEP_KEYS or not found["runs"]:
+        if not isinstance(found["kind"], str) or not found["runs"]:
             raise ValueError
         return SeveralSeeds(path, found["kind"], {int(one["seed"]): str(one["folder"]) for one in found["runs"]})
     except (ValueError, KeyError, TypeError):
@@ -140,7 +140,7 @@ def open_compared(words: Sequence[str], kind_of: Callable[[str], Kind[Any]], pur
         raise UserError(f"these runs are of {len(kinds)} kinds ({', '.join(kinds)}): {purpose} those of one at a time")
     kind = kind_of(kinds[0])
     return [
-        Compared(path, kind, [(run, kind.from_json(config["experiment"])) for run, config in group])
+        Compared(path, kind, [(run, kind.experiments.from_json(config["experiment"])) for run, config in group])
         for path, group in zip(paths, opened, strict=True)
     ]
 

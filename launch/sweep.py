@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -21,15 +20,10 @@ from typing import Any
 
 from launch.checkpoints import list_checkpoints
 from launch.errors import UserError
-from launch.kinds import Kind
-from launch.learning import Subject
+from launch.kind_table import kind_of, subject_of
 from launch.runs import Run, create_run, describe_run, open_run, read_metrics, write_atomically
 
 FORMAT = 1
-COMMANDS = {"rl": "launch.train_rl", "task": "launch.train_task", "few-shot": "launch.train_few_shot"}
-"""The module of each kind: ``read_command_line`` and ``check_experiment``."""
-PLOTS = {"rl": "launch.plot_rl", "task": "launch.plot_task", "few-shot": "launch.plot_few_shot"}
-"""The module of each kind: ``KIND`` and ``subject``."""
 DONE, STOPPED, FAILED = "done", "stopped early", "failed"
 
 
@@ -116,23 +110,6 @@ class Result:
         return self.scores[-1] if self.scores else None
 
 
-def kind_of(name: str) -> Kind[Any]:
-    """A kind of training by name."""
-    return importlib.import_module(PLOTS[name]).KIND
-
-
-def subject_of(kind: str, experiment: Any) -> Subject:
-    """What an experiment is scored on."""
-    return importlib.import_module(PLOTS[kind]).subject(experiment)
-
-
-def higher_is_better(kind: str, unit: str) -> bool:
-    """Whether a higher score is a better one."""
-    from launch.task_settings import higher_is_better
-
-    return kind != "task" or higher_is_better(unit)
-
-
 def create_sweep(sweep: Sweep, experiments: Sequence[Any], recipe: str | None) -> None:
     """Write a new sweep, with an empty run for every trial.
 
@@ -148,7 +125,7 @@ def create_sweep(sweep: Sweep, experiments: Sequence[Any], recipe: str | None) -
         if (sweep.path / "sweep.json").exists():
             raise UserError(f"sweep {sweep.path} exists: add --resume to continue it, or choose another --out")
         raise UserError(f"--out {sweep.path} is not an empty folder: choose one that does not exist yet")
-    config = describe_run(sweep.kind, recipe, {})
+    config = describe_run(sweep.kind, recipe, {}, kind_of(sweep.kind).experiments.step_key)
     for trial, experiment in zip(sweep.trials, experiments, strict=True):
         create_run(sweep.folder(trial), config | {"experiment": dataclasses.asdict(experiment)})
     asked = dataclasses.asdict(sweep) | {"format": FORMAT}
@@ -181,7 +158,7 @@ def results(sweep: Sweep) -> list[Result]:
     found = []
     for trial in sweep.trials:
         run, config = open_run(sweep.folder(trial))
-        experiment = kind_of(sweep.kind).from_json(config["experiment"])
+        experiment = kind_of(sweep.kind).experiments.from_json(config["experiment"])
         key = subject_of(sweep.kind, experiment).score_key
         rows = [row for row in read_metrics(run) if is_score(row.get(key))]
         steps, scores = [row[run.step_key] for row in rows], [row[key] for row in rows]
@@ -191,8 +168,7 @@ def results(sweep: Sweep) -> list[Result]:
 
 def ranked(sweep: Sweep, found: Sequence[Result]) -> list[Result]:
     """The best first; of equal scores the one that took fewer steps; those without a score last."""
-    unit = subject_of(sweep.kind, found[0].experiment).unit
-    sign = -1 if higher_is_better(sweep.kind, unit) else 1
+    sign = -1 if subject_of(sweep.kind, found[0].experiment).higher_is_better else 1
 
     def place(one: Result) -> tuple[bool, bool, float, int]:
         if one.score is None:

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from launch.cli import command
 from launch.figures import save_figure
-from launch.learning import Subject
+from launch.kind_table import subject_of
 from launch.progress import show_score
-from launch.sweep import FAILED, Result, Sweep, has_checkpoint, ranked, results, subject_of
+from launch.subjects import Subject
+from launch.sweep import FAILED, Result, Sweep, has_checkpoint, ranked, results
 
 MOST_FIELDS = 4
 """Panels beside the learning curves: the fields that come first."""

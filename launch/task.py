@@ -12,13 +12,13 @@ import torch
 import memory
 from agents.sequence import ALONE, Sharing, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
 from launch.curricula import chance_now, make_curriculum, stage_now
+from launch.endings import Outcome, Resume
 from launch.errors import UserError
 from launch.initial_weights import load_initial_weights
 from launch.loop import FIRST_SEED, Row, Worker, train_batches
 from launch.runs import Run
 from launch.task_experiment import TaskExperiment
 from launch.task_settings import higher_is_better, make_sampler, split_sequences, split_settings
-from launch.training import Outcome, Resume
 
 FLOW_SEQUENCES = 8
 """Sequences that the gradient's flow is measured on."""

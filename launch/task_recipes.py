@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from launch.curricula import CurriculumOptions
-from launch.kinds import Group, Kind
+from launch.kinds import Experiments, Group
 from launch.options import core_options_class, task_options_class
 from launch.task_experiment import TaskExperiment
 
@@ -286,10 +286,15 @@ TASK_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
 }
 """The recipes of `lukasa train task`, by name."""
 
-TASK = Kind(
+TASK = Experiments(
     name="task",
     experiment=TaskExperiment,
     recipes=TASK_RECIPES,
+    step_key="sequences",
+    counted="sequences",
+    questions=(("task", "task", "tasks", "copy"), ("core", "memory core", "cores", "ntm")),
+    shown=("task", "core", "steps"),
+    below_one=("momentum",),
     groups={"memory": Group("core", core_options_class), "sampler": Group("task", task_options_class)},
     may_change=("steps", "stop_at", "threads", "checkpoint_every"),
     least={

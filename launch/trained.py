@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.checkpoints import PREFIX
 from launch.errors import UserError
+from launch.kind_table import kind_of
 from launch.runs import open_run
 
 if TYPE_CHECKING:
@@ -52,18 +53,12 @@ def load_agent(
         return _rl_agent(source, copies=copies, explore=explore, seed=seed)
     path, checkpoint = found
     run, config = open_run(path)
-    if config["kind"] != "rl" and (explore or seed is not None):
-        raise UserError(f"run {path} is of kind {config['kind']!r}, which draws no actions: leave explore and seed out")
+    kind = kind_of(config["kind"])
+    if kind.load_agent is None:
+        raise UserError(f"run {path} is of kind {kind.name!r}, which has no agent to load")
+    experiment = kind.experiments.from_json(config["experiment"])
     with _threads_kept():
-        if config["kind"] == "rl":
-            return _rl_agent(_player(path, checkpoint), copies=copies, explore=explore, seed=seed)
-        if config["kind"] == "task":
-            return _core_agent(run, config, checkpoint, copies)
-        if copies is not None:
-            raise UserError(
-                f"run {path} is of kind 'few-shot', whose learner takes any number of queries: leave copies out"
-            )
-        return _class_agent(run, config, checkpoint)
+        return kind.load_agent(run, experiment, checkpoint, copies=copies, explore=explore, seed=seed)
 
 
 def rollout(
@@ -110,7 +105,7 @@ def _player(path: Path, checkpoint: str) -> Any:
     from launch.recipes import RL
 
     run, config = open_run(path)
-    if config["kind"] != "rl":
+    if config["kind"] != RL.name:
         raise UserError(f"run {path} is of kind {config['kind']!r}: only agents of `lukasa train rl` play environments")
     return load_module(run, RL.from_json(config["experiment"]), checkpoint).module
 
@@ -121,25 +116,6 @@ def _rl_agent(source: Any, **options: Any) -> RLAgent:
 
     with quiet_libraries():
         return RLAgent(source, **options)
-
-
-def _core_agent(run: Any, config: dict[str, Any], checkpoint: str, copies: int | None) -> CoreAgent:
-    from agents.sequence import CoreAgent
-    from launch.evaluate_task import load_core
-    from launch.task_recipes import TASK
-    from launch.task_settings import make_sampler
-
-    experiment = TASK.from_json(config["experiment"])
-    core = load_core(run, experiment, checkpoint).core
-    return CoreAgent(core, make_sampler(experiment.task, "train", dict(experiment.sampler)).spec, copies=copies)
-
-
-def _class_agent(run: Any, config: dict[str, Any], checkpoint: str) -> ClassAgent:
-    from agents.few_shot import ClassAgent
-    from launch.evaluate_few_shot import load_learner
-    from launch.few_shot_recipes import FEW_SHOT
-
-    return ClassAgent(load_learner(run, FEW_SHOT.from_json(config["experiment"]), checkpoint).learner)
 
 
 @contextlib.contextmanager

@@ -12,25 +12,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from launch.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_checkpoint
+from launch.asking import words_or_questions
+from launch.checkpoints import find_checkpoint, list_checkpoints, load_checkpoint
 from launch.cli import command, quoted
+from launch.endings import Outcome, Resume
 from launch.errors import UserError, nearest
 from launch.failures import gone_unless_begun, in_one_sentence
-from launch.kinds import Kind, option_name
+from launch.kind_table import kind_of
+from launch.kinds import Experiments, Kind, option_name
 from launch.options import Switch, is_given, options_class, parse, peek, split_words
-from launch.placement import OPTIONS, OnRay, Placement, read_placement
-from launch.progress import show_score, show_time
+from launch.placement import OPTIONS, Placement, read_placement
 from launch.runs import Run, create_run, describe_run, locked, open_run
 from launch.several_seeds import OPTIONS as SEED_OPTIONS
-from launch.several_seeds import asked_seeds, is_several, open_several
+from launch.several_seeds import asked_seeds, is_several, open_group, open_several
 from launch.storage import OPTIONS as STORAGE_OPTIONS
 from launch.storage import fetch, synced
 
 Experiment = TypeVar("Experiment")
-Resume = tuple[Checkpoint, dict[str, Any]]
-
-COUNTED = {"rl": "environment steps", "task": "sequences", "few-shot": "episodes"}
-"""What the steps of each kind are."""
 
 _part_of_several: ContextVar[bool] = ContextVar("part_of_several", default=False)
 """Whether another process, which trains several seeds, says what this run is and how to go on."""
@@ -51,61 +49,52 @@ class Request(Generic[Experiment]):
     concurrent: int | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How training ended.
+def main(argv: Sequence[str]) -> int:
+    """Train, or continue training; returns the exit code.
 
-    Attributes:
-        steps: environment steps or sequences trained, of all sittings.
-        counted: what the steps are.
-        seconds: seconds trained, of all sittings.
-        score: mean score of late.
-        unit: what the score is.
-        signal: the signal that stopped it, None when it ended by itself.
-        report: what else was found out about what was trained, lines for people.
+    Args:
+        argv: the words after ``lukasa train``, the kind first.
     """
-
-    steps: int
-    counted: str
-    seconds: float
-    score: float | None
-    unit: str
-    signal: int | None
-    report: str = ""
-
-    def summary(self) -> str:
-        """One line for people."""
-        took = f"{self.steps:,} {self.counted} in {show_time(self.seconds)}"
-        return f"mean {self.unit} {show_score(self.score)} after {took}"
+    kind = kind_for(kind_of(argv[0]), argv[1:])
+    return train_command(kind, words_or_questions(kind.experiments, argv[1:]))
 
 
-def train_command(
-    kind: Kind[Experiment],
-    argv: Sequence[str],
-    check: Callable[[Experiment], None],
-    train: Callable[[Run, Experiment, Resume | None], Outcome],
-    on_ray: Callable[[], OnRay[Experiment]] | None = None,
-) -> int:
+def kind_for(kind: Kind[Any], argv: Sequence[str]) -> Kind[Any]:
+    """The kind that trains what a command line asks for: some recipes are another kind's.
+
+    Args:
+        kind: that the command line names.
+        argv: the words after it.
+
+    Raises:
+        UserError: there is no run to continue.
+    """
+    elsewhere, (words, rest) = kind.experiments.elsewhere, split_words(argv)
+    recipe, out = words[0] if words else None, peek(rest, "--out")
+    if not words and elsewhere and "--resume" in rest and out is not None:
+        recipe = open_group(Path(out))[0][1].get("recipe")
+    return kind if recipe is None or recipe not in elsewhere else kind_of(elsewhere[recipe])
+
+
+def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
     """Train, or continue training; returns the exit code.
 
     Args:
         kind: of training.
-        argv: the words after ``lukasa train KIND``.
-        check: refuses an experiment that cannot run, before anything is written.
-        train: trains; called with the run locked.
-        on_ray: makes what ``--ray`` does, importing Ray only then; ``--ray`` is refused when None.
+        argv: the words after it.
     """
-    request = read_request(kind, argv)
+    request = read_request(kind.experiments, argv)
     if request.seeds is not None:
         from launch.seed_training import train_seeds
 
-        return train_seeds(kind, request, check, on_ray)
+        return train_seeds(kind, request)
     alone = not _part_of_several.get()
     with ExitStack() as stack:
         if request.placement:
-            request, train = place(kind, request, request.placement, check, on_ray, stack)
+            request, train = place(kind, request, request.placement, stack)
         else:
-            check(as_it_begins(kind, request))
+            kind.check(as_it_begins(kind.experiments, request))
+            train = _here(kind)
         run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
         if not request.resume:
             stack.enter_context(gone_unless_begun(run))
@@ -114,7 +103,8 @@ def train_command(
             stack.enter_context(synced(run.path, request.sync))
         resume = _load_checkpoint_to_resume(kind, run, request) if request.resume else None
         if alone:
-            print(announce(run, config, request.experiment, resume[0].step if resume else 0), file=sys.stderr)
+            done = resume[0].step if resume else 0
+            print(announce(kind.experiments, run, config, request.experiment, done), file=sys.stderr)
         with in_one_sentence(run, is_new=not request.resume):
             outcome = train(run, request.experiment, resume)
     if outcome.signal is not None:
@@ -130,7 +120,24 @@ def train_command(
     return 0
 
 
-def read_request(kind: Kind[Experiment], argv: Sequence[str]) -> Request[Experiment]:
+def _here(kind: Kind[Any]) -> Callable[[Run, Any, Resume | None], Outcome]:
+    def train(run: Run, experiment: Any, resume: Resume | None) -> Outcome:
+        return kind.train(run, experiment, resume, None)
+
+    return train
+
+
+def read_command_line(name: str, argv: Sequence[str]) -> Request[Any]:
+    """What ``lukasa train NAME ...`` asks for; raises as ``read_request``.
+
+    Args:
+        name: of the kind.
+        argv: the words after it.
+    """
+    return read_request(kind_for(kind_of(name), argv).experiments, argv)
+
+
+def read_request(kind: Experiments[Experiment], argv: Sequence[str]) -> Request[Experiment]:
     """Parse the options; those of a group, such as ``--memory``, are typed by what it depends on.
 
     Raises:
@@ -187,7 +194,7 @@ def resume_command(kind: Kind[Any], run: Run, placement: Placement | None = None
     return command(*words)
 
 
-def as_it_begins(kind: Kind[Experiment], request: Request[Experiment]) -> Experiment:
+def as_it_begins(kind: Experiments[Experiment], request: Request[Experiment]) -> Experiment:
     """The experiment without what says nothing to a run that is resumed."""
     if not request.resume:
         return request.experiment
@@ -195,25 +202,20 @@ def as_it_begins(kind: Kind[Experiment], request: Request[Experiment]) -> Experi
 
 
 def place(
-    kind: Kind[Experiment],
-    request: Request[Experiment],
-    placement: Placement,
-    check: Callable[[Experiment], None],
-    on_ray: Callable[[], OnRay[Experiment]] | None,
-    stack: ExitStack,
-) -> tuple[Request[Experiment], Callable[[Run, Experiment, Resume | None], Outcome]]:
+    kind: Kind[Any], request: Request[Any], placement: Placement, stack: ExitStack
+) -> tuple[Request[Any], Callable[[Run, Any, Resume | None], Outcome]]:
     """Have Ray running, with all that the workers need, until the stack closes: what to train then, and how."""
-    if on_ray is None:
+    if kind.on_ray is None:
         raise UserError("--ray is not for this kind of training: leave it out")
     from launch.ray_session import check_resources, running_ray  # imports Ray
 
-    way = on_ray()
+    way = kind.on_ray()
     request = dataclasses.replace(request, experiment=way.adapt(request.experiment, placement))
-    check(_on_any_device(as_it_begins(kind, request)))
+    kind.check(_on_any_device(as_it_begins(kind.experiments, request)))
     stack.enter_context(running_ray(address=placement.address))
     check_resources(way.bundles(request.experiment, placement))
 
-    def train(run: Run, experiment: Experiment, resume: Resume | None) -> Outcome:
+    def train(run: Run, experiment: Any, resume: Resume | None) -> Outcome:
         return way.train(run, experiment, resume, placement)
 
     return request, train
@@ -228,7 +230,7 @@ def _on_any_device(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, **{name: here[name] for name in names & here.keys()})  # pyright: ignore
 
 
-def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
+def _parse_options(kind: Experiments[Any], argv: Sequence[str], base: Any) -> Any:
     values = {one.name: getattr(base, one.name) for one in dataclasses.fields(base)}
     types = {}
     for name, group in kind.groups.items():
@@ -248,7 +250,13 @@ def _parse_options(kind: Kind[Any], argv: Sequence[str], base: Any) -> Any:
         *STORAGE_OPTIONS,
     ]
     options = options_class("Options", kind.experiment, types, extra)
-    return parse(options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=kind.page)
+    return parse(options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=lambda: _page(kind))
+
+
+def _page(kind: Experiments[Any]) -> Any:
+    from launch.help import train_page  # only where it is printed
+
+    return train_page(kind)
 
 
 def _with_defaults(options: type[Any], settings: Mapping[str, Any], what: str) -> Any:
@@ -266,11 +274,16 @@ def out_of(request: Request[Any]) -> Path:
 
 
 def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
-    config = describe_run(kind.name, request.recipe, dataclasses.asdict(request.experiment))
+    config = config_of(kind, request.recipe, request.experiment)
     return create_run(out_of(request), config), config
 
 
-def _open(kind: Kind[Any], path: Path) -> tuple[Run, dict[str, Any]]:
+def config_of(kind: Kind[Any], recipe: str | None, experiment: Any) -> dict[str, Any]:
+    """The content of ``config.json``."""
+    return describe_run(kind.name, recipe, dataclasses.asdict(experiment), kind.experiments.step_key)
+
+
+def _open(kind: Experiments[Any] | Kind[Any], path: Path) -> tuple[Run, dict[str, Any]]:
     run, config = open_run(path)
     if config.get("kind") != kind.name:
         raise UserError(f"run {path} was written by `lukasa train {config.get('kind')}`: continue it with that command")
@@ -295,14 +308,14 @@ def check_unchanged(kind: Kind[Any], opened: tuple[Run, dict[str, Any]], experim
         UserError: a field differs that may not change.
     """
     run, config = opened
-    saved = kind.from_json(config["experiment"])
+    saved = kind.experiments.from_json(config["experiment"])
     for one in dataclasses.fields(saved):
         then, now = getattr(saved, one.name), getattr(experiment, one.name)
-        group = kind.groups.get(one.name)
+        group = kind.experiments.groups.get(one.name)
         if group and group.options:  # a run of before an option was added says nothing of it
             options = group.options(getattr(saved, group.chosen_by))
             then, now = ({**dataclasses.asdict(options()), **values} for values in (then, now))
-        if then != now and one.name not in kind.may_change:
+        if then != now and one.name not in kind.experiments.may_change:
             option = option_name(one.name)
             raise UserError(
                 f"run {run.path} was written with {option} {then}, not {now}: "
@@ -324,10 +337,13 @@ def _load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any])
         raise UserError(f"{error}; {'continue from the one before with ' if earlier else ''}{hint}") from None
 
 
-def announce(run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0, seeds: str = "") -> str:
+def announce(
+    kind: Experiments[Any], run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0, seeds: str = ""
+) -> str:
     """What begins, in three lines; everything else is in ``config.json``.
 
     Args:
+        kind: what can be asked of its kind of training.
         run: its directory.
         config: what ``config.json`` holds.
         experiment: what is trained.
@@ -339,7 +355,7 @@ def announce(run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0
     folder = quoted(run.path)
     written = "settings in config.json, metrics in metrics.jsonl" if not seeds else "a run directory for each seed"
     return (
-        f"training {experiment.about}: {experiment.steps:,} {COUNTED[config['kind']]}{onward}, "
+        f"training {experiment.about}: {experiment.steps:,} {kind.counted}{onward}, "
         f"{seeds or f'seed {experiment.seed}'}{recipe}\n"
         f"run {folder}: {written}\n"
         f"watch it with  tensorboard --logdir {folder}"

@@ -12,13 +12,12 @@ from typing import Any
 from ray import tune
 
 from launch.checkpoints import list_checkpoints, load_checkpoint
+from launch.endings import Resume
 from launch.errors import TrainingError, UserError
-from launch.loop import Worker
-from launch.progress import Silence
+from launch.kind_table import kind_of
 from launch.runs import Run, locked, open_run, read_metrics
 from launch.stopping import Stop
-from launch.sweep import is_score, kind_of, subject_of
-from launch.training import Resume
+from launch.sweep import is_score
 
 LOOK_SECONDS = 0.2
 """Between two looks of a trial at its metrics."""
@@ -34,9 +33,9 @@ class TrialRun(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Begin to train, from the last checkpoint where there is one."""
         self._run, written = open_run(Path(config["folder"]))
-        self._kind = written["kind"]
-        self._experiment = kind_of(self._kind).from_json(written["experiment"])
-        self._score_key = subject_of(self._kind, self._experiment).score_key
+        self._kind = kind_of(written["kind"])
+        self._experiment = self._kind.experiments.from_json(written["experiment"])
+        self._score_key = self._kind.subject(self._experiment).score_key
         self._stop, self._told = Stop(), -1
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._train, name="trial", daemon=True)
@@ -93,16 +92,7 @@ class TrialRun(tune.Trainable):
         def listen() -> Any:
             return nullcontext(self._stop)
 
-        if self._kind == "rl":
-            from launch import rl
-
-            rl.train(self._run, self._experiment, resume, listen=listen)
-            return
-        if self._kind == "task":
-            from launch.task import train
-        else:
-            from launch.few_shot import train
-        train(self._run, self._experiment, resume, Worker(listen=listen, make_reporter=lambda *_, **__: Silence()))
+        self._kind.train(self._run, self._experiment, resume, listen)
 
 
 def _lock_soon(run: Run, stack: ExitStack) -> None:

@@ -21,11 +21,12 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.stopper import Stopper
 
 from launch.algorithms import quiet_libraries
+from launch.kind_table import subject_of
 from launch.placement import Bundle
 from launch.progress import make_reporter, show_score
 from launch.ray_session import check_visible
 from launch.stopping import Stop, stop_on_signals
-from launch.sweep import DONE, FAILED, STOPPED, Sweep, higher_is_better, results, subject_of
+from launch.sweep import DONE, FAILED, STOPPED, Sweep, results
 from launch.trial import TrialRun
 
 RESTARTS = 3
@@ -83,12 +84,12 @@ def run_trials(
 def make_scheduler(sweep: Sweep) -> ASHAScheduler:
     """ASHA (Li et al. 2020), which knows what ended trials measured."""
     found = results(sweep)
-    unit = subject_of(sweep.kind, found[0].experiment).unit
+    subject = subject_of(sweep.kind, found[0].experiment)
     steps = max(result.experiment.steps for result in found)
     scheduler = ASHAScheduler(
         time_attr="steps",
         metric="score",
-        mode="max" if higher_is_better(sweep.kind, unit) else "min",
+        mode="max" if subject.higher_is_better else "min",
         max_t=steps,
         grace_period=min(sweep.settings["grace"], steps),
         reduction_factor=sweep.settings["reduction"],
@@ -136,10 +137,12 @@ class _Endings(tune.Callback):
         ended = sweep.endings()
         self._steps = {name: asked if name in ended else 0 for name, asked in self._asked.items()}
         self._started, self._before = time.monotonic(), sum(self._steps.values())
-        unit = subject_of(sweep.kind, found[0].experiment).unit
-        self._best_of: Callable[[Sequence[float]], float] = max if higher_is_better(sweep.kind, unit) else min
+        subject = subject_of(sweep.kind, found[0].experiment)
+        self._best_of: Callable[[Sequence[float]], float] = max if subject.higher_is_better else min
         self._scores = {result.trial.name: result.score for result in found if result.score is not None}
-        self._reporter = make_reporter(sum(self._asked.values()), self._before, unit="steps", score=f"best {unit}")
+        self._reporter = make_reporter(
+            sum(self._asked.values()), self._before, unit="steps", score=f"best {subject.unit}"
+        )
 
     def setup(
         self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,12 +14,14 @@ from typing import Any
 
 from launch.cli import command
 from launch.errors import UserError, nearest
+from launch.kind_table import KINDS, is_kind, kind_of, subject_of
 from launch.options import Switch, parse, peek, split_words
 from launch.placement import OPTIONS as PLACEMENT
 from launch.placement import Bundle
 from launch.runs import Run, locked
 from launch.storage import OPTIONS as STORAGE
-from launch.sweep import COMMANDS, Sweep, Trial, create_sweep, kind_of, open_sweep, subject_of
+from launch.sweep import Sweep, Trial, create_sweep, open_sweep
+from launch.training import read_request
 
 FIRST_RUNG = 9
 """By default no trial is stopped before one step in so many."""
@@ -134,22 +135,21 @@ def new_sweep(words: Sequence[str], theirs: Sequence[str], options: TuneOptions)
     if not options.grid and options.samples == 1:
         raise UserError("nothing to sweep: add --grid FIELD=VALUE,VALUE, or --samples N for several seeds")
     refuse_elsewhere(theirs)
-    command = importlib.import_module(COMMANDS[kind])
+    asked = kind_of(kind).experiments
     named = [recipe] if recipe else []
-    base = command.read_command_line([*named, *theirs]).experiment
+    base = read_request(asked, [*named, *theirs]).experiment
     space = read_space(options.grid)
     check_fields(kind, base, list(space))
     trials, experiments = [], []
     for index, values in enumerate(combinations(space, options.samples, base.seed)):
         trial = Trial(f"{index:03d}", values, [*named, *theirs, *as_words(values)])
-        experiments.append(command.read_command_line(trial.words).experiment)
-        kind_of(kind).check_numbers(experiments[-1])
-        if kind == "rl":
-            check_sizes(experiments[-1])
+        experiments.append(read_request(asked, trial.words).experiment)
+        asked.check_numbers(experiments[-1])
+        asked.check_together(experiments[-1])
         trials.append(trial)
     # Numbers that are drawn do not change what is built: the first sample of a combination speaks for the others.
     for experiment in experiments[:: options.samples]:
-        command.check_experiment(experiment)
+        kind_of(kind).check(experiment)
     check_comparable(kind, experiments)
     fields = [name for name in trials[0].values if len({trial.values[name] for trial in trials}) > 1] or list(space)
     steps = max(experiment.steps for experiment in experiments)
@@ -162,35 +162,22 @@ def new_sweep(words: Sequence[str], theirs: Sequence[str], options: TuneOptions)
     return sweep
 
 
-def check_sizes(experiment: Any) -> None:
-    """Refuse a trial of reinforcement learning whose sizes contradict each other, drawn numbers included.
-
-    Raises:
-        UserError: they do.
-    """
-    from launch.batches import check_batches
-    from launch.recipes import check_numbers
-
-    check_numbers(experiment)
-    check_batches(experiment)
-
-
 def find_recipe(words: Sequence[str]) -> tuple[str, str | None]:
     """The kind of training, and the recipe where one is named.
 
     Raises:
         UserError: there is no such recipe, or neither a recipe nor a kind is named.
     """
-    known = {recipe: kind for kind in COMMANDS for recipe in kind_of(kind).recipes}
-    if words and words[0] in COMMANDS:
+    known = {recipe: kind for kind in KINDS for recipe in kind_of(kind).experiments.recipes}
+    if words and is_kind(words[0]):
         if len(words) > 2:
             raise UserError(f"lukasa tune takes one recipe, got {' '.join(words[1:])!r}")
         recipe = words[1] if len(words) == 2 else None
         # Recipes whose episodes are sequences are trained as tasks.
-        return (known.get(recipe, words[0]) if recipe else words[0]), recipe
+        return (kind_of(words[0]).experiments.elsewhere.get(recipe, words[0]) if recipe else words[0]), recipe
     if len(words) != 1:
         raise UserError(
-            f"lukasa tune takes one recipe, or one of {', '.join(COMMANDS)} and options: see lukasa list recipes"
+            f"lukasa tune takes one recipe, or one of {', '.join(KINDS)} and options: see lukasa list recipes"
         )
     if words[0] not in known:
         raise UserError(f"unknown recipe {words[0]!r}: {nearest(words[0], known)}")

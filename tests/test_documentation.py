@@ -9,6 +9,7 @@ import pytest
 
 from launch.cli import find_command
 from launch.errors import UserError
+from launch.kind_table import KINDS, kind_of
 from launch.options import parse, split_words
 
 ROOT = Path(__file__).parents[1]
@@ -53,18 +54,18 @@ def read_command(words):
     module, rest = find_command(words)
     program = importlib.import_module(module)
     if hasattr(program, "read_command_line"):
-        program.read_command_line([word for word in rest if word != "--resume"])
+        program.read_command_line(rest[0], [word for word in rest[1:] if word != "--resume"])
         return
     named, options = split_words(rest)
     if hasattr(program, "LISTS"):
         assert set(named) <= set(program.LISTS), words
         parse(program.ListOptions, options, prog="lukasa list")
-    if hasattr(program, "KINDS"):
-        kinds = map(importlib.import_module, program.KINDS.values())
-        assert any(fits(getattr(kind, OPTIONS[module]), options) for kind in kinds), words
+    if module in OPTIONS:
+        kinds = [kind_of(name) for name in KINDS]
+        assert any(fits(OPTIONS[module](kind).options, options) for kind in kinds), words
 
 
-OPTIONS = {"launch.evaluate": "EvalOptions", "launch.plot": "PlotOptions"}
+OPTIONS = {"launch.evaluate": lambda kind: kind.evaluation(), "launch.plot": lambda kind: kind.pictures()}
 
 
 def fits(options_of_a_kind, argv):

@@ -34,7 +34,7 @@ def test_kind_alone_asks_at_a_terminal(capsys, monkeypatch, kind):
     monkeypatch.setattr("sys.stdin", Terminal("?\n\n\n"))
     monkeypatch.setattr("sys.stderr", Terminal())
     words = asking.words_or_questions(kind, [])
-    assert words == [word for one in asking.QUESTIONS[kind.name] for word in (f"--{one[0]}", one[3])]
+    assert words == [word for one in kind.questions for word in (f"--{one[0]}", one[3])]
     read_request(kind, words)
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from launch.algorithms import make_config
-from launch.batches import check_batches, chunk_length
+from launch.batches import chunk_length
 from launch.cli import main
 from launch.errors import UserError
-from launch.recipes import RLExperiment, check_numbers
+from launch.recipes import RL
+from launch.rl_experiment import RLExperiment
 from tests.launch.refusals import fails
 
 SMALL = RLExperiment(env="RepeatPrevious-k1-v0", core="gru", memory={"size": 4}, embedding=4, output=4, epochs=1)
@@ -67,8 +68,8 @@ def test_every_combination_is_refused_by_us_or_taken_by_rllib():
             max_seq_len=length,
         )
         try:
-            check_numbers(experiment)
-            check_batches(experiment)
+            RL.check_numbers(experiment)
+            RL.check_together(experiment)
         except UserError:
             refused += 1
             continue

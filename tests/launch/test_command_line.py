@@ -13,7 +13,7 @@ from launch.options import documented, peek, split_words
 from launch.recipes import RL, RL_RECIPES
 from launch.runs import create_run, describe_run
 from launch.task_recipes import TASK_RECIPES
-from launch.train_rl import read_command_line
+from launch.training import read_command_line
 from tests.launch.refusals import fails
 
 
@@ -96,7 +96,7 @@ def test_unsupported_space_is_told_before_anything_is_written(capsys, tmp_path, 
 
 def test_core_options_are_typed_by_the_core_that_is_asked_for():
     request = read_command_line(
-        ["--core", "dnc", "--memory.slots", "7", "--memory.stop-usage-gradient", "--steps", "5"]
+        "rl", ["--core", "dnc", "--memory.slots", "7", "--memory.stop-usage-gradient", "--steps", "5"]
     )
     assert request.experiment.core == "dnc"
     assert request.experiment.memory["slots"] == 7
@@ -106,7 +106,7 @@ def test_core_options_are_typed_by_the_core_that_is_asked_for():
 
 
 def test_options_change_a_recipe_and_keep_the_rest_of_it():
-    request = read_command_line(["repeat_previous_ntm", "--seed", "3", "--memory.slots", "5"])
+    request = read_command_line("rl", ["repeat_previous_ntm", "--seed", "3", "--memory.slots", "5"])
     recipe = RL_RECIPES["repeat_previous_ntm"]()
     assert (request.experiment.seed, request.experiment.memory["slots"]) == (3, 5)
     assert request.experiment.memory["word_size"] == recipe.memory["word_size"]
@@ -114,7 +114,10 @@ def test_options_change_a_recipe_and_keep_the_rest_of_it():
 
 
 def test_another_core_than_the_recipes_starts_from_its_own_defaults():
-    assert read_command_line(["repeat_previous_ntm", "--core", "gru"]).experiment.memory == {"size": 128, "layers": 1}
+    assert read_command_line("rl", ["repeat_previous_ntm", "--core", "gru"]).experiment.memory == {
+        "size": 128,
+        "layers": 1,
+    }
 
 
 @pytest.mark.parametrize("recipe", RL_RECIPES)
@@ -122,7 +125,7 @@ def test_every_recipe_is_a_valid_experiment(recipe):
     import envs
     import memory
 
-    experiment = read_command_line([recipe]).experiment
+    experiment = read_command_line("rl", [recipe]).experiment
     memory.make_core(experiment.core, input_size=2, output_size=2, **experiment.memory)
     envs.make(experiment.env).close()
 
@@ -223,7 +226,7 @@ def test_docstrings_of_a_users_core_may_be_in_another_style():
 
 def test_environment_settings_reach_the_environment(capsys):
     words = ["--env", "TMaze-L50-v0", "--env-settings", "corridor", "7", "--seed", "1"]
-    experiment = read_command_line(words).experiment
+    experiment = read_command_line("rl", words).experiment
     assert experiment.env_settings == {"corridor": 7}
     assert main(["train", "rl", "--env", "TMaze-L50-v0", "--env-settings", "coridor", "7"]) == 2
     assert "did you mean 'corridor'" in capsys.readouterr().err
@@ -233,7 +236,7 @@ def test_environment_settings_reach_the_environment(capsys):
 
 def test_another_environment_starts_from_its_own_settings():
     words = ["minigrid_memory_ntm", "--env", "TMaze-L50-v0"]
-    assert read_command_line(words).experiment.env_settings == {}
+    assert read_command_line("rl", words).experiment.env_settings == {}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +255,7 @@ def test_another_environment_starts_from_its_own_settings():
 def test_settings_that_are_not_text_reach_the_environment_and_come_back_from_the_config(words, settings):
     import envs
 
-    experiment = read_command_line(["--env", "FrozenLake-v1", "--env-settings", *words]).experiment
+    experiment = read_command_line("rl", ["--env", "FrozenLake-v1", "--env-settings", *words]).experiment
     assert experiment.env_settings == settings
     written = json.loads(json.dumps(dataclasses.asdict(experiment)))
     assert RL.from_json(written) == experiment
@@ -266,7 +269,9 @@ def test_settings_that_are_not_text_reach_the_environment_and_come_back_from_the
 def test_lake_that_is_not_slippery_goes_where_it_is_told():
     import envs
 
-    experiment = read_command_line(["--env", "FrozenLake-v1", "--env-settings", "is_slippery", "False"]).experiment
+    experiment = read_command_line(
+        "rl", ["--env", "FrozenLake-v1", "--env-settings", "is_slippery", "False"]
+    ).experiment
     env = envs.make(experiment.env, **experiment.env_settings)
     places = set()
     for seed in range(20):
@@ -279,11 +284,11 @@ def test_settings_of_a_recipe_stay_beside_those_of_the_command_line(monkeypatch)
     recipe = dataclasses.replace(RL_RECIPES["tmaze_ntm"](), env_settings={"corridor": 7})
     monkeypatch.setitem(RL_RECIPES, "tmaze_short", lambda: recipe)
     words = ["tmaze_short", "--env-settings", "max_episode_steps", "30"]
-    assert read_command_line(words).experiment.env_settings == {"corridor": 7, "max_episode_steps": 30}
+    assert read_command_line("rl", words).experiment.env_settings == {"corridor": 7, "max_episode_steps": 30}
 
 
 def test_options_of_an_index_are_typed(capsys):
     words = ["--core", "sam", "--memory.index-options", "tables", "4", "--memory.index", "lsh"]
-    assert read_command_line(words).experiment.memory["index_options"] == {"tables": 4}
+    assert read_command_line("rl", words).experiment.memory["index_options"] == {"tables": 4}
     words[4] = "true"
     assert "expected numbers" in fails(capsys, "train", "rl", *words)

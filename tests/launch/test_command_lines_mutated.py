@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from launch import train_task
 from launch.cli import find_command
 from launch.few_shot_recipes import FEW_SHOT
+from launch.kind_table import kind_of
 from launch.options import split_words
 from launch.recipes import RL
 from launch.task_recipes import TASK
+from launch.training import kind_for
 from tests.launch.mutations import Campaign, mutated_words, verdict
 
 GOOD = [
@@ -89,10 +90,9 @@ def check(words, build=True):
         sweep(program, rest)
         return
     if hasattr(program, "read_command_line"):
-        request = program.read_command_line(rest)
+        request = program.read_command_line(rest[0], rest[1:])
         if build and small(request.experiment):
-            kind = train_task if type(request.experiment).__name__ == "TaskExperiment" else program
-            kind.check_experiment(request.experiment)
+            kind_for(kind_of(rest[0]), rest[1:]).check(request.experiment)
         json.dumps(dataclasses.asdict(request.experiment), allow_nan=False)
         return
     code = program.main(rest)

@@ -11,14 +11,15 @@ import pytest
 from launch import evaluate_seeds, labels
 from launch.cli import main
 from launch.evaluate_seeds import summary
+from launch.kind_table import kind_of
 from launch.labels import make_labels
 from launch.learning import plot_learning
 from launch.plot_task import subject
-from launch.recipes import RL, RLExperiment
+from launch.recipes import RL
+from launch.rl_experiment import RLExperiment
 from launch.runs import MetricsWriter, Run, create_run, describe_run
 from launch.seed_scores import SeedCurve, band, mean_curve
 from launch.several_seeds import SeveralSeeds, create_several, open_compared
-from launch.sweep import kind_of
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK
 from tests.launch.refusals import fails

@@ -16,9 +16,10 @@ from launch.evaluate_few_shot import new_part, published
 from launch.few_shot import make_shots, make_trainer
 from launch.few_shot_experiment import FewShotExperiment
 from launch.few_shot_recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
+from launch.kind_few_shot import check_experiment
 from launch.published import SHOTS
 from launch.task_experiment import TaskExperiment
-from launch.train_few_shot import check_experiment, read_command_line
+from launch.training import read_command_line
 from tasks.curriculum import Lessons
 from tasks.episodes import Shots
 from tasks.examples import Examples
@@ -73,7 +74,7 @@ def test_missing_gpu_is_told(capsys):
 
 @pytest.mark.parametrize("recipe", FEW_SHOT_RECIPES)
 def test_every_recipe_is_a_valid_experiment_that_survives_json(recipe):
-    asked = read_command_line([recipe]).experiment
+    asked = read_command_line("few-shot", [recipe]).experiment
     assert FEW_SHOT.from_json(json.loads(json.dumps(dataclasses.asdict(asked)))) == asked
     small = {"channels": 4, **({"core_options": {"length": 6, "filters": 4}} if asked.learner == "sequence" else {})}
     data = {"source": "generated", "part": "background_small1", "size": 16, "batch_size": 1}
@@ -82,13 +83,13 @@ def test_every_recipe_is_a_valid_experiment_that_survives_json(recipe):
 
 def test_options_are_those_of_the_learner_with_its_own_defaults():
     argv = "omniglot_maml --options.inner-steps 5 --options.first-order --ways 20"
-    experiment = read_command_line(argv.split()).experiment
+    experiment = read_command_line("few-shot", argv.split()).experiment
     assert (experiment.learner, experiment.options["inner_lr"]) == ("maml", 0.4)
     assert (experiment.options["inner_steps"], experiment.options["first_order"]) == (5, True)
-    other = read_command_line(["omniglot_maml", "--learner", "matching"]).experiment
+    other = read_command_line("few-shot", ["omniglot_maml", "--learner", "matching"]).experiment
     assert "inner_lr" not in other.options
     argv = "--learner sequence --options.core lstm --options.core-options size 8"
-    sequence = read_command_line(argv.split())
+    sequence = read_command_line("few-shot", argv.split())
     assert sequence.experiment.options["core_options"] == {"size": 8}
 
 
@@ -139,7 +140,7 @@ def test_optimizers_are_those_of_the_sequence_trainer():
 
 def test_recipes_of_sequences_are_read_as_tasks():
     for name in ("omniglot_mann", "omniglot_mann_strings", "omniglot_mann_strings_15"):
-        assert isinstance(read_command_line([name, "--sampler.size", "8"]).experiment, TaskExperiment)
+        assert isinstance(read_command_line("few-shot", [name, "--sampler.size", "8"]).experiment, TaskExperiment)
     strings = SEQUENCE_RECIPES["omniglot_mann_strings"]()
     assert strings.sampler == {"part": "train", "labels": "string"}
 

@@ -154,7 +154,7 @@ def test_recipe_of_sequences_trains_a_run_of_kind_task_and_is_continued_by_eithe
     assert read_metrics(run)[-1]["sequences"] == 48
     capsys.readouterr()
     assert main(["eval", str(run.path), "--one-shot-runs", "all_runs.zip"]) == 2
-    assert "--one-shot-runs scores learners of support and queries" in capsys.readouterr().err
+    assert "'--one-shot-runs': it is for runs of lukasa train few-shot" in capsys.readouterr().err
     assert main(["plot", str(run.path)]) == 0
     assert {"presentations.png", "reads.png"} < {path.name for path in run.plots.iterdir()}
 

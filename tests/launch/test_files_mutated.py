@@ -16,15 +16,12 @@ import pytest
 import torch
 import yaml
 
-from launch import train_few_shot, train_rl, train_task
 from launch.checkpoints import list_checkpoints, load_checkpoint
 from launch.cli import main
 from launch.clusters import check_cluster
-from launch.few_shot_recipes import FEW_SHOT
-from launch.recipes import RL
+from launch.kind_table import kind_of
 from launch.runs import open_run, read_metrics
-from launch.task_recipes import TASK
-from launch.training import as_it_begins, read_request
+from launch.training import as_it_begins, read_command_line, read_request
 from memory.sparse import SparseMemory
 from tasks.babi_files import FOLDER, TITLES
 from tasks.data import DataError
@@ -35,7 +32,6 @@ from tests.launch.test_command_lines_mutated import small
 from tests.tasks.drawn import bits, png
 
 ROOT = Path(__file__).parents[2]
-KINDS = {"rl": (RL, train_rl), "task": (TASK, train_task), "few-shot": (FEW_SHOT, train_few_shot)}
 RUNS = {
     "task": "train task --task copy --core ntm --sampler.bits 2 --sampler.max-length 3 --memory.slots 5 "
     "--memory.word-size 4 --memory.controller-size 8 --batch-size 4 --steps 40 --report-every 20",
@@ -69,10 +65,10 @@ def use(run, command, folder):
 def continued(run):
     """What ``--resume`` does before it trains."""
     _, config = open_run(run)
-    kind, program = KINDS[config["kind"]]
-    request = read_request(kind, ["--out", str(run), "--resume"])
+    kind = kind_of(config["kind"])
+    request = read_request(kind.experiments, ["--out", str(run), "--resume"])
     if small(request.experiment):
-        program.check_experiment(as_it_begins(kind, request))
+        kind.check(as_it_begins(kind.experiments, request))
     read_metrics(open_run(run)[0])
     for checkpoint in list_checkpoints(run / "checkpoints")[-1:]:
         load_checkpoint(checkpoint)
@@ -171,7 +167,7 @@ def data_files(count, seed, folder):
     for kind, read in {
         "stories": lambda: make_task("babi", tasks=(1,), size="en", data_dir=str(folder)).sample(2, torch.Generator()),
         "one-shot runs": lambda: read_one_shot_runs(folder / "runs", runs=2),
-        "lessons": lambda: train_task.check_experiment(lessons(folder / "lessons.json")),
+        "lessons": lambda: kind_of("task").check(lessons(folder / "lessons.json")),
         "memory": lambda: sparse(folder / "memory"),
     }.items():
         for _ in range(count // 4):
@@ -192,7 +188,7 @@ def data_files(count, seed, folder):
 def lessons(file):
     """The experiment whose lessons a file holds."""
     line = "--task copy --core gru --memory.size 4 --curriculum.kind lessons --curriculum.lessons"
-    return train_task.read_command_line([*line.split(), str(file)]).experiment
+    return read_command_line("task", [*line.split(), str(file)]).experiment
 
 
 def sparse(file):

@@ -100,12 +100,12 @@ def test_another_kind_and_nothing_at_all_are_refused(kind, first, tmp_path, caps
 @pytest.mark.ray
 def test_a_target_network_begins_with_the_same_weights(tmp_path, ray_cluster):
     from launch.algorithms import begin_with, make_config, played_weights, present_weights, quiet_libraries
-    from launch.train_rl import read_command_line
+    from launch.training import read_command_line
 
     run = Run(tmp_path / "first")
     assert train(run, *RL, *few(RL)) == 0
     with quiet_libraries():
-        algorithm = make_config(read_command_line([*RL[1:], "--algorithm", "appo"]).experiment).build_algo()
+        algorithm = make_config(read_command_line("rl", [*RL[1:], "--algorithm", "appo"]).experiment).build_algo()
         begin_with(algorithm, str(run.path))
         present = present_weights(algorithm)
         algorithm.stop()

@@ -18,7 +18,7 @@ import launch.words
 from launch.cli import main
 from launch.errors import UserError, nearest
 from launch.few_shot_recipes import FEW_SHOT, SEQUENCE_RECIPES
-from launch.help import Page
+from launch.help import Page, train_page
 from launch.options import Switch, options_of, parse
 from launch.recipes import RL
 from launch.task_recipes import TASK
@@ -184,7 +184,7 @@ def test_settings_come_back_from_their_words():
 def test_page_has_examples_first_and_every_option_in_one_group(kind):
     experiment = kind.experiment()
     options = [one for one in options_of(kind.experiment, experiment) if not one.is_pairs]
-    page = kind.page()
+    page = train_page(kind)
     grouped = [one.name for _, some in page.grouped(options) for one in some]
     assert sorted(grouped) == sorted(one.name for one in options)
     lines = page.lines(options)

@@ -5,12 +5,14 @@ import pytest
 
 from launch.errors import UserError
 from launch.formats import picture_format
-from launch.learning import Subject, plot_learning
-from launch.plot_rl import PlotOptions, subject
+from launch.kind_rl import KIND, subject
+from launch.learning import plot_learning
+from launch.plot_rl import PlotOptions
 from launch.plots import Curve, draw_learning
 from launch.recipes import RL
 from launch.runs import MetricsWriter, Run
 from launch.several_seeds import Compared
+from launch.subjects import Subject
 
 RANDOM = np.random.default_rng(0)
 
@@ -49,7 +51,7 @@ def test_learning_curves_are_drawn_with_chance_best_and_paper(tmp_path, spread):
 
 
 def alone(run, experiment):
-    return Compared(run.path, RL, [(run, experiment)])
+    return Compared(run.path, KIND, [(run, experiment)])
 
 
 def run_with_metrics(path):

@@ -13,7 +13,7 @@ from launch import cli, storage
 from launch.cli import COMMANDS, command, main
 from launch.options import split_words
 from launch.runs import Run
-from launch.train_task import TASK
+from launch.task_recipes import TASK
 from launch.training import read_request, resume_command
 from tests.test_documentation import commands, read_command
 

@@ -1,6 +1,7 @@
 """Supervised training on Ray's workers, as small as it gets, on one cluster with two CPUs."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import signal
@@ -82,9 +83,8 @@ def survivor(tmp_path_factory, ray_cluster):
     """A run on two workers, one of which is killed; what was told, and the step of the checkpoint before the kill."""
     import ray.cloudpickle
 
-    from launch import train_task
     from launch.data_parallel import on_workers
-    from launch.task_recipes import TASK
+    from launch.kind_task import KIND
     from launch.training import train_command
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -99,13 +99,8 @@ def survivor(tmp_path_factory, ray_cluster):
     options = f"{OPTIONS} --steps 216 --checkpoint-every 0 --ray --workers 2".split()
     told = io.StringIO()
     with contextlib.redirect_stderr(told):
-        code = train_command(
-            TASK,
-            ["--out", str(run.path), *options],
-            train_task.check_experiment,
-            train_and_keep_weights,
-            lambda: on_workers(train_and_keep_weights),
-        )
+        kind = dataclasses.replace(KIND, on_ray=lambda: on_workers(train_and_keep_weights))
+        code = train_command(kind, ["--out", str(run.path), *options])
     killing.join(timeout=1)
     assert code == 0, told.getvalue()
     return run, told.getvalue(), before[0]

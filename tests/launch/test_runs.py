@@ -8,7 +8,8 @@ import pytest
 import memory
 from launch.cli import main
 from launch.errors import UserError
-from launch.recipes import RL, RLExperiment
+from launch.recipes import RL
+from launch.rl_experiment import RLExperiment
 from launch.runs import MetricsWriter, Run, create_run, describe_run, locked, open_run, read_metrics, rewind_metrics
 from launch.task_recipes import TASK
 from launch.training import check_unchanged, read_request

@@ -11,12 +11,13 @@ import launch.kinds
 import launch.task_settings
 import tasks
 from launch.cli import main
+from launch.kind_task import check_experiment
 from launch.published import PUBLISHED
 from launch.task import make_trainer
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK, TASK_RECIPES
 from launch.task_settings import length_settings, make_sampler, note_on_slots, split_settings
-from launch.train_task import check_experiment, read_command_line
+from launch.training import read_command_line
 from memory.sparse.indexes import INDEXES
 from tests.launch.refusals import fails
 
@@ -70,7 +71,7 @@ def test_missing_gpu_is_told(capsys):
 
 def test_seed_decides_weights_and_sequences_and_never_draws_those_of_a_split():
     def first_words(seed):
-        trainer = make_trainer(read_command_line(["--seed", str(seed)]).experiment)
+        trainer = make_trainer(read_command_line("task", ["--seed", str(seed)]).experiment)
         drawn = trainer.sampler.sample(4, trainer.generator).inputs
         return drawn, trainer.core.get_parameter("output.weight")
 
@@ -103,7 +104,7 @@ def test_lessons_come_from_a_file_too(tmp_path):
     path = tmp_path / "lessons.json"
     path.write_text('[{"max_length": 2},\n {"max_length": 3}]')
     argv = ["--curriculum.kind", "lessons", "--curriculum.lessons", str(path)]
-    trainer = make_trainer(read_command_line(argv).experiment)
+    trainer = make_trainer(read_command_line("task", argv).experiment)
     assert trainer.curriculum.extremes() == [{"max_length": 2}, {"max_length": 3}]
     path.write_text('[{"max_length": 2},\n {"max_length"}]')
     assert main(["train", "task", *argv]) == 2
@@ -118,28 +119,28 @@ def test_broken_file_of_lessons_is_told_with_its_line(tmp_path, capsys):
 
 def test_options_are_typed_by_the_task_and_the_core():
     argv = "--task babi_made --sampler.tasks 1 2 --sampler.seed 3 --core gru --memory.size 9 --steps 5"
-    experiment = read_command_line(argv.split()).experiment
+    experiment = read_command_line("task", argv.split()).experiment
     assert experiment.sampler["tasks"] == (1, 2)
     assert (experiment.sampler["seed"], experiment.memory["size"], experiment.steps) == (3, 9, 5)
 
 
 def test_another_task_than_the_recipes_starts_from_its_own_defaults():
-    assert read_command_line(["reuse_dnc"]).experiment.sampler["rounds"] == 10
-    changed = read_command_line(["reuse_dnc", "--task", "reverse"]).experiment
+    assert read_command_line("task", ["reuse_dnc"]).experiment.sampler["rounds"] == 10
+    changed = read_command_line("task", ["reuse_dnc", "--task", "reverse"]).experiment
     assert changed.sampler["max_length"] == 20
     assert changed.memory["slots"] == 10
 
 
 def test_experiment_survives_the_round_trip_through_json():
     for recipe in ("copy_ntm", "traversal_dnc", "babi_dnc"):
-        experiment = read_command_line([recipe]).experiment
+        experiment = read_command_line("task", [recipe]).experiment
         assert TASK.from_json(json.loads(json.dumps(dataclasses.asdict(experiment)))) == experiment
     assert TASK.from_json({}) == TaskExperiment()
 
 
 @pytest.mark.parametrize("recipe", TASK_RECIPES)
 def test_every_recipe_is_a_valid_experiment(recipe):
-    trainer = make_trainer(read_command_line([recipe]).experiment)
+    trainer = make_trainer(read_command_line("task", [recipe]).experiment)
     assert trainer.spec.holds <= trainer.core.slots if hasattr(trainer.core, "slots") and recipe != "babi" else True
 
 
@@ -151,29 +152,29 @@ def test_paper_recipes_have_the_papers_numbers():
 
 
 def test_memory_too_small_is_noted_with_what_would_do(capsys):
-    experiment = read_command_line(["--memory.slots", "8"]).experiment
+    experiment = read_command_line("task", ["--memory.slots", "8"]).experiment
     note = note_on_slots(experiment, make_sampler("copy", "train", dict(experiment.sampler)))
     told = "20 words are to be held at once and the memory has 8 slots: 20 would do, by training with --memory.slots 20"
     assert note == told
     check_experiment(experiment)
     assert capsys.readouterr().err == f"warning: {told}\n"
-    lstm = read_command_line(["--core", "lstm"]).experiment
+    lstm = read_command_line("task", ["--core", "lstm"]).experiment
     assert note_on_slots(lstm, make_sampler("copy", "train", {})) is None
 
 
 def test_memory_too_small_for_a_later_lesson_is_noted_too(capsys):
     argv = "--memory.slots 30 --curriculum.kind doubling --curriculum.level max_length --curriculum.limit 64"
-    check_experiment(read_command_line(argv.split()).experiment)
+    check_experiment(read_command_line("task", argv.split()).experiment)
     assert "64 words are to be held at once and the memory has 30 slots: 64 would do" in capsys.readouterr().err
-    check_experiment(read_command_line(["--memory.slots", "30"]).experiment)
+    check_experiment(read_command_line("task", ["--memory.slots", "30"]).experiment)
     assert capsys.readouterr().err == ""
 
 
 def test_split_keeps_what_it_decides_about():
-    experiment = read_command_line(["--sampler.bits", "3"]).experiment
+    experiment = read_command_line("task", ["--sampler.bits", "3"]).experiment
     longer = make_sampler("copy", "longer", split_settings(experiment, "longer"))
     assert (longer.bits, longer.min_length, longer.max_length) == (3, 21, 120)
-    made = read_command_line(["--task", "babi_made"]).experiment
+    made = read_command_line("task", ["--task", "babi_made"]).experiment
     assert make_sampler("babi_made", "test", split_settings(made, "test")).part == "test"
 
 

@@ -7,7 +7,7 @@ import torch
 
 from launch.cli import main
 from launch.task import make_trainer
-from launch.train_task import read_command_line
+from launch.training import read_command_line
 
 SMALL = "--memory.slots 6 --memory.word-size 4 --memory.controller-size 8 --batch-size 4 --sampler.bits 3 --lr 0.01"
 BATCHES = 24
@@ -16,7 +16,7 @@ COMPILERS = ("c++", "g++", "clang++")
 
 def first_batches(*argv: str) -> tuple[list[float], set[int]]:
     """Losses of the first batches, and the lengths of their sequences."""
-    trainer = make_trainer(read_command_line([*SMALL.split(), *argv]).experiment)
+    trainer = make_trainer(read_command_line("task", [*SMALL.split(), *argv]).experiment)
     drawn = trainer.generator.get_state()
     losses = [trainer.step().loss for _ in range(BATCHES)]
     trainer.generator.set_state(drawn)

@@ -230,7 +230,7 @@ def test_training_ends_with_what_the_memory_is_for(tmp_path, ray_cluster, capsys
 
 def test_wiped_agent_that_never_ends_is_cut_off(monkeypatch):
     from launch import agent_episodes
-    from launch.recipes import RLExperiment
+    from launch.rl_experiment import RLExperiment
 
     monkeypatch.setattr(agent_episodes, "LIMIT", 30)
     how = agent_episodes.Play(episodes=2, seed=0, limit=agent_episodes.LIMIT)
@@ -281,17 +281,17 @@ def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cl
 def test_value_loss_is_clipped_only_when_told(told: list[str], clip: float):
     """RLlib's own default of 10 keeps values from learning returns beyond 3: the clamp has no gradient there."""
     from launch.algorithms import make_config
-    from launch.train_rl import read_command_line
+    from launch.training import read_command_line
 
-    config: Any = make_config(read_command_line([*OPTIONS, *told]).experiment)
+    config: Any = make_config(read_command_line("rl", [*OPTIONS, *told]).experiment)
     assert config.vf_clip_param == clip
 
 
 def test_restored_algorithm_equals_the_saved_one(tmp_path, ray_cluster):
     from launch.algorithms import capture_state, make_config, quiet_libraries, restore_state
-    from launch.train_rl import read_command_line
+    from launch.training import read_command_line
 
-    experiment = read_command_line(OPTIONS).experiment
+    experiment = read_command_line("rl", OPTIONS).experiment
     with quiet_libraries():
         first = make_config(experiment).build_algo()
         first.train()

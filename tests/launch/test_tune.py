@@ -11,7 +11,7 @@ import pytest
 from launch.checkpoints import list_checkpoints
 from launch.cli import main
 from launch.errors import UserError
-from launch.runs import STEP_KEYS, MetricsWriter, Run, locked, read_metrics
+from launch.runs import MetricsWriter, Run, locked, read_metrics
 from launch.sweep import Result, Sweep, Trial, open_sweep, ranked, results
 from launch.task_recipes import TASK
 from launch.tune import TuneOptions, bundles, new_sweep, split_own
@@ -72,12 +72,12 @@ def test_options_of_the_sweep_are_told_from_those_of_training():
 
 
 def test_every_trial_is_a_run_whose_command_line_trains_the_same(tmp_path):
-    from launch.train_task import read_command_line
+    from launch.training import read_command_line
 
     sweep = make_sweep(tmp_path / "s", ["lr=1e-2,1e-3", "memory.size=4,8"], samples=2)
     assert len(sweep.trials) == 8
     found = results(open_sweep(tmp_path / "s"))
-    assert [read_command_line(one.trial.words).experiment for one in found] == [one.experiment for one in found]
+    assert [read_command_line("task", one.trial.words).experiment for one in found] == [one.experiment for one in found]
     assert {(one.experiment.lr, one.experiment.memory["size"], one.experiment.seed) for one in found} == {
         (lr, size, seed) for lr in (1e-2, 1e-3) for size in (4, 8) for seed in (0, 1)
     }
@@ -183,7 +183,7 @@ def wait_until_nobody_trains(folder):
     deadline = time.monotonic() + 100
     while True:
         try:
-            with locked(Run(folder, STEP_KEYS["task"])):
+            with locked(Run(folder, "sequences")):
                 return
         except UserError:
             assert time.monotonic() < deadline

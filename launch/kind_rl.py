@@ -1,29 +1,19 @@
-"""``lukasa train rl``: reinforcement learning on a Gymnasium environment."""
+"""Reinforcement learning on a Gymnasium environment: the kind ``rl``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from launch.asking import words_or_questions
-from launch.batches import check_batches
+from launch.endings import Outcome, Resume
 from launch.errors import UserError
+from launch.kinds import Evaluation, Kind, Listen, Pictures
 from launch.placement import OnRay, Placement
-from launch.recipes import RL, RLExperiment, check_numbers
+from launch.recipes import RL
+from launch.rl_experiment import EPISODES_IN_MEAN, RLExperiment
 from launch.runs import Run
-from launch.training import Outcome, Request, Resume, read_request, train_command
-
-
-def main(argv: Sequence[str]) -> int:
-    """Train, or continue training; returns the exit code."""
-    return train_command(RL, words_or_questions(RL, argv), check_experiment, _train, _on_ray)
-
-
-def read_command_line(argv: Sequence[str]) -> Request[RLExperiment]:
-    """Parse the options; raises as ``launch.training.read_request``."""
-    return read_request(RL, argv)
+from launch.subjects import Subject
 
 
 def check_experiment(experiment: RLExperiment) -> None:
@@ -35,8 +25,8 @@ def check_experiment(experiment: RLExperiment) -> None:
     """
     import memory
 
-    check_numbers(experiment)
-    check_batches(experiment)
+    RL.check_numbers(experiment)
+    RL.check_together(experiment)
     try:
         memory.make_core(experiment.core, input_size=2, output_size=2, **experiment.memory)
     except memory.UnknownNameError:
@@ -76,9 +66,30 @@ def _check_environment(experiment: RLExperiment) -> None:
         raise UserError(str(envs.failure_of(experiment.env, "its constructor", error))) from error
 
 
-def _train(run: Run, experiment: RLExperiment, resume: Resume | None) -> Outcome:
+def subject(experiment: RLExperiment) -> Subject:
+    """What a run is scored on."""
+    import envs
+
+    unit, known = envs.score_unit(experiment.env), envs.ENVIRONMENTS.get(experiment.env)
+    return Subject(
+        name=experiment.env,
+        plural="environments",
+        unit=unit,
+        counted="environment steps",
+        score_key="success_rate" if unit == "success rate" else "return_mean",
+        spread_key="" if unit == "success rate" else "return_std",
+        learner=experiment.core,
+        chance=known.chance if known else None,
+        best=known.best if known else None,
+        averaged=f", last {EPISODES_IN_MEAN} episodes",
+    )
+
+
+def _train(run: Run, experiment: RLExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
     from launch.rl import train  # imports Ray
 
+    if listen is not None:
+        return train(run, experiment, resume, listen=listen)
     return _with_ablation(run, experiment, train(run, experiment, resume))
 
 
@@ -102,3 +113,35 @@ def _with_ablation(run: Run, experiment: RLExperiment, outcome: Outcome) -> Outc
         return replace(outcome, report=ablation_report(run, experiment))
     except envs.EnvironmentFailedError as failure:  # training itself has succeeded
         return replace(outcome, report=f"what its memory is for could not be measured: {failure}")
+
+
+def _evaluation() -> Evaluation[RLExperiment]:
+    from launch.evaluate_rl import EVALUATION
+
+    return EVALUATION
+
+
+def _pictures() -> Pictures[RLExperiment]:
+    from launch.plot_rl import PICTURES
+
+    return PICTURES
+
+
+def _load_agent(run: Run, experiment: RLExperiment, checkpoint: str, **options: Any) -> Any:
+    from agents.rllib import RLAgent
+    from launch.evaluate_rl import load_agent
+
+    return RLAgent(load_agent(run, experiment, checkpoint).module, **options)
+
+
+KIND = Kind(
+    RL,
+    check=check_experiment,
+    train=_train,
+    subject=subject,
+    evaluation=_evaluation,
+    pictures=_pictures,
+    load_agent=_load_agent,
+    on_ray=_on_ray,
+)
+"""Reinforcement learning."""

@@ -1,27 +1,18 @@
-"""``lukasa train task``: supervised training of a core on a task."""
+"""Supervised training of a core on a task: the kind ``task``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from typing import Any
 
-from launch.asking import words_or_questions
+from launch.endings import Outcome, Resume
 from launch.errors import UserError
+from launch.kinds import Evaluation, Kind, Listen, Pictures, refuse_draws
 from launch.placement import OnRay
 from launch.runs import Run
+from launch.subjects import Subject
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK
-from launch.training import Outcome, Request, Resume, read_request, train_command
-
-
-def main(argv: Sequence[str]) -> int:
-    """Train, or continue training; returns the exit code."""
-    return train_command(TASK, words_or_questions(TASK, argv), check_experiment, _train, _on_ray)
-
-
-def read_command_line(argv: Sequence[str]) -> Request[TaskExperiment]:
-    """Parse the options; raises as ``launch.training.read_request``."""
-    return read_request(TASK, argv)
 
 
 def check_experiment(experiment: TaskExperiment) -> None:
@@ -33,8 +24,6 @@ def check_experiment(experiment: TaskExperiment) -> None:
         tasks.DataError: the task's data is not available.
     """
     TASK.check_numbers(experiment)
-    if not experiment.momentum < 1:
-        raise UserError(f"option --momentum is {experiment.momentum}: expected less than 1")
 
     import torch
 
@@ -54,10 +43,17 @@ def check_experiment(experiment: TaskExperiment) -> None:
         print(f"warning: {note}", file=sys.stderr)
 
 
-def _train(run: Run, experiment: TaskExperiment, resume: Resume | None) -> Outcome:
+def _train(run: Run, experiment: TaskExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
     from launch.task import train
 
-    return train(run, experiment, resume)
+    if listen is None:
+        return train(run, experiment, resume)
+
+    from launch.loop import Worker
+    from launch.progress import Silence
+
+    worker = Worker(listen=listen, make_reporter=lambda *_, **__: Silence())
+    return train(run, experiment, resume, worker)
 
 
 def _on_ray() -> OnRay[TaskExperiment]:
@@ -65,3 +61,45 @@ def _on_ray() -> OnRay[TaskExperiment]:
     from launch.task import train
 
     return on_workers(train)
+
+
+def _evaluation() -> Evaluation[TaskExperiment]:
+    from launch.evaluate_task import EVALUATION
+
+    return EVALUATION
+
+
+def _pictures() -> Pictures[TaskExperiment]:
+    from launch.plot_task import PICTURES
+
+    return PICTURES
+
+
+def _load_agent(run: Run, experiment: TaskExperiment, checkpoint: str, **options: Any) -> Any:
+    from agents.sequence import CoreAgent
+    from launch.evaluate_task import load_core
+    from launch.task_settings import make_sampler
+
+    copies = options.pop("copies")
+    refuse_draws(run, "task", **options)
+    core = load_core(run, experiment, checkpoint).core
+    return CoreAgent(core, make_sampler(experiment.task, "train", dict(experiment.sampler)).spec, copies=copies)
+
+
+def _subject(experiment: TaskExperiment) -> Subject:
+    from launch.plot_task import subject  # builds a sampler
+
+    return subject(experiment)
+
+
+KIND = Kind(
+    TASK,
+    check=check_experiment,
+    train=_train,
+    subject=_subject,
+    evaluation=_evaluation,
+    pictures=_pictures,
+    load_agent=_load_agent,
+    on_ray=_on_ray,
+)
+"""Supervised tasks."""
