@@ -13,14 +13,14 @@ PREFIX = "lukasa_"
 
 
 class Gauges:
-    """Gauges ``lukasa_<key>``, which Ray serves as ``ray_lukasa_<key>`` with the run's name as a tag.
+    r"""Gauges ``lukasa_<key>``, which Ray serves as ``ray_lukasa_<key>`` with the run's name as a tag.
 
     Args:
-        run: its name.
+        run: its name; Ray's tags are ASCII, so that other letters are escaped, as in ``caf\xe9``.
     """
 
     def __init__(self, run: str):
-        self._tags = {"run": run}
+        self._tags = {"run": run.encode("ascii", "backslashreplace").decode()}
         self._gauges: dict[str, Gauge] = {}
 
     def show(self, row: Mapping[str, Any]) -> None:
@@ -31,6 +31,6 @@ class Gauges:
 
     def _gauge(self, name: str) -> Gauge:
         if name not in self._gauges:
-            exported = PREFIX + re.sub(r"\W", "_", name)
-            self._gauges[name] = Gauge(exported, description=f"{name} of metrics.jsonl", tag_keys=("run",))
+            exported = re.sub(r"\W", "_", name, flags=re.ASCII)
+            self._gauges[name] = Gauge(PREFIX + exported, description=f"{exported} of metrics.jsonl", tag_keys=("run",))
         return self._gauges[name]

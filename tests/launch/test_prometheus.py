@@ -21,7 +21,7 @@ from launch.runs import MetricsWriter, Run
 
 with running_ray(1):
     MetricsWriter(Run(Path(sys.argv[1]))).write(
-        {"env_steps": 512, "steps_per_second": 12.5, "return_mean": None, "grad_norm/core": 0.25}
+        {"env_steps": 512, "steps_per_second": 12.5, "return_mean": None, "grad_norm/core": 0.25, "größe": 3}
     )
     print(ray.nodes()[0]["MetricsExportPort"], flush=True)
     sys.stdin.read()
@@ -67,7 +67,7 @@ def served(port: int) -> list[str]:
 
 
 def test_endpoint_on_loopback_serves_the_newest_line_of_metrics_to_this_machine_alone(tmp_path):
-    run = tmp_path / "maze"
+    run = tmp_path / "maze é"
     run.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -81,8 +81,9 @@ def test_endpoint_on_loopback_serves_the_newest_line_of_metrics_to_this_machine_
             "ray_lukasa_env_steps": 512,
             "ray_lukasa_steps_per_second": 12.5,
             "ray_lukasa_grad_norm_core": 0.25,
+            "ray_lukasa_gr__e": 3,
         }
-        assert all('run="maze"' in line for line in lines)
+        assert all('run="maze ' in line and 'xe9"' in line for line in lines)
         loopback = {"0100007F", "0000000000000000FFFF00000100007F"}
         found = listening(port, sockets_below(process.pid))
         assert found

@@ -8,6 +8,7 @@ import pytest
 import memory
 from launch.cli import main
 from launch.errors import UserError
+from launch.kind_table import kind_of
 from launch.recipes import RL
 from launch.rl_experiment import RLExperiment
 from launch.runs import MetricsWriter, Run, create_run, describe_run, locked, open_run, read_metrics, rewind_metrics
@@ -112,9 +113,9 @@ def test_run_from_before_an_option_of_its_core_was_added_goes_on():
     config = {"experiment": {"task": "copy", "core": "gru", "memory": {}, "sampler": {"bits": 3}}}
     now = TASK.from_json({**config["experiment"], "memory": {"size": memory.core_options("gru")["size"].default}})
     opened = (Run(Path("run")), config)
-    check_unchanged(TASK, opened, now)
+    check_unchanged(kind_of("task"), opened, now)
     with pytest.raises(UserError, match="was written with --memory"):
-        check_unchanged(TASK, opened, dataclasses.replace(now, memory={"size": 3}))
+        check_unchanged(kind_of("task"), opened, dataclasses.replace(now, memory={"size": 3}))
 
 
 @pytest.mark.parametrize("words", [["--resume=true"], ["--resume", "true"], ["--resume=false", "--resume"]])

@@ -44,7 +44,7 @@ def test_config_in_python_starts_from_the_same_numbers():
 
     config = config_of()
     names = {"lambda_", "lr", "gamma", "entropy_coeff", "vf_loss_coeff", "kl_target", "clip_param", "grad_clip"}
-    wanted = read_command_line(WORDS.split()[:4]).experiment
+    wanted = read_command_line("rl", WORDS.split()[:4]).experiment
     assert {name: PPO_DEFAULTS[name] for name in names} == {name: getattr(config, name) for name in names}
     assert (PPO_DEFAULTS["num_epochs"], PPO_DEFAULTS["minibatch_size"]) == (wanted.epochs, wanted.minibatch_size)
 
