@@ -21,7 +21,8 @@ from typing import Any
 
 from benchmarks.defaults_report import page
 from launch.errors import UserError
-from launch.options import Switch, parse
+from launch.options import Switch
+from launch.parsing import parse
 from launch.runs import create_run, describe_run, read_metrics
 
 STEPS = {

@@ -18,7 +18,8 @@ from rich.table import Table
 
 from launch.errors import UserError, nearest
 from launch.few_shot_recipes import FEW_SHOT_RECIPES, SEQUENCE_RECIPES
-from launch.options import Switch, parse
+from launch.options import Switch
+from launch.parsing import parse
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from launch.errors import UserError
 from launch.evaluate_few_shot import load_learner, new_part, read_numbers
 from launch.few_shot_experiment import FewShotExperiment
 from launch.few_shot_recipes import FEW_SHOT
-from launch.options import Switch, parse
+from launch.options import Switch
+from launch.parsing import parse
 from launch.runs import describe_run, open_run
 from tasks.omniglot import PARTS, load_omniglot, split_characters
 

@@ -25,7 +25,8 @@ from rich.table import Table
 from benchmarks.machines import Machines, two_machines
 from launch.checkpoints import list_checkpoints
 from launch.errors import UserError, nearest
-from launch.options import Switch, parse
+from launch.options import Switch
+from launch.parsing import parse
 from launch.runs import Run, describe_run, read_metrics
 
 Do = Callable[[Machines], None]

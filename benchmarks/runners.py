@@ -20,7 +20,8 @@ from typing import Any
 
 from benchmarks.runners_report import page, show
 from launch.errors import UserError
-from launch.options import Switch, parse
+from launch.options import Switch
+from launch.parsing import parse
 from launch.recipes import RL
 from launch.rl_experiment import RLExperiment
 from launch.runs import Run, describe_run, read_metrics
@@ -196,7 +197,8 @@ def shipped_bytes(experiment: RLExperiment) -> Numbers:
     import torch
     from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-    from launch.algorithms import make_config, quiet_libraries
+    from launch.algorithms import make_config
+    from launch.quiet import quiet_libraries
 
     torch.set_num_threads(1)
     with quiet_libraries():

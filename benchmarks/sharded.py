@@ -21,7 +21,8 @@ from benchmarks.contestants import clustered_words, use_one_thread
 from benchmarks.fitting import check_fits
 from benchmarks.sharded_report import show, table
 from launch.errors import UserError, nearest
-from launch.options import Switch, parse
+from launch.options import Switch
+from launch.parsing import parse
 from launch.ray_session import running_ray
 from launch.runs import describe_run
 from launch.sharded import ShardedMemories, Sharding

@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 import memory
 from agents.sequence import Trainer, evaluate, make_optimizer
-from launch.options import parse
+from launch.parsing import parse
 from launch.task_settings import make_sampler, split_sequences
 from tasks.stack_languages import COUNTS
 

@@ -69,7 +69,7 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
         part: of its state, wiped before every step; None for nothing.
     """
     from agents.rllib import rollout
-    from launch.algorithms import quiet_libraries
+    from launch.quiet import quiet_libraries
 
     with quiet_libraries():
         copies = make_copies(experiment, how)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
 import math
 import random
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
@@ -113,25 +111,6 @@ def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLMo
     finally:
         with suppress(Exception):
             env.close()
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Keep deprecation notes and start-up chatter of libraries off the user's screen; errors still show."""
-    # What becomes of runners is told by Runners and by our own errors, not as RLlib's tracebacks.
-    quiet = {"ray": logging.ERROR, "ray.rllib": logging.ERROR, "gymnasium": logging.ERROR}
-    quiet |= {"ray.rllib.utils.actor_manager": logging.CRITICAL, "ray.rllib.lukasa": logging.WARNING}
-    loggers = [logging.getLogger(name) for name in quiet]
-    levels = [logger.level for logger in loggers]
-    for logger, level in zip(loggers, quiet.values(), strict=True):
-        logger.setLevel(level)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def present_weights(algorithm: Algorithm) -> dict[str, Any]:

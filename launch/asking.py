@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from launch.cli import command
 from launch.described import rows
 from launch.errors import UserError, nearest
 from launch.kinds import Experiments
+from launch.program import command
 
 
 def words_or_questions(experiments: Experiments[Any], argv: Sequence[str]) -> list[str]:

@@ -19,7 +19,8 @@ import yaml
 
 from launch.errors import UserError, nearest
 from launch.kuberay import check_ray_job
-from launch.options import parse, split_words
+from launch.options import split_words
+from launch.parsing import parse
 
 Config = dict[str, Any]
 

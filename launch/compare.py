@@ -15,7 +15,8 @@ from launch.errors import UserError
 from launch.kind_table import kind_of
 from launch.labels import ELSEWHERE, SETTLED, differences, show_value
 from launch.learning import common_subject, labels_of, plot_learning
-from launch.options import Switch, parse, split_words
+from launch.options import Switch, split_words
+from launch.parsing import parse
 from launch.progress import show_score
 from launch.seed_scores import curves_of, mean_score, show_interval
 from launch.several_seeds import Compared, counted_seeds, open_compared

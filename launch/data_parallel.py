@@ -22,14 +22,14 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from agents.sequence import ALONE, ProcessGroup, Sharing
-from launch.algorithms import quiet_libraries
 from launch.checkpoints import last_good, list_checkpoints, load_checkpoint, set_later_aside
-from launch.cli import told_to_users
 from launch.endings import Outcome, Resume
 from launch.errors import TrainingError, UserError
 from launch.loop import Worker
 from launch.placement import Bundle, OnRay, Placement
+from launch.program import told_to_users
 from launch.progress import Reporter, Silence, make_reporter
+from launch.quiet import quiet_libraries
 from launch.ray_session import check_visible
 from launch.runs import Run
 from launch.stopping import stop_on_signals

@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from launch.described import options_of_command
+from launch.described_kinds import options_of_command
 from launch.errors import UserError
 from launch.kind_table import KINDS, kind_of
-from launch.options import parse, split_words
+from launch.options import split_words
+from launch.parsing import parse
 from launch.runs import open_run
 from launch.saved_values import without_nan
 from launch.several_seeds import is_several, open_several

@@ -120,7 +120,8 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
 
     import torch
 
-    from launch.algorithms import make_config, make_module, played_weights, quiet_libraries
+    from launch.algorithms import make_config, make_module, played_weights
+    from launch.quiet import quiet_libraries
 
     torch.set_num_threads(experiment.threads)
     with quiet_libraries():

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launch.checkpoints import last_good, list_checkpoints
-from launch.cli import told_to_users
 from launch.errors import TrainingError
+from launch.program import told_to_users
 from launch.runs import Run
 
 TRACE_FILE = "failure.txt"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.cli import command
 from launch.errors import UserError
-from launch.options import parse, split_words
+from launch.options import split_words
+from launch.parsing import parse
+from launch.program import command
 from launch.storage import fetch
 
 

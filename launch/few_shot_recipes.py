@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from launch.few_shot_experiment import FewShotExperiment
 from launch.kinds import Experiments, Group
-from launch.options import learner_options_class
 from launch.task_experiment import TaskExperiment
 from launch.task_recipes import TASK_RECIPES
+from launch.typed_options import learner_options_class
 
 FAST = FewShotExperiment(ways=20, shots=1, queries=5, schedule="cosine", final_lr=0.01, steps=5_000)
 """20 ways, so that an episode is long enough for Adam at its usual rate, and a decay to end on."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from launch.kinds import Experiments
 from launch.options import Option
 
 WIDEST = 110
@@ -23,13 +22,6 @@ NAMES = 30
 
 VALUES = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 """What stands for a value of a type."""
-
-
-LAST_SECTIONS = {
-    "Running": ("stop_at", "seed", "seeds", "threads", "checkpoint_every", "resume", "checkpoint"),
-    "Where": ("out", "ray", "address", "workers", "gpus_per_worker", "sync"),
-}
-"""Sections that the help of every kind of training ends with."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +157,3 @@ def _entry(option: Option, width: int) -> list[str]:
 
 def _title(text: str) -> str:
     return f"\033[1m{text}\033[0m" if sys.stdout.isatty() else text
-
-
-def train_page(experiments: Experiments[Any]) -> Page:
-    """The help of ``lukasa train KIND``."""
-    summary = (experiments.experiment.__doc__ or "").partition("\n")[0]
-    first = {title: names for title, names in experiments.sections.items() if title not in LAST_SECTIONS}
-    last = {title: (*experiments.sections.get(title, ()), *names) for title, names in LAST_SECTIONS.items()}
-    return Page(f"lukasa train {experiments.name} [RECIPE]", summary, experiments.examples, first, "Learning", last)

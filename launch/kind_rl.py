@@ -35,7 +35,8 @@ def check_experiment(experiment: RLExperiment) -> None:
         raise UserError(str(error)) from None
     _check_environment(experiment)
 
-    from launch.algorithms import make_config, make_module, played_weights, quiet_libraries
+    from launch.algorithms import make_config, make_module, played_weights
+    from launch.quiet import quiet_libraries
 
     try:
         with quiet_libraries():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from launch.errors import UserError
 from launch.formats import check_picture_name
-from launch.runs import Run, read_metrics
+from launch.runs import Run, is_score, read_metrics
 from launch.several_seeds import Compared
 from launch.subjects import Subject
 
@@ -94,7 +93,7 @@ def _mean_curve(compared: Compared, label: str, subject: Subject) -> Any:
 def _curve(run: Run, label: str, subject: Subject) -> Any:
     from launch.plots import Curve
 
-    rows = [row for row in read_metrics(run) if is_finite(row.get(subject.score_key))]
+    rows = [row for row in read_metrics(run) if is_score(row.get(subject.score_key))]
     if not rows:
         raise UserError(f"run {run.path} has no {subject.score_key} yet: train it for longer")
     spread: list[Any] = [row.get(subject.spread_key) for row in rows] if subject.spread_key else []
@@ -103,18 +102,8 @@ def _curve(run: Run, label: str, subject: Subject) -> Any:
         label,
         [row[run.step_key] for row in rows],
         [row[subject.score_key] for row in rows],
-        spread if all(map(is_finite, spread)) else (),
+        spread if all(map(is_score, spread)) else (),
         [row["level"] + first for row in rows if row.get("level") is not None],
-        [(row[run.step_key], row["validation"]) for row in rows if is_finite(row.get("validation"))],
+        [(row[run.step_key], row["validation"]) for row in rows if is_score(row.get("validation"))],
         stage=subject.stage,
     )
-
-
-def is_finite(value: Any) -> bool:
-    """Whether a value of the metrics is a number that can be drawn.
-
-    Example:
-        >>> [is_finite(value) for value in (1, -0.5, None, float("nan"), float("inf"))]
-        [True, True, False, False, False]
-    """
-    return isinstance(value, int | float) and math.isfinite(value)

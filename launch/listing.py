@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launch.described import Row
 from launch.described import rows as described_rows
+from launch.described_kinds import recipes as described_recipes
+from launch.describing import Row
 from launch.errors import UserError, nearest
-from launch.options import Switch, parse, split_words
+from launch.options import Switch, split_words
+from launch.parsing import parse
 
 Rows = list[dict[str, Any]]
 
@@ -113,7 +115,7 @@ def supervised_tasks() -> Rows:
 
 def recipes() -> Rows:
     """Every recipe: what it trains, for how many steps."""
-    return _named("recipes")
+    return [{"name": name, **row} for name, row in described_recipes().items()]
 
 
 def indexes() -> Rows:

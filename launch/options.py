@@ -9,14 +9,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-
-if TYPE_CHECKING:
-    from launch.help import Page
-
-Options = TypeVar("Options")
+from typing import Annotated, Any
 
 SWITCH = "switch"
 Switch = Annotated[bool, SWITCH]
@@ -67,38 +62,6 @@ class Option:
         return is_mapping(self.kind)
 
 
-def parse(
-    options: type[Options],
-    argv: Sequence[str],
-    *,
-    prog: str,
-    default: Options | None = None,
-    page: Callable[[], Page] | None = None,
-) -> Options:
-    """Parse a command line into a dataclass; ``--help`` prints and exits.
-
-    Args:
-        options: a dataclass whose fields become options.
-        argv: the words after the command.
-        prog: the command, for the help.
-        default: where values that are not given come from.
-        page: makes the page of help; one of the command and its options by default.
-
-    Raises:
-        UserError: an option is unknown, or a value cannot be used.
-    """
-    from launch.parsing import read_options
-
-    default = options() if default is None else default
-    if any(word in ("-h", "--help") for word in argv):
-        from launch.help import Page
-
-        shown = page() if page else Page(prog, (options.__doc__ or "").partition("\n")[0])
-        shown.show(options_of(options, default))
-        raise SystemExit(0)
-    return read_options(default, options_of(options, default), argv)
-
-
 def options_of(cls: type, default: Any, path: tuple[str, ...] = ()) -> list[Option]:
     """The options of a dataclass, those of dataclasses inside it among them.
 
@@ -137,38 +100,11 @@ def options_class(
         kind = types.get(one.name, hints[one.name])
         has_default = one.default is not dataclasses.MISSING
         value = dataclasses.field(default=one.default) if has_default else dataclasses.field()
-        fields.append((one.name, _with_help(kind, texts.get(one.name, "")), value))
-    fields += [(field, _with_help(kind, text), dataclasses.field(default=value)) for field, kind, value, text in extra]
+        fields.append((one.name, with_help(kind, texts.get(one.name, "")), value))
+    fields += [(field, with_help(kind, text), dataclasses.field(default=value)) for field, kind, value, text in extra]
     made = dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True)
     made.__doc__ = (source.__doc__ or "").partition("\n")[0]
     return made
-
-
-def core_options_class(core: str) -> type:
-    """A dataclass of the options of a core, with the core's defaults.
-
-    Raises:
-        UserError: there is no such core.
-    """
-    return _class_of_rows("core", "cores", core)
-
-
-def task_options_class(task: str) -> type:
-    """A dataclass of the options of a task's sampler, with the task's defaults.
-
-    Raises:
-        UserError: there is no such task.
-    """
-    return _class_of_rows("task", "tasks", task)
-
-
-def learner_options_class(learner: str) -> type:
-    """A dataclass of the options of a learner of episodes, with the learner's defaults.
-
-    Raises:
-        UserError: there is no such learner.
-    """
-    return _class_of_rows("learner", "learners", learner)
 
 
 def peek(argv: Sequence[str], option: str) -> str | None:
@@ -233,22 +169,6 @@ def is_mapping(kind: Any) -> bool:
     return any((typing.get_origin(one) or one) in (dict, Mapping) for one in kinds)
 
 
-def _class_of_rows(owner: str, registry: str, name: str) -> type:
-    from launch.described import described, kind_of_row
-
-    rows = described(registry, owner, name)["options"]
-    fields = [
-        (
-            row["name"],
-            _with_help(kind_of_row(row), row["help"]),
-            dataclasses.field(default=tuple(row["default"]) if isinstance(row["default"], list) else row["default"]),
-        )
-        for row in rows
-    ]
-    made = dataclasses.make_dataclass(f"{owner.title()}{name.title()}Options", fields, frozen=True)
-    made.__doc__ = f"Options of the {owner} {name}."
-    return made
-
-
-def _with_help(kind: Any, text: str) -> Any:
+def with_help(kind: Any, text: str) -> Any:
+    """A type with the help of the field that has it."""
     return Annotated[kind, Help(text)] if text else kind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from launch.describing import describe
 from launch.errors import UserError
 
 
@@ -14,7 +15,6 @@ def describe_own_core(path: str) -> dict[str, Any]:
         UserError: it cannot be imported, or an option of it cannot be given on a command line.
     """
     import memory
-    from launch.described import describe
 
     try:
         options = memory.core_options(path)

@@ -6,18 +6,47 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from launch.errors import UserError, nearest
-from launch.options import Option
+from launch.help import Page
+from launch.options import Option, options_of
 from launch.words import read_pairs
 
 Options = TypeVar("Options")
 
 MOST_LISTED = 12
 """Options that a message about an unknown one lists where none is near."""
+
+
+def parse(
+    options: type[Options],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    default: Options | None = None,
+    page: Callable[[], Page] | None = None,
+) -> Options:
+    """Parse a command line into a dataclass; ``--help`` prints and exits.
+
+    Args:
+        options: a dataclass whose fields become options.
+        argv: the words after the command.
+        prog: the command, for the help.
+        default: where values that are not given come from.
+        page: makes the page of help; one of the command and its options by default.
+
+    Raises:
+        UserError: an option is unknown, or a value cannot be used.
+    """
+    default = options() if default is None else default
+    if any(word in ("-h", "--help") for word in argv):
+        shown = page() if page else Page(prog, (options.__doc__ or "").partition("\n")[0])
+        shown.show(options_of(options, default))
+        raise SystemExit(0)
+    return read_options(default, options_of(options, default), argv)
 
 
 def read_options(default: Options, known: Sequence[Option], argv: Sequence[str]) -> Options:

@@ -75,3 +75,18 @@ def read_placement(options: Any) -> Placement | None:
     if placement.gpus_per_worker is not None and placement.gpus_per_worker < 0:
         raise UserError(f"option --gpus-per-worker is {placement.gpus_per_worker}: expected at least 0")
     return placement
+
+
+def own_bundles(experiment: Any, cpus: int | None = None, gpus: float | None = None) -> list[Bundle]:
+    """What a run that is trained without ``--ray`` needs: its own process first, then the processes that it starts.
+
+    Args:
+        experiment: what it trains.
+        cpus: of its own process; its threads when None.
+        gpus: of its own process; one when None and it trains on a GPU.
+    """
+    on_gpu = getattr(experiment, "device", "cpu") == "cuda"
+    runners, learners = getattr(experiment, "runners", 0), getattr(experiment, "learners", 0)
+    others = runners + learners * (1 + getattr(experiment, "aggregators", 0))
+    own: Bundle = {"CPU": cpus or experiment.threads, "GPU": float(on_gpu) if gpus is None else gpus}
+    return [own, *[{"CPU": 1.0}] * others]

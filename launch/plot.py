@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from launch.described import options_of_command
+from launch.described_kinds import options_of_command
 from launch.errors import UserError
 from launch.formats import picture_format, picture_path
 from launch.kind_table import KINDS, kind_of
 from launch.learning import read_learning
-from launch.options import parse, split_words
+from launch.options import split_words
+from launch.parsing import parse
 from launch.runs import Run
 from launch.several_seeds import Compared, open_compared
 from launch.subjects import Subject

@@ -52,9 +52,9 @@ def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Pa
     import envs
     from agents.rllib import rollout
     from launch.agent_episodes import ShownEpisodes
-    from launch.algorithms import quiet_libraries
     from launch.episode_plots import draw_episode
     from launch.evaluate_rl import load_agent
+    from launch.quiet import quiet_libraries
 
     show = choose(options.show)
     agent = load_agent(run, experiment, options.checkpoint)

@@ -11,8 +11,8 @@ from typing import Any
 
 from launch.batches import check_batches, check_divisible
 from launch.kinds import Experiments, Group
-from launch.options import core_options_class
 from launch.rl_experiment import RLExperiment
+from launch.typed_options import core_options_class
 
 MILLION = 1 << 20
 TAPE = {"word_size": 16, "controller": "feedforward", "controller_size": 64, "initial_motion": "tape"}

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 import envs
 from agents.rllib.runner import RunnerFailedError, check_elsewhere
 from launch.advice import Watch
-from launch.algorithms import begin_with, make_config, present_weights, quiet_libraries, restore_state
+from launch.algorithms import begin_with, make_config, present_weights, restore_state
 from launch.checkpoints import fitting, last_good, list_checkpoints, load_checkpoint, set_later_aside
 from launch.divergence import check_learned
 from launch.endings import Outcome, Resume
@@ -27,6 +27,7 @@ from launch.failures import sentence
 from launch.outcomes import episodes_ended
 from launch.placement import Bundle, OnRay, Placement
 from launch.progress import make_reporter
+from launch.quiet import quiet_libraries
 from launch.rates import Rate
 from launch.ray_session import running_ray
 from launch.rl_experiment import EPISODES_IN_MEAN, RLExperiment

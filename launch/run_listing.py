@@ -13,7 +13,8 @@ from rich.table import Table
 
 from launch.errors import UserError
 from launch.kind_table import kind_of
-from launch.options import Switch, parse, split_words
+from launch.options import Switch, split_words
+from launch.parsing import parse
 from launch.progress import show_score
 from launch.seed_scores import curves_of, mean_score, show_interval
 from launch.several_seeds import is_several, open_compared

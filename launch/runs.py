@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
@@ -312,3 +313,13 @@ def _commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def is_score(value: Any) -> bool:
+    """Whether a value of the metrics is a number that can be compared and drawn.
+
+    Example:
+        >>> [is_score(value) for value in (1, -0.5, None, float("nan"), float("inf"))]
+        [True, True, False, False, False]
+    """
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -15,10 +15,9 @@ from agents.intervals import Interval, bootstrap_band, bootstrap_interval
 from launch.checkpoints import list_checkpoints
 from launch.kind_table import kind_of
 from launch.progress import show_score
-from launch.runs import Run, read_metrics
+from launch.runs import Run, is_score, read_metrics
 from launch.several_seeds import Compared, SeveralSeeds
 from launch.subjects import Subject
-from launch.sweep import is_score
 
 MOST_PLACES = 400
 

@@ -13,15 +13,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from launch import training
-from launch.cli import command
 from launch.errors import UserError
 from launch.kinds import Kind, option_name
-from launch.placement import OnRay, Placement
+from launch.placement import OnRay, Placement, own_bundles
+from launch.program import command
 from launch.runs import Run, locked, read_metrics
 from launch.seed_scores import describe_scores, is_finished
 from launch.several_seeds import SeveralSeeds, counted_seeds, create_several, is_several, open_several
 from launch.stopping import Wish, stop_on_signals
-from launch.tune import TuneOptions, bundles
 
 LOOK_SECONDS = 0.1
 """Between two looks at the processes that train."""
@@ -152,7 +151,7 @@ class _Processes:
 
 def _at_once(experiment: Any, way: OnRay[Any] | None, placement: Placement | None, concurrent: int | None) -> int:
     """How many seeds may train at a time: what the machine or the cluster has room for, or what the user said."""
-    alone = int(sum(bundle["CPU"] for bundle in bundles(experiment, TuneOptions())))
+    alone = int(sum(bundle["CPU"] for bundle in own_bundles(experiment)))
     here = max(1, len(os.sched_getaffinity(0)) // max(1, alone))
     if way is None or placement is None:
         on_gpu = getattr(experiment, "device", "cpu") == "cuda"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from launch.checkpoints import list_checkpoints
 from launch.errors import UserError
 from launch.kind_table import kind_of, subject_of
-from launch.runs import Run, create_run, describe_run, open_run, read_metrics, write_atomically
+from launch.runs import Run, create_run, describe_run, is_score, open_run, read_metrics, write_atomically
 
 FORMAT = 1
 DONE, STOPPED, FAILED = "done", "stopped early", "failed"
@@ -176,11 +175,6 @@ def ranked(sweep: Sweep, found: Sequence[Result]) -> list[Result]:
         return False, one.ending.startswith(FAILED), sign * one.score, one.steps[-1]
 
     return sorted(found, key=place)
-
-
-def is_score(value: Any) -> bool:
-    """Whether a line of metrics has a score that can be compared."""
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def has_checkpoint(result: Result) -> bool:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
-from launch.cli import command
 from launch.figures import save_figure
 from launch.kind_table import subject_of
+from launch.program import command
 from launch.progress import show_score
 from launch.subjects import Subject
 from launch.sweep import FAILED, Result, Sweep, has_checkpoint, ranked, results

@@ -6,7 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from launch.curricula import CurriculumOptions
+
+@dataclass(frozen=True)
+class CurriculumOptions:
+    """Which settings of the task come when.
+
+    Attributes:
+        kind: always the same, lesson by lesson until each is mastered, or a level that doubles when the loss is low.
+        lessons: (lessons) a JSON list of settings, the easiest first, or a file that holds one.
+        mastery: (lessons) mean score of the last batches at which the next lesson begins.
+        review: (lessons) share of batches from earlier lessons.
+        level: (doubling) the settings that are the level, such as min_length max_length.
+        lowest: (doubling) level of the easiest batch.
+        start: (doubling) the highest level at first.
+        limit: (doubling) the highest level at all.
+        threshold: (doubling) bits per sequence below which the level doubles.
+        window: batches that the mean score or loss is taken over.
+    """
+
+    kind: Literal["uniform", "lessons", "doubling"] = "uniform"
+    lessons: str = ""
+    mastery: float = 90.0
+    review: float = 0.1
+    level: tuple[str, ...] = ()
+    lowest: int = 1
+    start: int = 1
+    limit: int = 1
+    threshold: float = 1.0
+    window: int = 20
 
 
 @dataclass(frozen=True)

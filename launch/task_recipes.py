@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from launch.curricula import CurriculumOptions
 from launch.kinds import Experiments, Group
-from launch.options import core_options_class, task_options_class
-from launch.task_experiment import TaskExperiment
+from launch.task_experiment import CurriculumOptions, TaskExperiment
+from launch.typed_options import core_options_class, task_options_class
 
 FAST = TaskExperiment(optimizer="adam", lr=1e-3, batch_size=8, clip_norm=10.0, schedule="cosine", final_lr=0.01)
 """Adam from a learning rate ten times the paper's down to a tenth of that; at a constant one single batches jump."""

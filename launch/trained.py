@@ -78,7 +78,7 @@ def rollout(
         ValueError: as ``agents.rllib.rollout``.
     """
     from agents.rllib import rollout as play
-    from launch.algorithms import quiet_libraries
+    from launch.quiet import quiet_libraries
 
     found = _find(source, checkpoint)
     with _threads_kept():
@@ -112,7 +112,7 @@ def _player(path: Path, checkpoint: str) -> Any:
 
 def _rl_agent(source: Any, **options: Any) -> RLAgent:
     from agents.rllib import RLAgent
-    from launch.algorithms import quiet_libraries
+    from launch.quiet import quiet_libraries
 
     with quiet_libraries():
         return RLAgent(source, **options)

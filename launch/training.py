@@ -1,9 +1,8 @@
-"""``lukasa train``: from a command line to an experiment and its run directory, the same for every kind."""
+"""From a command line to an experiment and its run directory, the same for every kind of training."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -12,23 +11,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from launch.asking import words_or_questions
 from launch.checkpoints import find_checkpoint, list_checkpoints, load_checkpoint
-from launch.cli import command, quoted
 from launch.endings import Outcome, Resume
 from launch.errors import UserError, nearest
-from launch.failures import gone_unless_begun, in_one_sentence
+from launch.help import Page
 from launch.kind_table import kind_of
 from launch.kinds import Experiments, Kind, option_name
-from launch.options import Switch, is_given, options_class, parse, peek, split_words
+from launch.options import Switch, is_given, options_class, peek, split_words
+from launch.parsing import parse
 from launch.placement import OPTIONS, Placement, read_placement
-from launch.runs import Run, create_run, describe_run, locked, open_run
+from launch.program import command, quoted
+from launch.runs import Run, create_run, describe_run, open_run
 from launch.several_seeds import OPTIONS as SEED_OPTIONS
 from launch.several_seeds import asked_seeds, is_several, open_group, open_several
 from launch.storage import OPTIONS as STORAGE_OPTIONS
-from launch.storage import fetch, synced
+from launch.storage import fetch
 
 Experiment = TypeVar("Experiment")
+
+LAST_SECTIONS = {
+    "Running": ("stop_at", "seed", "seeds", "threads", "checkpoint_every", "resume", "checkpoint"),
+    "Where": ("out", "ray", "address", "workers", "gpus_per_worker", "sync"),
+}
+"""Sections that the help of every kind of training ends with."""
 
 _part_of_several: ContextVar[bool] = ContextVar("part_of_several", default=False)
 """Whether another process, which trains several seeds, says what this run is and how to go on."""
@@ -49,16 +54,6 @@ class Request(Generic[Experiment]):
     concurrent: int | None = None
 
 
-def main(argv: Sequence[str]) -> int:
-    """Train, or continue training; returns the exit code.
-
-    Args:
-        argv: the words after ``lukasa train``, the kind first.
-    """
-    kind = kind_for(kind_of(argv[0]), argv[1:])
-    return train_command(kind, words_or_questions(kind.experiments, argv[1:]))
-
-
 def kind_for(kind: Kind[Any], argv: Sequence[str]) -> Kind[Any]:
     """The kind that trains what a command line asks for: some recipes are another kind's.
 
@@ -74,57 +69,6 @@ def kind_for(kind: Kind[Any], argv: Sequence[str]) -> Kind[Any]:
     if not words and elsewhere and "--resume" in rest and out is not None:
         recipe = open_group(Path(out))[0][1].get("recipe")
     return kind if recipe is None or recipe not in elsewhere else kind_of(elsewhere[recipe])
-
-
-def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
-    """Train, or continue training; returns the exit code.
-
-    Args:
-        kind: of training.
-        argv: the words after it.
-    """
-    request = read_request(kind.experiments, argv)
-    if request.seeds is not None:
-        from launch.seed_training import train_seeds
-
-        return train_seeds(kind, request)
-    alone = not _part_of_several.get()
-    with ExitStack() as stack:
-        if request.placement:
-            request, train = place(kind, request, request.placement, stack)
-        else:
-            kind.check(as_it_begins(kind.experiments, request))
-            train = _here(kind)
-        run, config = _run_to_resume(kind, request) if request.resume else _new_run(kind, request)
-        if not request.resume:
-            stack.enter_context(gone_unless_begun(run))
-        stack.enter_context(locked(run))
-        if request.sync:
-            stack.enter_context(synced(run.path, request.sync))
-        resume = _load_checkpoint_to_resume(kind, run, request) if request.resume else None
-        if alone:
-            done = resume[0].step if resume else 0
-            print(announce(kind.experiments, run, config, request.experiment, done), file=sys.stderr)
-        with in_one_sentence(run, is_new=not request.resume):
-            outcome = train(run, request.experiment, resume)
-    if outcome.signal is not None:
-        onward = resume_command(kind, run, request.placement, request.sync)
-        how = f"; continue with\n  {onward}" if alone else ""
-        print(f"stopped at {outcome.steps:,} {outcome.counted}{how}", file=sys.stderr)
-        return 128 + outcome.signal
-    print(outcome.summary())
-    if outcome.report:
-        print(outcome.report)
-    if alone:
-        print(f"see it with\n  {command('eval', run.path)}\n  {command('plot', run.path)}")
-    return 0
-
-
-def _here(kind: Kind[Any]) -> Callable[[Run, Any, Resume | None], Outcome]:
-    def train(run: Run, experiment: Any, resume: Resume | None) -> Outcome:
-        return kind.train(run, experiment, resume, None)
-
-    return train
 
 
 def read_command_line(name: str, argv: Sequence[str]) -> Request[Any]:
@@ -175,6 +119,11 @@ def read_request(kind: Experiments[Experiment], argv: Sequence[str]) -> Request[
     return Request(
         recipe, experiment, out, options.resume, options.checkpoint, placement, options.sync, seeds, options.concurrent
     )
+
+
+def is_part_of_several() -> bool:
+    """Whether another process, which trains several seeds, says what this run is and how to go on."""
+    return _part_of_several.get()
 
 
 @contextmanager
@@ -250,13 +199,17 @@ def _parse_options(kind: Experiments[Any], argv: Sequence[str], base: Any) -> An
         *STORAGE_OPTIONS,
     ]
     options = options_class("Options", kind.experiment, types, extra)
-    return parse(options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=lambda: _page(kind))
+    return parse(
+        options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=lambda: train_page(kind)
+    )
 
 
-def _page(kind: Experiments[Any]) -> Any:
-    from launch.help import train_page  # only where it is printed
-
-    return train_page(kind)
+def train_page(experiments: Experiments[Any]) -> Page:
+    """The help of ``lukasa train KIND``."""
+    summary = (experiments.experiment.__doc__ or "").partition("\n")[0]
+    first = {title: names for title, names in experiments.sections.items() if title not in LAST_SECTIONS}
+    last = {title: (*experiments.sections.get(title, ()), *names) for title, names in LAST_SECTIONS.items()}
+    return Page(f"lukasa train {experiments.name} [RECIPE]", summary, experiments.examples, first, "Learning", last)
 
 
 def _with_defaults(options: type[Any], settings: Mapping[str, Any], what: str) -> Any:
@@ -273,7 +226,8 @@ def out_of(request: Request[Any]) -> Path:
     return request.out or Path("runs") / f"{name.replace('/', '-').replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+def new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+    """The run directory that a request asks for, made, and its config."""
     config = config_of(kind, request.recipe, request.experiment)
     return create_run(out_of(request), config), config
 
@@ -290,7 +244,8 @@ def _open(kind: Experiments[Any] | Kind[Any], path: Path) -> tuple[Run, dict[str
     return run, config
 
 
-def _run_to_resume(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+def run_to_resume(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+    """The run that a request continues, unchanged but for what may change, and its config."""
     run, config = _open(kind, request.out or Path())
     check_unchanged(kind, (run, config), request.experiment)
     return run, config
@@ -323,7 +278,8 @@ def check_unchanged(kind: Kind[Any], opened: tuple[Run, dict[str, Any]], experim
             )
 
 
-def _load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any]) -> Resume | None:
+def load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any]) -> Resume | None:
+    """The checkpoint that a request continues from; None where the run has none yet."""
     checkpoints = list_checkpoints(run.checkpoints)
     if request.checkpoint is None and not checkpoints:
         return None

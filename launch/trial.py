@@ -15,9 +15,8 @@ from launch.checkpoints import list_checkpoints, load_checkpoint
 from launch.endings import Resume
 from launch.errors import TrainingError, UserError
 from launch.kind_table import kind_of
-from launch.runs import Run, locked, open_run, read_metrics
+from launch.runs import Run, is_score, locked, open_run, read_metrics
 from launch.stopping import Stop
-from launch.sweep import is_score
 
 LOOK_SECONDS = 0.2
 """Between two looks of a trial at its metrics."""

@@ -20,10 +20,10 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.stopper import Stopper
 
-from launch.algorithms import quiet_libraries
 from launch.kind_table import subject_of
 from launch.placement import Bundle
 from launch.progress import make_reporter, show_score
+from launch.quiet import quiet_libraries
 from launch.ray_session import check_visible
 from launch.stopping import Stop, stop_on_signals
 from launch.sweep import DONE, FAILED, STOPPED, Sweep, results

@@ -12,12 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from launch.cli import command
 from launch.errors import UserError, nearest
 from launch.kind_table import KINDS, is_kind, kind_of, subject_of
-from launch.options import Switch, parse, peek, split_words
+from launch.options import Switch, peek, split_words
+from launch.parsing import parse
 from launch.placement import OPTIONS as PLACEMENT
-from launch.placement import Bundle
+from launch.placement import own_bundles
+from launch.program import command
 from launch.runs import Run, locked
 from launch.storage import OPTIONS as STORAGE
 from launch.sweep import Sweep, Trial, create_sweep, open_sweep
@@ -235,7 +236,10 @@ def run_sweep(sweep: Sweep, options: TuneOptions) -> int | None:
     from launch.sweep import results
     from launch.trials import check_machines, run_trials, wish_to_stop
 
-    needs = {one.trial.name: bundles(one.experiment, options) for one in results(sweep)}
+    needs = {
+        one.trial.name: own_bundles(one.experiment, options.cpus_per_trial, options.gpus_per_trial)
+        for one in results(sweep)
+    }
     waiting = [needs[trial.name] for trial in sweep.waiting()]
     largest = int(max(sum(bundle["CPU"] for bundle in one) for one in waiting))
     cpus = max(largest, os.cpu_count() or 1)
@@ -247,12 +251,3 @@ def run_sweep(sweep: Sweep, options: TuneOptions) -> int | None:
         stop = stack.enter_context(wish_to_stop())
         run_trials(sweep, needs, concurrent=options.concurrent, stop=stop)
     return stop.signal
-
-
-def bundles(experiment: Any, options: TuneOptions) -> list[Bundle]:
-    """What a trial needs: its own process first, then the processes that it starts."""
-    on_gpu = getattr(experiment, "device", "cpu") == "cuda"
-    gpus = options.gpus_per_trial if options.gpus_per_trial is not None else float(on_gpu)
-    runners, learners = getattr(experiment, "runners", 0), getattr(experiment, "learners", 0)
-    others = runners + learners * (1 + getattr(experiment, "aggregators", 0))
-    return [{"CPU": options.cpus_per_trial or experiment.threads, "GPU": gpus}, *[{"CPU": 1.0}] * others]

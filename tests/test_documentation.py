@@ -10,7 +10,8 @@ import pytest
 from launch.cli import find_command
 from launch.errors import UserError
 from launch.kind_table import KINDS, kind_of
-from launch.options import parse, split_words
+from launch.options import split_words
+from launch.parsing import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

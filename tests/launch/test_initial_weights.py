@@ -99,7 +99,8 @@ def test_another_kind_and_nothing_at_all_are_refused(kind, first, tmp_path, caps
 
 @pytest.mark.ray
 def test_a_target_network_begins_with_the_same_weights(tmp_path, ray_cluster):
-    from launch.algorithms import begin_with, make_config, played_weights, present_weights, quiet_libraries
+    from launch.algorithms import begin_with, make_config, played_weights, present_weights
+    from launch.quiet import quiet_libraries
     from launch.training import read_command_line
 
     run = Run(tmp_path / "first")

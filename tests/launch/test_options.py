@@ -19,7 +19,8 @@ from launch.cli import main
 from launch.errors import UserError, nearest
 from launch.few_shot_recipes import FEW_SHOT, SEQUENCE_RECIPES
 from launch.help import Page, train_page
-from launch.options import Switch, options_of, parse
+from launch.options import Switch, options_of
+from launch.parsing import parse
 from launch.recipes import RL
 from launch.task_recipes import TASK
 from launch.training import read_request
@@ -230,7 +231,7 @@ def test_table_says_what_the_living_things_say():
     for sort in ("cores", "tasks", "learners", "indexes"):
         for name in kept[sort]:
             for row in kept[sort][name]["options"]:
-                launch.described.kind_of_row(row)
+                launch.describing.kind_of_row(row)
 
 
 def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from launch import cli, storage
-from launch.cli import COMMANDS, command, main
+from launch.cli import COMMANDS, main
 from launch.options import split_words
+from launch.program import command
 from launch.runs import Run
 from launch.task_recipes import TASK
 from launch.training import read_request, resume_command

@@ -80,7 +80,8 @@ def test_tasks_say_their_lesson_and_its_own_chance(recipe):
 
 
 def test_level_that_doubles_has_the_chance_of_all_levels_so_far():
-    from launch.curricula import CurriculumOptions, chance_now, make_curriculum, stage_now
+    from launch.curricula import chance_now, make_curriculum, stage_now
+    from launch.task_experiment import CurriculumOptions
 
     options = CurriculumOptions(kind="doubling", level=("min_length", "max_length"), start=4, limit=16)
     experiment = replace(TASK.recipes["copy_ntm"](), curriculum=options)

@@ -85,7 +85,7 @@ def survivor(tmp_path_factory, ray_cluster):
 
     from launch.data_parallel import on_workers
     from launch.kind_task import KIND
-    from launch.training import train_command
+    from launch.train_command import train_command
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     run = Run(tmp_path_factory.mktemp("runs") / "two", "sequences")

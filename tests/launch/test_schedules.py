@@ -57,7 +57,8 @@ def test_end_below_zero_is_refused(option, capsys):
 
 def rates(run: Run) -> tuple[float, float]:
     """The learning rate and the weight of the entropy of the last checkpoint, and what a resumed algorithm has."""
-    from launch.algorithms import make_config, quiet_libraries, restore_state
+    from launch.algorithms import make_config, restore_state
+    from launch.quiet import quiet_libraries
 
     state = load_checkpoint(list_checkpoints(run.checkpoints)[-1])
     _, config = open_run(run.path)

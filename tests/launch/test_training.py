@@ -288,7 +288,8 @@ def test_value_loss_is_clipped_only_when_told(told: list[str], clip: float):
 
 
 def test_restored_algorithm_equals_the_saved_one(tmp_path, ray_cluster):
-    from launch.algorithms import capture_state, make_config, quiet_libraries, restore_state
+    from launch.algorithms import capture_state, make_config, restore_state
+    from launch.quiet import quiet_libraries
     from launch.training import read_command_line
 
     experiment = read_command_line("rl", OPTIONS).experiment
