@@ -20,8 +20,8 @@ from torch import Tensor
 
 import memory
 from benchmarks.plain import PlainDNC, PlainNTM
-from launch.options import Switch
-from launch.parsing import parse
+from launch.options.fields import Switch
+from launch.options.parsing import parse
 
 INPUTS, HIDDEN, BATCH = 9, 100, 16
 WORD = {"ntm": 20, "dnc": 32}

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.defaults_report import page
-from launch.errors import UserError
-from launch.options import Switch
-from launch.parsing import parse
-from launch.runs import create_run, describe_run, read_metrics
+from launch.options.errors import UserError
+from launch.options.fields import Switch
+from launch.options.parsing import parse
+from launch.runs.directory import create_run, describe_run, read_metrics
 
 STEPS = {
     "CartPole-v1": 50_000,
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
     check(options)
     with contextlib.ExitStack() as stack:
         if set(options.agents) - PUBLIC.keys():
-            from launch.ray_session import running_ray
+            from launch.ray.session import running_ray
 
             stack.enter_context(running_ray(1))  # for all cells: starting it takes longer than some of them
         for cell in cells(options):
@@ -132,8 +132,8 @@ def cells(options: DefaultsOptions) -> list[Cell]:
 
 def train_ours(cell: Cell) -> dict[str, Any]:
     """Train an agent of ours as ``lukasa train rl --env ENV --core CORE`` does."""
-    from launch.rl import train
-    from launch.rl_experiment import RLExperiment
+    from launch.kinds.rl.experiment import RLExperiment
+    from launch.kinds.rl.job import train
 
     experiment = RLExperiment(env=cell.env, core=cell.agent, steps=cell.steps, seed=cell.seed, checkpoint_every=1e9)
     with tempfile.TemporaryDirectory(prefix="defaults") as folder:

@@ -19,13 +19,13 @@ from benchmarks import lifelong_report
 from benchmarks.class_memories import INDEXES, Drawings, Queries, filled, filled_twice, many_like, race, tell
 from benchmarks.contestants import use_one_thread
 from benchmarks.fitting import available_bytes
-from launch.errors import UserError
-from launch.evaluate_few_shot import load_learner, new_part, read_numbers
-from launch.few_shot_experiment import FewShotExperiment
-from launch.few_shot_recipes import FEW_SHOT
-from launch.options import Switch
-from launch.parsing import parse
-from launch.runs import describe_run, open_run
+from launch.kinds.few_shot.evaluation import load_learner, new_part, read_numbers
+from launch.kinds.few_shot.experiment import FewShotExperiment
+from launch.kinds.few_shot.recipes import FEW_SHOT
+from launch.options.errors import UserError
+from launch.options.fields import Switch
+from launch.options.parsing import parse
+from launch.runs.directory import describe_run, open_run
 from tasks.omniglot import PARTS, load_omniglot, split_characters
 
 Numbers = dict[str, Any]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.ray_folder import short_folder
+from launch.ray.folder import short_folder
 
 
 @dataclass(frozen=True)

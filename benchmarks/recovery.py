@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machines import Machines, two_machines
-from launch.checkpoints import list_checkpoints
-from launch.errors import UserError, nearest
-from launch.options import Switch
-from launch.parsing import parse
-from launch.runs import Run, describe_run, read_metrics
+from launch.options.errors import UserError, nearest
+from launch.options.fields import Switch
+from launch.options.parsing import parse
+from launch.runs.checkpoints import list_checkpoints
+from launch.runs.directory import Run, describe_run, read_metrics
 
 Do = Callable[[Machines], None]
 SECONDS = 300.0

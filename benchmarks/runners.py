@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.runners_report import page, show
-from launch.errors import UserError
-from launch.options import Switch
-from launch.parsing import parse
-from launch.recipes import RL
-from launch.rl_experiment import RLExperiment
-from launch.runs import Run, describe_run, read_metrics
+from launch.kinds.rl.experiment import RLExperiment
+from launch.kinds.rl.recipes import RL
+from launch.options.errors import UserError
+from launch.options.fields import Switch
+from launch.options.parsing import parse
+from launch.runs.directory import Run, describe_run, read_metrics
 
 Numbers = dict[str, Any]
 ALGORITHMS = ("ppo", "appo", "impala")
@@ -147,7 +147,7 @@ def train_for(run: Run, experiment: RLExperiment, seconds: float) -> None:
     """Train until there are so many seconds after the first iterations."""
     from contextlib import nullcontext
 
-    from launch import rl
+    from launch.kinds.rl import job as rl
 
     rl.train(run, experiment, None, listen=lambda: nullcontext(_Enough(run, seconds)))
 
@@ -197,8 +197,8 @@ def shipped_bytes(experiment: RLExperiment) -> Numbers:
     import torch
     from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-    from launch.algorithms import make_config
-    from launch.quiet import quiet_libraries
+    from launch.kinds.rl.algorithms import make_config
+    from launch.ray.quiet import quiet_libraries
 
     torch.set_num_threads(1)
     with quiet_libraries():

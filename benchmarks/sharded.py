@@ -20,13 +20,13 @@ import torch
 from benchmarks.contestants import clustered_words, use_one_thread
 from benchmarks.fitting import check_fits
 from benchmarks.sharded_report import show, table
-from launch.errors import UserError, nearest
-from launch.options import Switch
-from launch.parsing import parse
-from launch.ray_session import running_ray
-from launch.runs import describe_run
-from launch.sharded import ShardedMemories, Sharding
-from launch.sharded.routing import Gather
+from launch.options.errors import UserError, nearest
+from launch.options.fields import Switch
+from launch.options.parsing import parse
+from launch.ray.session import running_ray
+from launch.ray.sharded import ShardedMemories, Sharding
+from launch.ray.sharded.routing import Gather
+from launch.runs.directory import describe_run
 from memory.sparse import SparseMemory
 from memory.sparse.indexes import INDEXES
 

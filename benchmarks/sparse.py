@@ -24,10 +24,10 @@ from benchmarks.contestants import (
 )
 from benchmarks.extra_memory import measure_apart
 from benchmarks.fitting import available_bytes, check_fits, dense_bytes, fit_line
-from launch.errors import UserError, nearest
-from launch.options import Switch
-from launch.parsing import parse
-from launch.runs import describe_run
+from launch.options.errors import UserError, nearest
+from launch.options.fields import Switch
+from launch.options.parsing import parse
+from launch.runs.directory import describe_run
 from memory.sparse.indexes import INDEXES
 
 DENSE_STEPS = 10

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import published_sparse as published
 from benchmarks.sparse_report import MIB, counted
-from launch.figures import save_figure
+from launch.pictures.figures import save_figure
 
 Points = Iterable[tuple[float, float]]
 SPARSE, DENSE = "C0", "C3"

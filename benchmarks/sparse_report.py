@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.fitting import fit_line
 from benchmarks.published_sparse import PAPER_EXTRA_MIB, PUBLIC_SAM
-from launch.runs import write_atomically
+from launch.runs.directory import write_atomically
 
 MIB = 2**20
 ENOUGH_TO_TELL = 2**16

@@ -22,9 +22,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from agents.rllib import MemoryPPOConfig, MemoryRLModule, register_environment
-from launch.options import Switch
-from launch.parsing import parse
-from launch.ray_session import running_ray
+from launch.options.fields import Switch
+from launch.options.parsing import parse
+from launch.ray.session import running_ray
 
 CORES: dict[str, dict[str, Any]] = {
     "ntm 128x20": {"core": "ntm", "slots": 128, "word_size": 20},

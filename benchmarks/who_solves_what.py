@@ -25,8 +25,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 import memory
 from agents.sequence import Trainer, evaluate, make_optimizer
-from launch.parsing import parse
-from launch.task_settings import make_sampler, split_sequences
+from launch.kinds.supervised.settings import make_sampler, split_sequences
+from launch.options.parsing import parse
 from tasks.stack_languages import COUNTS
 
 SOLVED = 99.0

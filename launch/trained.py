@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.checkpoints import PREFIX
-from launch.errors import UserError
-from launch.kind_table import kind_of
-from launch.runs import open_run
+from launch.kinds.table import kind_of
+from launch.options.errors import UserError
+from launch.runs.checkpoints import PREFIX
+from launch.runs.directory import open_run
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -78,7 +78,7 @@ def rollout(
         ValueError: as ``agents.rllib.rollout``.
     """
     from agents.rllib import rollout as play
-    from launch.quiet import quiet_libraries
+    from launch.ray.quiet import quiet_libraries
 
     found = _find(source, checkpoint)
     with _threads_kept():
@@ -101,8 +101,8 @@ def _find(source: Any, checkpoint: str) -> tuple[Path, str] | None:
 
 def _player(path: Path, checkpoint: str) -> Any:
     """What plays of a run of reinforcement learning."""
-    from launch.evaluate_rl import load_agent as load_module
-    from launch.recipes import RL
+    from launch.kinds.rl.evaluation import load_agent as load_module
+    from launch.kinds.rl.recipes import RL
 
     run, config = open_run(path)
     if config["kind"] != RL.name:
@@ -112,7 +112,7 @@ def _player(path: Path, checkpoint: str) -> Any:
 
 def _rl_agent(source: Any, **options: Any) -> RLAgent:
     from agents.rllib import RLAgent
-    from launch.quiet import quiet_libraries
+    from launch.ray.quiet import quiet_libraries
 
     with quiet_libraries():
         return RLAgent(source, **options)

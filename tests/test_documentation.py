@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli import find_command
-from launch.errors import UserError
-from launch.kind_table import KINDS, kind_of
-from launch.options import split_words
-from launch.parsing import parse
+from launch.cli.main import find_command
+from launch.kinds.table import KINDS, kind_of
+from launch.options.errors import UserError
+from launch.options.fields import split_words
+from launch.options.parsing import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,7 +66,7 @@ def read_command(words):
         assert any(fits(OPTIONS[module](kind).options, options) for kind in kinds), words
 
 
-OPTIONS = {"launch.evaluate": lambda kind: kind.evaluation(), "launch.plot": lambda kind: kind.pictures()}
+OPTIONS = {"launch.cli.evaluate": lambda kind: kind.evaluation(), "launch.cli.plot": lambda kind: kind.pictures()}
 
 
 def fits(options_of_a_kind, argv):

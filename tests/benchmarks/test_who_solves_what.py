@@ -6,7 +6,7 @@ import torch
 
 import memory
 from benchmarks.who_solves_what import CONTESTANTS, SOLVED, SUBJECTS, Cell, Settings, contestant, main, measure, table
-from launch.task_settings import make_sampler
+from launch.kinds.supervised.settings import make_sampler
 
 SMALL = Settings(cores=("lstm", "gru"), subjects=("stack_anbn", "mqar_4"), sequences=64, seconds=100.0)
 

@@ -66,8 +66,8 @@ def play(folder: Path, submits: int) -> Seen:
             seen.job = time.monotonic() - started
             asked = f"ray status --address {cluster.address}"
             seen.without_token = cluster.execute(f"RAY_AUTH_MODE=disabled {asked} || true")
-            seen.stopped = cluster.execute("python ~/lukasa/launch/node_stop.py")
-            cluster.on(WORKER, "python ~/lukasa/launch/node_stop.py")
+            seen.stopped = cluster.execute("python ~/lukasa/launch/clusters/node_stop.py")
+            cluster.on(WORKER, "python ~/lukasa/launch/clusters/node_stop.py")
         seen.left = what_is_left_of_ray()
     seen.load.append(os.getloadavg()[0])
     return seen

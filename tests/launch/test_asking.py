@@ -3,11 +3,11 @@ import shlex
 
 import pytest
 
-from launch import asking
-from launch.few_shot_recipes import FEW_SHOT
-from launch.recipes import RL
-from launch.task_recipes import TASK
-from launch.training import read_request
+from launch.kinds.few_shot.recipes import FEW_SHOT
+from launch.kinds.rl.recipes import RL
+from launch.kinds.supervised.recipes import TASK
+from launch.training import asking
+from launch.training.requests import read_request
 from tests.launch.refusals import fails
 
 KINDS = pytest.mark.parametrize("kind", [RL, TASK, FEW_SHOT], ids=lambda kind: kind.name)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from launch import checkpoints
-from launch.checkpoints import (
+from launch.options.errors import UserError
+from launch.runs import checkpoints
+from launch.runs.checkpoints import (
     find_checkpoint,
     from_plain,
     list_checkpoints,
@@ -14,7 +15,6 @@ from launch.checkpoints import (
     set_later_aside,
     to_plain,
 )
-from launch.errors import UserError
 
 STATE = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.int64(5), "nested": [1, (2.5, None, "a")]}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launch.cli import main
-from launch.clusters import check_cluster
-from launch.errors import UserError
-from launch.node_stop import find, stop
+from launch.cli.main import main
+from launch.clusters.checking import check_cluster
+from launch.clusters.node_stop import find, stop
+from launch.options.errors import UserError
 from launch.train import with_address
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +91,7 @@ def test_onprem_file_never_ends_a_ray_that_is_not_its_own():
     config = read("cluster-onprem.yaml")
     for role in ("head", "worker"):
         commands = config[f"{role}_start_ray_commands"]
-        assert commands[0] == "python ~/lukasa/launch/node_stop.py"
+        assert commands[0] == "python ~/lukasa/launch/clusters/node_stop.py"
         assert "ray stop" not in " ".join(commands)
 
 
@@ -247,7 +247,7 @@ def test_node_stop_ends_what_does_not_name_its_folder(tmp_path, by):
 
 
 def test_node_stop_needs_a_folder(monkeypatch, capsys):
-    from launch import node_stop
+    from launch.clusters import node_stop
 
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     assert node_stop.main([]) == 2

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-import launch.cli
-from launch.cli import main
-from launch.few_shot_recipes import FEW_SHOT_RECIPES
-from launch.options import documented, peek, split_words
-from launch.recipes import RL, RL_RECIPES
-from launch.runs import create_run, describe_run
-from launch.task_recipes import TASK_RECIPES
-from launch.training import read_command_line
+import launch.cli.main
+from launch.cli.main import main
+from launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES
+from launch.kinds.rl.recipes import RL, RL_RECIPES
+from launch.kinds.supervised.recipes import TASK_RECIPES
+from launch.options.fields import documented, peek, split_words
+from launch.runs.directory import create_run, describe_run
+from launch.training.requests import read_command_line
 from tests.launch.refusals import fails
 
 
@@ -132,15 +132,16 @@ def test_every_recipe_is_a_valid_experiment(recipe):
 
 def test_help_lists_commands_and_needs_neither_torch_nor_ray():
     code = (
-        "import sys, launch.cli; launch.cli.main(['--help']); sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
+        "import sys, launch.cli.main; launch.cli.main.main(['--help']); "
+        "sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0
-    assert all(name in result.stdout for name in launch.cli.COMMANDS)
+    assert all(name in result.stdout for name in launch.cli.main.COMMANDS)
 
 
 def test_list_needs_no_ray_and_prints_json():
-    code = "import sys, launch.cli; launch.cli.main(['list', '--json']); sys.exit('ray' in sys.modules)"
+    code = "import sys, launch.cli.main; launch.cli.main.main(['list', '--json']); sys.exit('ray' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0
     found = json.loads(result.stdout)

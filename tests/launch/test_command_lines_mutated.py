@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli import find_command
-from launch.few_shot_recipes import FEW_SHOT
-from launch.kind_table import kind_of
-from launch.options import split_words
-from launch.recipes import RL
-from launch.task_recipes import TASK
-from launch.training import kind_for
+from launch.cli.main import find_command
+from launch.kinds.few_shot.recipes import FEW_SHOT
+from launch.kinds.rl.recipes import RL
+from launch.kinds.supervised.recipes import TASK
+from launch.kinds.table import kind_of
+from launch.options.fields import split_words
+from launch.training.requests import kind_for
 from tests.launch.mutations import Campaign, mutated_words, verdict
 
 GOOD = [
@@ -83,10 +83,10 @@ def check(words, build=True):
     if not words:
         return  # the help
     module, rest = find_command(words)
-    if module == "launch.bench":
+    if module == "launch.cli.bench":
         return  # it would compute
     program = importlib.import_module(module)
-    if module == "launch.tune":
+    if module == "launch.sweeps.tune":
         sweep(program, rest)
         return
     if hasattr(program, "read_command_line"):

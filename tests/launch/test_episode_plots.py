@@ -9,11 +9,11 @@ import torch
 
 import envs
 import memory
-from launch.episode_panels import Features, Frames, Rewards, Slots, Strip, Symbols
-from launch.episode_plots import draw_episode
-from launch.errors import UserError
-from launch.memory_panels import NAMES, choose, memory_panels
-from launch.observation_panels import action_names, action_panels, as_images, fixed_lag, observation_panels
+from launch.options.errors import UserError
+from launch.pictures.episode_panels import Features, Frames, Rewards, Slots, Strip, Symbols
+from launch.pictures.episodes import draw_episode
+from launch.pictures.memory_panels import NAMES, choose, memory_panels
+from launch.pictures.observation_panels import action_names, action_panels, as_images, fixed_lag, observation_panels
 
 RANDOM = np.random.default_rng(0)
 STEPS = 9

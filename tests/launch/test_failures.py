@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launch import checkpoints, rl
-from launch.checkpoints import list_checkpoints
-from launch.cli import main
-from launch.runs import Run, read_metrics
-from launch.waits import LEARNERS
+from launch.cli.main import main
+from launch.kinds.rl import job as rl
+from launch.kinds.rl.waits import LEARNERS
+from launch.runs import checkpoints
+from launch.runs.checkpoints import list_checkpoints
+from launch.runs.directory import Run, read_metrics
 
 pytestmark = pytest.mark.ray
 

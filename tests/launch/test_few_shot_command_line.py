@@ -7,19 +7,19 @@ import json
 import pytest
 import torch
 
-import launch.evaluate_few_shot
-import launch.plot_presentations
+import launch.kinds.few_shot.evaluation
+import launch.kinds.supervised.presentation_pictures
 from agents.few_shot import LEARNERS
 from agents.sequence.schedules import make_optimizer
-from launch.cli import main
-from launch.evaluate_few_shot import new_part, published
-from launch.few_shot import make_shots, make_trainer
-from launch.few_shot_experiment import FewShotExperiment
-from launch.few_shot_recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
-from launch.kind_few_shot import check_experiment
-from launch.published import SHOTS
-from launch.task_experiment import TaskExperiment
-from launch.training import read_command_line
+from launch.cli.main import main
+from launch.kinds.few_shot.evaluation import new_part, published
+from launch.kinds.few_shot.experiment import FewShotExperiment
+from launch.kinds.few_shot.job import make_shots, make_trainer
+from launch.kinds.few_shot.kind import check_experiment
+from launch.kinds.few_shot.recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
+from launch.kinds.published import SHOTS
+from launch.kinds.supervised.experiment import TaskExperiment
+from launch.training.requests import read_command_line
 from tasks.curriculum import Lessons
 from tasks.episodes import Shots
 from tasks.examples import Examples
@@ -146,7 +146,7 @@ def test_recipes_of_sequences_are_read_as_tasks():
 
 
 def test_15_classes_with_strings_become_25_after_110_000_episodes():
-    from launch.task import make_trainer as make_task_trainer
+    from launch.kinds.supervised.job import make_trainer as make_task_trainer
 
     experiment = SEQUENCE_RECIPES["omniglot_mann_strings_15"]()
     curriculum = make_task_trainer(experiment).curriculum
@@ -195,6 +195,6 @@ def test_reported_accuracies_grow_with_shots_and_fall_with_ways():
             assert percent[20, 5] > percent[20, 1]
 
 
-@pytest.mark.parametrize("module", [launch.evaluate_few_shot, launch.plot_presentations])
+@pytest.mark.parametrize("module", [launch.kinds.few_shot.evaluation, launch.kinds.supervised.presentation_pictures])
 def test_examples_in_docstrings_run(module):
     assert doctest.testmod(module).failed == 0

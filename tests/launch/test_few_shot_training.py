@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from launch.ablation import named
-from launch.checkpoints import list_checkpoints, load_checkpoint
-from launch.cli import main
-from launch.few_shot_plots import Named, draw_confusion, draw_wrong
-from launch.runs import Run, open_run, read_metrics
+from launch.cli.main import main
+from launch.kinds.ablation import named
+from launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
+from launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from launch.runs.directory import Run, open_run, read_metrics
 from tests.tasks.drawn import bits, png, zipped
 
 DATA = "--source generated --part background_small1 --size 16 --options.channels 4"
@@ -315,7 +315,7 @@ def named_episode() -> Named:
 
 def test_confusion_counts_right_classes_in_rows_and_answers_in_columns(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("launch.few_shot_plots.save_figure", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr("launch.kinds.few_shot.drawings.save_figure", lambda figure, _: figures.append(figure))
     draw_confusion(named_episode(), tmp_path / "confusion.png", title="t")
     counts = figures[0].axes[0].get_images()[0].get_array()
     assert counts.tolist() == [[2, 0, 0], [1, 1, 0], [2, 0, 0]]
@@ -323,7 +323,7 @@ def test_confusion_counts_right_classes_in_rows_and_answers_in_columns(tmp_path,
 
 def test_sheet_shows_what_was_named_wrongly_beside_its_class(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("launch.few_shot_plots.save_figure", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr("launch.kinds.few_shot.drawings.save_figure", lambda figure, _: figures.append(figure))
     named = named_episode()
     draw_wrong(named, tmp_path / "mistakes.png", title="t")
     images = figures[0].axes[0].get_images()

@@ -16,12 +16,12 @@ import pytest
 import torch
 import yaml
 
-from launch.checkpoints import list_checkpoints, load_checkpoint
-from launch.cli import main
-from launch.clusters import check_cluster
-from launch.kind_table import kind_of
-from launch.runs import open_run, read_metrics
-from launch.training import as_it_begins, read_command_line, read_request
+from launch.cli.main import main
+from launch.clusters.checking import check_cluster
+from launch.kinds.table import kind_of
+from launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from launch.runs.directory import open_run, read_metrics
+from launch.training.requests import as_it_begins, read_command_line, read_request
 from memory.sparse import SparseMemory
 from tasks.babi_files import FOLDER, TITLES
 from tasks.data import DataError

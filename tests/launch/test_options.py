@@ -12,19 +12,19 @@ from typing import Any, Literal
 
 import pytest
 
-import launch.described
-import launch.help
-import launch.words
-from launch.cli import main
-from launch.errors import UserError, nearest
-from launch.few_shot_recipes import FEW_SHOT, SEQUENCE_RECIPES
-from launch.help import Page, train_page
-from launch.options import Switch, options_of
-from launch.parsing import parse
-from launch.recipes import RL
-from launch.task_recipes import TASK
-from launch.training import read_request
-from launch.words import as_pairs, as_word, read_pairs, read_value
+import launch.options.described
+import launch.options.help
+import launch.options.words
+from launch.cli.main import main
+from launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
+from launch.kinds.rl.recipes import RL
+from launch.kinds.supervised.recipes import TASK
+from launch.options.errors import UserError, nearest
+from launch.options.fields import Switch, options_of
+from launch.options.help import Page, train_page
+from launch.options.parsing import parse
+from launch.options.words import as_pairs, as_word, read_pairs, read_value
+from launch.training.requests import read_request
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def texts():
     for kind in (RL, TASK, FEW_SHOT):
         for one in options_of(kind.experiment, kind.experiment()):
             yield f"{kind.name} {one.name}", one.text
-    for sort, things in launch.described.table().items():
+    for sort, things in launch.options.described.table().items():
         for name, row in things.items():
             for option in row.get("options", ()):
                 yield f"{sort} {name} {option['name']}", option["help"]
@@ -226,30 +226,30 @@ def test_every_option_says_what_it_does():
 
 
 def test_table_says_what_the_living_things_say():
-    kept = launch.described.table()
-    assert kept == launch.described.build_table()
+    kept = launch.options.described.table()
+    assert kept == launch.options.described.build_table()
     for sort in ("cores", "tasks", "learners", "indexes"):
         for name in kept[sort]:
             for row in kept[sort][name]["options"]:
-                launch.describing.kind_of_row(row)
+                launch.options.describing.kind_of_row(row)
 
 
 def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
     place = tmp_path / "table.json"
-    monkeypatch.setattr(launch.described, "places", lambda: [place])
-    monkeypatch.setattr(launch.described, "build_table", lambda: {"cores": {"old": {}}})
-    launch.described.table.cache_clear()
-    assert launch.described.table() == {"cores": {"old": {}}}
-    monkeypatch.setattr(launch.described, "build_table", lambda: {"cores": {"new": {}}})
-    launch.described.table.cache_clear()
-    assert launch.described.table() == {"cores": {"old": {}}}
-    monkeypatch.setattr(launch.described, "fingerprint", lambda: "another")
-    launch.described.table.cache_clear()
-    assert launch.described.table() == {"cores": {"new": {}}}
+    monkeypatch.setattr(launch.options.described, "places", lambda: [place])
+    monkeypatch.setattr(launch.options.described, "build_table", lambda: {"cores": {"old": {}}})
+    launch.options.described.table.cache_clear()
+    assert launch.options.described.table() == {"cores": {"old": {}}}
+    monkeypatch.setattr(launch.options.described, "build_table", lambda: {"cores": {"new": {}}})
+    launch.options.described.table.cache_clear()
+    assert launch.options.described.table() == {"cores": {"old": {}}}
+    monkeypatch.setattr(launch.options.described, "fingerprint", lambda: "another")
+    launch.options.described.table.cache_clear()
+    assert launch.options.described.table() == {"cores": {"new": {}}}
     place.write_text("{")
-    launch.described.table.cache_clear()
-    assert launch.described.table() == {"cores": {"new": {}}}
-    launch.described.table.cache_clear()
+    launch.options.described.table.cache_clear()
+    assert launch.options.described.table() == {"cores": {"new": {}}}
+    launch.options.described.table.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -269,9 +269,9 @@ def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
     ids=" ".join,
 )
 def test_screens_and_typos_import_nothing_that_takes_seconds(argv):
-    launch.described.table()  # made when it is first asked for, by what is slow
+    launch.options.described.table()  # made when it is first asked for, by what is slow
     code = (
-        f"import sys, launch.cli\ntry: launch.cli.main({argv!r})\nexcept SystemExit: pass\n"
+        f"import sys, launch.cli.main\ntry: launch.cli.main.main({argv!r})\nexcept SystemExit: pass\n"
         "sys.exit(' '.join({'torch', 'ray', 'gymnasium', 'numpy', 'matplotlib', 'rich'} & set(sys.modules)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -283,13 +283,13 @@ def test_overview_is_one_screen_and_names_the_words_that_list_each(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 25
     assert max(map(len, lines)) <= 80
-    from launch.listing import LISTS
+    from launch.cli.listing import LISTS
 
     assert {found[1] for line in lines if (found := re.search(r"lukasa list (\w+)", line))} == set(LISTS)
 
 
 def test_examples_in_docstrings_hold():
-    for module in (launch.words, launch.help):
+    for module in (launch.options.words, launch.options.help):
         assert doctest.testmod(module, extraglobs={"Any": typing.Any}).failed == 0
 
 

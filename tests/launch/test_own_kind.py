@@ -5,9 +5,9 @@ import textwrap
 
 import pytest
 
-from launch.cli import main
-from launch.kind_table import kind_of
-from launch.runs import open_run, read_metrics
+from launch.cli.main import main
+from launch.kinds.table import kind_of
+from launch.runs.directory import open_run, read_metrics
 from tests.launch.refusals import fails
 
 MODULE = '''
@@ -17,13 +17,13 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from launch.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
-from launch.endings import Outcome
-from launch.errors import UserError
-from launch.kinds import Evaluation, Experiments, Kind, Pictures
-from launch.options import Switch
-from launch.runs import MetricsWriter, rewind_metrics
-from launch.subjects import Subject
+from launch.runs.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
+from launch.runs.endings import Outcome
+from launch.options.errors import UserError
+from launch.kinds.kind import Evaluation, Experiments, Kind, Pictures
+from launch.options.fields import Switch
+from launch.runs.directory import MetricsWriter, rewind_metrics
+from launch.kinds.subjects import Subject
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from launch.errors import UserError
-from launch.formats import picture_format
-from launch.kind_rl import KIND, subject
-from launch.learning import plot_learning
-from launch.plot_rl import PlotOptions
-from launch.plots import Curve, draw_learning
-from launch.recipes import RL
-from launch.runs import MetricsWriter, Run
-from launch.several_seeds import Compared
-from launch.subjects import Subject
+from launch.comparing.curves import plot_learning
+from launch.comparing.several_seeds import Compared
+from launch.kinds.rl.kind import KIND, subject
+from launch.kinds.rl.pictures import PlotOptions
+from launch.kinds.rl.recipes import RL
+from launch.kinds.subjects import Subject
+from launch.options.errors import UserError
+from launch.pictures.formats import picture_format
+from launch.pictures.learning import Curve, draw_learning
+from launch.runs.directory import MetricsWriter, Run
 
 RANDOM = np.random.default_rng(0)
 
@@ -26,7 +26,7 @@ def is_picture(path):
 def figures(monkeypatch):
     """What is drawn, kept instead of written."""
     kept = []
-    monkeypatch.setattr("launch.plots.save_figure", lambda figure, _: kept.append(figure))
+    monkeypatch.setattr("launch.pictures.learning.save_figure", lambda figure, _: kept.append(figure))
     return kept
 
 

@@ -8,12 +8,12 @@ import torch
 
 from agents.intervals import wilson_interval
 from agents.sequence import evaluate
-from launch.cli import main
-from launch.plot_presentations import draw_presentations
-from launch.presentations import ByPresentation, observer, presentations_table, published
-from launch.task_experiment import TaskExperiment
-from launch.task_recipes import TASK_RECIPES
-from launch.task_settings import make_sampler
+from launch.cli.main import main
+from launch.kinds.supervised.experiment import TaskExperiment
+from launch.kinds.supervised.presentation_pictures import draw_presentations
+from launch.kinds.supervised.presentations import ByPresentation, observer, presentations_table, published
+from launch.kinds.supervised.recipes import TASK_RECIPES
+from launch.kinds.supervised.settings import make_sampler
 from memory import make_core
 from tasks import Batch
 from tasks.omniglot import OmniglotPresentations
@@ -147,7 +147,9 @@ def test_plot_draws_accuracy_by_presentation_and_reads_beside_pictures(tmp_path,
 
 def test_curve_has_the_interval_and_the_papers_numbers_at_their_presentations(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("launch.plot_presentations.save_figure", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr(
+        "launch.kinds.supervised.presentation_pictures.save_figure", lambda figure, _: figures.append(figure)
+    )
     rows = [{"presentation": number, "accuracy": 50.0 + number, "interval": (40.0, 60.0)} for number in (1, 2)]
     draw_presentations(rows, {"paper": {1: 30.0, 10: 90.0}}, tmp_path / "curve.png", title="t")
     own, paper = figures[0].axes[0].get_lines()

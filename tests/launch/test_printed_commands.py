@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from launch import cli, storage
-from launch.cli import COMMANDS, main
-from launch.options import split_words
-from launch.program import command
-from launch.runs import Run
-from launch.task_recipes import TASK
-from launch.training import read_request, resume_command
+from launch.cli import main as cli
+from launch.cli.main import COMMANDS, main
+from launch.kinds.supervised.recipes import TASK
+from launch.options.fields import split_words
+from launch.options.program import command
+from launch.runs import storage
+from launch.runs.directory import Run
+from launch.training.requests import read_request, resume_command
 from tests.test_documentation import commands, read_command
 
 AWKWARD = [

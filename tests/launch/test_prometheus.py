@@ -16,8 +16,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import ray
-from launch.ray_session import running_ray
-from launch.runs import MetricsWriter, Run
+from launch.ray.session import running_ray
+from launch.runs.directory import MetricsWriter, Run
 
 with running_ray(1):
     MetricsWriter(Run(Path(sys.argv[1]))).write(
@@ -81,7 +81,7 @@ def test_endpoint_on_loopback_serves_the_newest_line_of_metrics_to_this_machine_
             "ray_lukasa_env_steps": 512,
             "ray_lukasa_steps_per_second": 12.5,
             "ray_lukasa_grad_norm_core": 0.25,
-            "ray_lukasa_gr__e": 3,
+            "ray_lukasa_gr_e": 3,
         }
         assert all('run="maze ' in line and 'xe9"' in line for line in lines)
         loopback = {"0100007F", "0000000000000000FFFF00000100007F"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.errors import UserError
-from launch.ray_folder import LONGEST, SOCKET_BYTES, fits, short_folder
+from launch.options.errors import UserError
+from launch.ray.folder import LONGEST, SOCKET_BYTES, fits, short_folder
 
 
 def test_folder_that_is_short_enough_is_left_to_ray(monkeypatch):

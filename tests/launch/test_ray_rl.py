@@ -8,9 +8,9 @@ import time
 import pytest
 
 from benchmarks.machines import workers_named
-from launch.checkpoints import list_checkpoints
-from launch.cli import main
-from launch.runs import Run, read_metrics
+from launch.cli.main import main
+from launch.runs.checkpoints import list_checkpoints
+from launch.runs.directory import Run, read_metrics
 
 pytestmark = pytest.mark.ray
 

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from launch import ray_session
-from launch.errors import UserError
+from launch.options.errors import UserError
+from launch.ray import session as ray_session
 
 pytestmark = pytest.mark.ray
 

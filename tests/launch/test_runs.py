@@ -6,14 +6,23 @@ from pathlib import Path
 import pytest
 
 import memory
-from launch.cli import main
-from launch.errors import UserError
-from launch.kind_table import kind_of
-from launch.recipes import RL
-from launch.rl_experiment import RLExperiment
-from launch.runs import MetricsWriter, Run, create_run, describe_run, locked, open_run, read_metrics, rewind_metrics
-from launch.task_recipes import TASK
-from launch.training import check_unchanged, read_request
+from launch.cli.main import main
+from launch.kinds.rl.experiment import RLExperiment
+from launch.kinds.rl.recipes import RL
+from launch.kinds.supervised.recipes import TASK
+from launch.kinds.table import kind_of
+from launch.options.errors import UserError
+from launch.runs.directory import (
+    MetricsWriter,
+    Run,
+    create_run,
+    describe_run,
+    locked,
+    open_run,
+    read_metrics,
+    rewind_metrics,
+)
+from launch.training.requests import check_unchanged, read_request
 
 EXPERIMENT = dataclasses.asdict(RL.make("repeat_previous_ntm"))
 

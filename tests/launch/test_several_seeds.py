@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from launch import several_seeds
-from launch.checkpoints import list_checkpoints
-from launch.cli import main
-from launch.errors import UserError
-from launch.runs import Run, locked, read_metrics
-from launch.several_seeds import open_group, open_several, read_seeds
+from launch.cli.main import main
+from launch.comparing import several_seeds
+from launch.comparing.several_seeds import open_group, open_several, read_seeds
+from launch.options.errors import UserError
+from launch.runs.checkpoints import list_checkpoints
+from launch.runs.directory import Run, locked, read_metrics
 from tests.launch.refusals import fails
 
 WORDS = "--task copy --sampler.max-length 2 --core gru --memory.size 4 --batch-size 8 --report-every 32 --steps 128"

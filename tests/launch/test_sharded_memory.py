@@ -18,9 +18,9 @@ import pytest
 import torch
 
 import memory
-from launch.errors import UserError
-from launch.sharded import ShardedMemories, Sharding, ShardLostError
-from launch.sharded.routing import Found, join_rows, merge, parts, split_write
+from launch.options.errors import UserError
+from launch.ray.sharded import ShardedMemories, Sharding, ShardLostError
+from launch.ray.sharded.routing import Found, join_rows, merge, parts, split_write
 from memory.sparse import SparseMemory
 
 SHARDS = 3
@@ -346,8 +346,8 @@ def test_what_a_sharded_memory_cannot_do_is_one_sentence(memories, tmp_path):
 
 def test_memory_without_ray_is_refused(tmp_path):
     program = f"""
-        from launch.errors import UserError
-        from launch.sharded import ShardedMemories, Sharding
+        from launch.options.errors import UserError
+        from launch.ray.sharded import ShardedMemories, Sharding
         try:
             ShardedMemories(Sharding(2, {str(tmp_path)!r}))
         except UserError as error:
@@ -365,7 +365,7 @@ def test_shards_are_spread_over_machines_and_outlive_one(tmp_path):
         from pathlib import Path
         import ray
         from ray.cluster_utils import Cluster
-        from launch.sharded import ShardedMemories, Sharding
+        from launch.ray.sharded import ShardedMemories, Sharding
         from memory.sparse import SparseMemory
 
         cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=2, include_dashboard=False))

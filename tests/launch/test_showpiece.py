@@ -5,8 +5,8 @@ import json
 import pytest
 
 import memory
-from launch.cli import main
-from launch.recipes import RL_RECIPES
+from launch.cli.main import main
+from launch.kinds.rl.recipes import RL_RECIPES
 
 MEMORY_ALONE = ("repeat_previous_medium_ntm", "repeat_previous_ntm")
 

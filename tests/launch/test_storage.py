@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from launch import storage
-from launch.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
-from launch.cli import main
-from launch.errors import UserError
-from launch.runs import create_run, describe_run, rewind_metrics
-from launch.storage import Copy, fetch, open_copy, synced
+from launch.cli.main import main
+from launch.options.errors import UserError
+from launch.runs import storage
+from launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
+from launch.runs.directory import create_run, describe_run, rewind_metrics
+from launch.runs.storage import Copy, fetch, open_copy, synced
 
 
 @pytest.fixture

@@ -6,18 +6,18 @@ import math
 import pytest
 import torch
 
-import launch.evaluate_task
-import launch.kinds
-import launch.task_settings
+import launch.kinds.kind
+import launch.kinds.supervised.evaluation
+import launch.kinds.supervised.settings
 import tasks
-from launch.cli import main
-from launch.kind_task import check_experiment
-from launch.published import PUBLISHED
-from launch.task import make_trainer
-from launch.task_experiment import TaskExperiment
-from launch.task_recipes import TASK, TASK_RECIPES
-from launch.task_settings import length_settings, make_sampler, note_on_slots, split_settings
-from launch.training import read_command_line
+from launch.cli.main import main
+from launch.kinds.published import PUBLISHED
+from launch.kinds.supervised.experiment import TaskExperiment
+from launch.kinds.supervised.job import make_trainer
+from launch.kinds.supervised.kind import check_experiment
+from launch.kinds.supervised.recipes import TASK, TASK_RECIPES
+from launch.kinds.supervised.settings import length_settings, make_sampler, note_on_slots, split_settings
+from launch.training.requests import read_command_line
 from memory.sparse.indexes import INDEXES
 from tests.launch.refusals import fails
 
@@ -219,7 +219,9 @@ def test_list_tells_indexes_with_their_options(capsys):
     assert all(option["help"] for options in rows.values() for option in options)
 
 
-@pytest.mark.parametrize("module", [launch.kinds, launch.task_settings, launch.evaluate_task])
+@pytest.mark.parametrize(
+    "module", [launch.kinds.kind, launch.kinds.supervised.settings, launch.kinds.supervised.evaluation]
+)
 def test_examples_in_docstrings_run(module):
     assert doctest.testmod(module).failed == 0
 

@@ -11,11 +11,11 @@ import matplotlib.image
 import pytest
 import torch
 
-from launch.checkpoints import list_checkpoints, load_checkpoint
-from launch.cli import main
-from launch.evaluate_task import EvalOptions, evaluate_run
-from launch.runs import Run, open_run, read_metrics
-from launch.task_recipes import TASK
+from launch.cli.main import main
+from launch.kinds.supervised.evaluation import EvalOptions, evaluate_run
+from launch.kinds.supervised.recipes import TASK
+from launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from launch.runs.directory import Run, open_run, read_metrics
 
 SMALL = "--memory.slots 5 --memory.word-size 4 --memory.controller-size 8 --batch-size 4 --report-every 10"
 # A curriculum whose level moves while the test runs, and a learning rate that does.

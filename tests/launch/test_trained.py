@@ -13,15 +13,15 @@ from agents.few_shot import ClassAgent
 from agents.rllib import RLAgent
 from agents.sequence import CoreAgent
 from launch import load_agent, rollout
-from launch.cli import main
-from launch.errors import UserError
-from launch.evaluate_few_shot import load_learner
-from launch.evaluate_task import load_core
-from launch.few_shot import make_shots
-from launch.few_shot_recipes import FEW_SHOT
-from launch.runs import open_run
-from launch.task_recipes import TASK
-from launch.task_settings import make_sampler
+from launch.cli.main import main
+from launch.kinds.few_shot.evaluation import load_learner
+from launch.kinds.few_shot.job import make_shots
+from launch.kinds.few_shot.recipes import FEW_SHOT
+from launch.kinds.supervised.evaluation import load_core
+from launch.kinds.supervised.recipes import TASK
+from launch.kinds.supervised.settings import make_sampler
+from launch.options.errors import UserError
+from launch.runs.directory import open_run
 
 TASK_WORDS = "train task --task copy --core ntm --memory.slots 8 --memory.word-size 4 --steps 64 --batch-size 16"
 SHOT_WORDS = (

@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from launch.checkpoints import list_checkpoints
-from launch.cli import main
-from launch.errors import UserError
-from launch.runs import MetricsWriter, Run, locked, read_metrics
-from launch.sweep import Result, Sweep, Trial, open_sweep, ranked, results
-from launch.task_recipes import TASK
-from launch.tune import TuneOptions, bundles, new_sweep, split_own
+from launch.cli.main import main
+from launch.kinds.supervised.recipes import TASK
+from launch.options.errors import UserError
+from launch.runs.checkpoints import list_checkpoints
+from launch.runs.directory import MetricsWriter, Run, locked, read_metrics
+from launch.sweeps.sweep import Result, Sweep, Trial, open_sweep, ranked, results
+from launch.sweeps.tune import TuneOptions, bundles, new_sweep, split_own
 
 TASK_OPTIONS = "task --task copy --sampler.max-length 2 --core gru --memory.size 4 --batch-size 8 --report-every 64"
 
@@ -72,7 +72,7 @@ def test_options_of_the_sweep_are_told_from_those_of_training():
 
 
 def test_every_trial_is_a_run_whose_command_line_trains_the_same(tmp_path):
-    from launch.training import read_command_line
+    from launch.training.requests import read_command_line
 
     sweep = make_sweep(tmp_path / "s", ["lr=1e-2,1e-3", "memory.size=4,8"], samples=2)
     assert len(sweep.trials) == 8
@@ -104,7 +104,7 @@ def test_trials_are_ranked_by_last_score_then_by_steps_and_failed_ones_come_afte
 
 
 def test_trial_takes_its_threads_and_its_processes(tmp_path):
-    from launch.recipes import RL
+    from launch.kinds.rl.recipes import RL
 
     experiment = RL.make("repeat_previous_gru")
     assert bundles(experiment, TuneOptions()) == [{"CPU": 1, "GPU": 0.0}]
@@ -121,7 +121,7 @@ def test_trial_takes_its_threads_and_its_processes(tmp_path):
 def test_scheduler_remembers_what_ended_trials_measured(tmp_path):
     from types import SimpleNamespace
 
-    from launch.trials import make_scheduler
+    from launch.sweeps.trials import make_scheduler
 
     sweep = make_sweep(tmp_path / "s", ["lr=1e-2,1e-3,1e-4"], grace=64)
     write_scores(sweep, "000", [1.0])

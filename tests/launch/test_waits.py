@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import memory
-from launch import rl
-from launch.metering import measured, resident_bytes
-from launch.recipes import RL
-from launch.runs import create_run, describe_run, read_metrics
-from launch.waits import memories, waits
+from launch.kinds.rl import job as rl
+from launch.kinds.rl.recipes import RL
+from launch.kinds.rl.waits import memories, waits
+from launch.runs.directory import create_run, describe_run, read_metrics
+from launch.runs.metering import measured, resident_bytes
 from memory.sparse.traffic import TRAFFIC, Traffic
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import envs
 from agents.rllib import rollout
-from launch.episode_plots import draw_episode
-from launch.plot_rl import episode_panels
+from launch.kinds.rl.pictures import episode_panels
+from launch.pictures.episodes import draw_episode
 from tests.agents.rllib.drawn_spaces import FORMS, Drawn, is_usual, spaces
 from tests.agents.rllib.sampling import make_runner
 from tests.agents.rllib.test_spaces import check, drawn_ppo

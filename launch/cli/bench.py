@@ -1,0 +1,41 @@
+"""``lukasa bench``: programs that measure."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from launch.options.errors import UserError, nearest
+from launch.options.fields import split_words
+
+SUBJECTS = {
+    "sparse": ("benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
+    "cores": ("benchmarks.cores", "the dense cores beside plain references and a public package"),
+    "states": ("benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
+    "runners": ("benchmarks.runners", "steps a second of one agent with several numbers of runners, and who waits"),
+    "recovery": ("benchmarks.recovery", "an env runner, a Train worker, a machine is killed: seconds to progress"),
+    "sharded": ("benchmarks.sharded", "a memory in shards beside one process, a shard killed and brought back"),
+    "episodes": ("benchmarks.episodes", "episodes that the Omniglot samplers draw a second, beside training on them"),
+    "defaults": ("benchmarks.defaults", "what agents learn by default, beside those of stable-baselines3"),
+    "lifelong": ("benchmarks.lifelong", "all characters of Omniglot in one class memory, FAISS beside exact search"),
+}
+"""Every subject: the module whose ``main(argv)`` measures it, imported only then, and what it is."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure the subject that the command line names; the options are those of the subject.
+
+    Raises:
+        UserError: there is no such subject.
+    """
+    words, rest = split_words(argv)
+    if not words and {"-h", "--help"} & set(rest):
+        print("usage: lukasa bench SUBJECT [--option value ...]\n")
+        for name, (_, text) in SUBJECTS.items():
+            print(f"  lukasa bench {name:<10}{text}")
+        return 0
+    if len(words) != 1:
+        raise UserError(f"lukasa bench takes one subject: choose one of {', '.join(SUBJECTS)}")
+    if words[0] not in SUBJECTS:
+        raise UserError(f"there is no benchmark of {words[0]!r}: {nearest(words[0], SUBJECTS)}")
+    return importlib.import_module(SUBJECTS[words[0]][0]).main(rest)

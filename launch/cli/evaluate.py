@@ -1,0 +1,74 @@
+"""``lukasa eval``: how good a trained agent or core is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from launch.comparing.several_seeds import is_several, open_several
+from launch.kinds.described import options_of_command
+from launch.kinds.table import KINDS, kind_of
+from launch.options.errors import UserError
+from launch.options.fields import split_words
+from launch.options.parsing import parse
+from launch.runs.directory import open_run
+from launch.runs.saved_values import without_nan
+
+SUMMARY = (
+    "score a trained agent, core or learner on fresh episodes or sequences; which options there are depends on the run"
+)
+
+EXAMPLES = (
+    ("lukasa eval RUN", "the best checkpoint of the run in the folder RUN"),
+    ("lukasa eval RUN --checkpoint last --json", "the last one, as one JSON object"),
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Evaluate the run that the command line names; the options are those of its kind."""
+    words, rest = split_words(argv)
+    if not words and {"-h", "--help"} & set(rest):
+        from launch.options.help import Page
+
+        page = Page("lukasa eval RUN", SUMMARY, EXAMPLES)
+        page.show_each({f"A run of lukasa train {kind}": options_of_command("eval", kind) for kind in KINDS})
+        return 0
+    if len(words) != 1:
+        raise UserError("lukasa eval takes one run directory: lukasa eval RUN")
+    path = Path(words[0])
+    several = open_several(path) if is_several(path) else None
+    run, config = several.runs()[0] if several else open_run(path)
+    kind = kind_of(config["kind"])
+    refuse_other_kinds_options("eval", kind.name, run.path, rest)
+    way = kind.evaluation()
+    options = parse(way.options, rest, prog="lukasa eval RUN")
+    if several:
+        from launch.comparing.evaluation import evaluate_seeds
+
+        return evaluate_seeds(several, kind, options)
+    result = way.evaluate(run, kind.experiments.from_json(config["experiment"]), options)
+    if options.json:
+        print(json.dumps(without_nan(result)))
+    else:
+        way.describe(result)
+    return 0
+
+
+def refuse_other_kinds_options(command: str, kind: str, path: Path, argv: Sequence[str]) -> None:
+    """Refuse an option that only runs of another kind have, and say which.
+
+    Raises:
+        UserError: there is one.
+    """
+    if kind not in KINDS:
+        return
+    named = {name: {one.name for one in options_of_command(command, name)} for name in KINDS}
+    for word in argv:
+        option = word.partition("=")[0].replace("_", "-")
+        others = [name for name, options in named.items() if option in options]
+        if others and kind not in others:
+            raise UserError(
+                f"unknown option {option!r}: it is for runs of lukasa train {' or '.join(others)}, and run {path} is "
+                f"of lukasa train {kind}"
+            )

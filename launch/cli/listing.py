@@ -1,0 +1,185 @@
+"""``lukasa list``: what there is, as an overview of one screen, or one list in full."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from launch.kinds.described import recipes as described_recipes
+from launch.options.described import rows as described_rows
+from launch.options.describing import Row
+from launch.options.errors import UserError, nearest
+from launch.options.fields import Switch, split_words
+from launch.options.parsing import parse
+
+Rows = list[dict[str, Any]]
+
+WIDEST = 110
+"""Columns of a list on a terminal that has more."""
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """List cores, tasks, environments, recipes, indexes and learners; an overview where no list is named.
+
+    Attributes:
+        json: print one JSON object, of all lists where none is named.
+    """
+
+    json: Switch = False
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the overview, or one list."""
+    words, rest = split_words(argv)
+    if words[:1] == ["runs"]:
+        from launch.comparing.run_listing import main as list_runs
+
+        return list_runs([*words[1:], *rest])
+    options = parse(ListOptions, rest, prog=f"lukasa list [{'|'.join(LISTS)}]")
+    if len(words) > 1:
+        raise UserError(f"lukasa list takes one name, got {' '.join(words)!r}: choose one of {', '.join(LISTS)}")
+    if words and words[0] not in LISTS:
+        raise UserError(f"there is no list of {words[0]!r}: {nearest(words[0], LISTS)}")
+    if options.json:
+        print(json.dumps({name: rows() for name, rows in LISTS.items() if not words or name == words[0]}, indent=1))
+    elif words:
+        print("\n".join(_list_lines(LISTS[words[0]]())))
+    else:
+        print("\n".join(overview()))
+    return 0
+
+
+def overview() -> list[str]:
+    """How many there are of everything, some names of each, and the words that list each in full."""
+    found = {name: rows() for name, rows in LISTS.items()}
+    command: dict[str, Rows] = {}
+    for row in found["recipes"]:
+        command.setdefault(row["command"].split()[2], []).append(row)
+    parts = [
+        ("cores", found["cores"], "lukasa list cores", "memories and baselines"),
+        ("environments", found["envs"], "lukasa list envs", "and all those of Gymnasium"),
+        ("tasks", found["tasks"], "lukasa list tasks", "supervised, on sequences"),
+        ("learners", found["learners"], "lukasa list learners", "of few-shot episodes"),
+        ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
+        *(
+            (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
+            for kind, rows in command.items()
+        ),
+    ]
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    lines = []
+    for title, rows, words, about in parts:
+        beside = f"{len(rows)} {title}" if ":" not in title else f"{len(rows)} {title.replace(':', ' of')}"
+        lines.append(f"{_bold(f'{beside:<24}')}{words:<22}{about}")
+        lines.append(_some([row.get("name") or row["id"] for row in rows], width - 4))
+    return [*lines, "", "lukasa train rl --help lists the options of a kind of training."]
+
+
+def _some(names: Sequence[str], width: int) -> str:
+    """As many names as a line has room for, the first of each family before the others."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(name.partition("-")[0].partition("_")[0], []).append(name)
+    names = [*(some[0] for some in families.values()), *(name for some in families.values() for name in some[1:])]
+    shown = "    "
+    for place, name in enumerate(names):
+        more = f"{name}" if place == 0 else f", {name}"
+        rest = len(names) - place - 1
+        if len(shown) + len(more) + (len(", and 999 more") if rest else 0) > width:
+            return f"{shown}, and {rest + 1} more"
+        shown += more
+    return shown
+
+
+def cores() -> Rows:
+    """Every memory core: its name, what it is, its options."""
+    return _named("cores")
+
+
+def environments() -> Rows:
+    """Every environment this project knows: id, what is to be remembered, scores, the extra that brings it."""
+    return [{"id": name, **row} for name, row in described_rows("envs").items()]
+
+
+def supervised_tasks() -> Rows:
+    """Every supervised task: name, what is to be remembered, scores, the paper and the data it reads."""
+    rows = described_rows("tasks").items()
+    return [{"name": name, **{key: row[key] for key in row if key != "options"}} for name, row in rows]
+
+
+def recipes() -> Rows:
+    """Every recipe: what it trains, for how many steps."""
+    return [{"name": name, **row} for name, row in described_recipes().items()]
+
+
+def indexes() -> Rows:
+    """Every index of a sparse memory: its name, what it is, its options."""
+    return _named("indexes")
+
+
+def learners() -> Rows:
+    """Every learner of few-shot episodes: its name, what it is, its options."""
+    return _named("learners")
+
+
+LISTS = {
+    "cores": cores,
+    "tasks": supervised_tasks,
+    "envs": environments,
+    "recipes": recipes,
+    "indexes": indexes,
+    "learners": learners,
+}
+
+
+def _named(registry: str) -> Rows:
+    return [{"name": name, **row} for name, row in described_rows(registry).items()]
+
+
+def _list_lines(rows: Rows) -> list[str]:
+    """One paragraph a thing: its name and what it is, and below it the details."""
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    margin = min(34, 2 + max(len(row.get("name") or row["id"]) for row in rows))
+    indent, lines = " " * margin, []
+    for row in rows:
+        name = row.get("name") or row["id"]
+        summary = textwrap.wrap(row["summary"], max(30, width - margin)) or [""]
+        beside = len(name) < margin
+        lines.append(_bold(f"{name:<{margin}}") + (summary[0] if beside else ""))
+        lines += [indent + line for line in summary[beside:]]
+        lines += [indent + line for line in textwrap.wrap(_details(row), max(30, width - margin))]
+    return lines
+
+
+def _details(row: Mapping[str, Any]) -> str:
+    if "command" in row:
+        told = {name: value for name, value in row.items() if name not in ("name", "summary", "command")}
+        return f"{row['command']}  ({_listed(told)})"
+    if "options" in row:
+        return ", ".join(f"{option['name']} {_shown(option)}".strip() for option in row["options"])
+    return _listed({name: row[name] for name in row if name not in ("id", "name", "summary", "splits", "options")})
+
+
+def _listed(values: Row) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in values.items() if value not in ("", None))
+
+
+def _shown(option: Row) -> str:
+    default = option["default"]
+    return "" if default in (None, "") else str(default).lower() if isinstance(default, bool) else _number(default)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _bold(text: str) -> str:
+    return f"\033[1m{text}\033[0m" if text and sys.stdout.isatty() else text

@@ -1,0 +1,107 @@
+"""The command ``lukasa``: finds the command asked for and reports mistakes in one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from launch.kinds.table import KINDS, is_kind
+from launch.options.errors import UserError, nearest
+from launch.options.program import faults, one_line, told_to_users
+
+COMMANDS = {
+    "tune": (
+        "launch.sweeps.tune",
+        "train a recipe with several values of its fields; those that fall behind are stopped",
+    ),
+    "eval": ("launch.cli.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
+    "plot": ("launch.cli.plot", "draw the learning curve, and what the memory does over an episode or a sequence"),
+    "compare": (
+        "launch.comparing.compare",
+        "a table and a picture of several runs: scores, steps, seconds, and what differs",
+    ),
+    "list": ("launch.cli.listing", "what there is: cores, tasks, environments, recipes"),
+    "fetch": ("launch.cli.fetch", "make a run directory of a run that was trained with --sync"),
+    "check-cluster": (
+        "launch.clusters.checking",
+        "check a cluster file of `ray up` or KubeRay before it costs anything",
+    ),
+    "bench": ("launch.cli.bench", "measure: the sparse memory, whole or in shards, the dense cores, states, runners"),
+}
+"""Every command but ``train``, which needs a kind: the module whose ``main(argv)`` runs it, imported only then, and one
+line of help."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after ``lukasa``; those of this process when None.
+
+    Returns:
+        The exit code: 0 success, 1 a failure while training or playing, 2 misuse, 130 and 143 stopped by SIGINT and
+        SIGTERM.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage(), file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"lukasa {version('lukasa')}")
+        return 0
+    _find_own_modules()
+    try:
+        module, rest = find_command(words)
+        return importlib.import_module(module).main(rest)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `lukasa list | head`; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not isinstance(error, told_to_users() + faults()):
+            raise
+        print(f"lukasa: {one_line(error)}", file=sys.stderr)
+        return 1 if isinstance(error, faults()) else 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _find_own_modules() -> None:
+    """Let environments and cores of one's own be imported from the working folder; Ray lets its workers do so too.
+
+    Last of all places: a folder of a user must not hide a package that this program needs.
+    """
+    here = os.getcwd()
+    if not {here, ""} & set(sys.path):
+        sys.path.append(here)
+
+
+def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The module that runs a command line, and the words left for it.
+
+    Raises:
+        UserError: there is no such command.
+    """
+    if words[0] == "train":
+        kinds = " or ".join(f"train {name}" for name in KINDS)
+        if len(words) == 1 or words[1].startswith("-"):
+            raise UserError(f"train needs to know what: {kinds}")
+        if not is_kind(words[1]):
+            raise UserError(f"unknown command 'train {words[1]}': {nearest(words[1], KINDS)}")
+        return "launch.training.command", list(words[1:])
+    if words[0] in COMMANDS:
+        return COMMANDS[words[0]][0], list(words[1:])
+    raise UserError(f"unknown command {words[0]!r}: {nearest(words[0], ['train', *COMMANDS])}")
+
+
+def usage() -> str:
+    """The help of ``lukasa`` itself."""
+    commands = {f"train {name}": entry.summary for name, entry in KINDS.items()}
+    commands |= {name: text for name, (_, text) in COMMANDS.items()}
+    width = max(map(len, commands))
+    lines = "\n".join(f"  lukasa {name:<{width}}  {text}" for name, text in commands.items())
+    return f"Agents with external memory.\n\n{lines}\n\nlukasa COMMAND --help lists the options of a command."

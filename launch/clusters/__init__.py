@@ -1,0 +1,1 @@
+"""Cluster files, and the end of what runs on a machine."""

@@ -1,0 +1,1 @@
+"""Several runs, or several seeds of one, side by side."""

@@ -1,0 +1,80 @@
+"""Recipes, and the options of commands that depend on a run's kind, without importing what runs them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from launch.kinds.kind import Kind
+from launch.kinds.table import KINDS, kind_of
+from launch.options.describing import Row, kind_of_row, row_of
+from launch.options.fields import Option, options_of
+from launch.options.kept_tables import kept
+
+SOURCES = (
+    "memory/**/*.py",
+    "tasks/*.py",
+    "envs/*.py",
+    "agents/few_shot/*.py",
+    "launch/describ*.py",
+    "launch/evaluate*.py",
+    "launch/plot*.py",
+    "launch/*recipes.py",
+    "launch/kind*.py",
+    "launch/*experiment.py",
+    "launch/kinds/supervised/curricula.py",
+)
+"""Files that decide what the table says."""
+
+COMMANDS: dict[str, Callable[[Kind[Any]], type]] = {
+    "eval": lambda kind: kind.evaluation().options,
+    "plot": lambda kind: kind.pictures().options,
+}
+"""Commands whose options depend on the kind of a run, and where they are."""
+
+
+def recipes() -> dict[str, Row]:
+    """Every recipe by name: what it trains, with which command, for how many steps."""
+    return table()["recipes"]
+
+
+def options_of_command(command: str, kind: str) -> list[Option]:
+    """The options that ``lukasa eval`` or ``plot`` has for the runs of one kind, without loading what runs it."""
+    found = table()["options"][command][kind]
+    return [
+        Option((row["name"],), kind_of_row(row), row["default"], row["help"], row.get("switch", False)) for row in found
+    ]
+
+
+@functools.cache
+def table() -> dict[str, Any]:
+    """The whole table."""
+    return kept("described_kinds", SOURCES, build_table)
+
+
+def build_table() -> dict[str, Any]:
+    """Describe everything anew; imports it all."""
+    options: dict[str, dict[str, Any]] = {command: {} for command in COMMANDS}
+    for command, options_class in COMMANDS.items():
+        for name in KINDS:
+            cls = options_class(kind_of(name))
+            options[command][name] = [row_of(one) for one in options_of(cls, cls())]
+    return {"recipes": _recipes(), "options": options}
+
+
+def _recipes() -> dict[str, Row]:
+    kinds = [kind_of(name).experiments for name in KINDS]
+    # A recipe that two commands take is listed with the one that is not its own kind's, which people look for.
+    taken = {recipe: kind.name for kind in kinds for recipe in kind.elsewhere}
+    found = {}
+    for kind in kinds:
+        for name, recipe in kind.recipes.items():
+            experiment: Any = recipe()
+            found[name] = {
+                "summary": (inspect.getdoc(recipe) or "").partition("\n")[0],
+                "command": f"lukasa train {taken.get(name, kind.name)} {name}",
+                **{field: getattr(experiment, field) for field in kind.shown},
+            }
+    return found

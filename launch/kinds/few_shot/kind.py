@@ -1,0 +1,119 @@
+"""Learners of few-shot episodes: the kind ``few-shot``.
+
+Recipes whose episodes are sequences, such as ``omniglot_mann``, are of kind ``task``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launch.kinds.few_shot.experiment import FewShotExperiment
+from launch.kinds.few_shot.recipes import FEW_SHOT
+from launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
+from launch.kinds.subjects import Subject
+from launch.options.errors import UserError
+from launch.ray.placement import OnRay
+from launch.runs.directory import Run
+from launch.runs.endings import Outcome, Resume
+
+
+def check_experiment(experiment: FewShotExperiment) -> None:
+    """Build everything and answer an episode, so that mistakes show before anything is written.
+
+    Raises:
+        UserError: a number or an option cannot be used, or the data is too small for the episodes.
+        memory.UnknownNameError: the learner or an option is unknown.
+        tasks.DataError: the data is not available.
+    """
+    FEW_SHOT.check_numbers(experiment)
+    if experiment.validate_every is not None and experiment.part != "fit":
+        raise UserError(
+            f"--validate-every scores characters of part validation, and part {experiment.part} may have them: "
+            "train with --part fit"
+        )
+
+    import torch
+
+    from agents.few_shot import evaluate_episodes
+    from launch.kinds.few_shot.job import make_shots, make_trainer
+
+    if experiment.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
+    trainer = make_trainer(experiment)
+    ways, shots = experiment.tested_on
+    try:
+        for tested in (trainer.shots, make_shots(experiment, experiment.part, ways=ways, shots=shots)):
+            evaluate_episodes(trainer.learner, tested, 1, torch.Generator())
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def subject(experiment: FewShotExperiment) -> Subject:
+    """What a run is scored on."""
+    return Subject(
+        name=f"Omniglot, {experiment.ways} ways, {experiment.shots} shot{'s'[: experiment.shots > 1]}",
+        plural="kinds of episodes",
+        unit="accuracy %",
+        counted="episodes",
+        score_key="score",
+        learner=experiment.learner,
+        chance=100 / experiment.ways,
+        best=100.0,
+    )
+
+
+def _train(run: Run, experiment: FewShotExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
+    from launch.kinds.few_shot.job import train
+
+    if listen is None:
+        return train(run, experiment, resume)
+
+    from launch.runs.progress import Silence
+    from launch.training.loop import Worker
+
+    worker = Worker(listen=listen, make_reporter=lambda *_, **__: Silence())
+    return train(run, experiment, resume, worker)
+
+
+def _on_ray() -> OnRay[FewShotExperiment]:
+    from launch.kinds.few_shot.job import train
+    from launch.training.data_parallel import on_workers  # imports Ray
+
+    return on_workers(train)
+
+
+def _evaluation() -> Evaluation[FewShotExperiment]:
+    from launch.kinds.few_shot.evaluation import EVALUATION
+
+    return EVALUATION
+
+
+def _pictures() -> Pictures[FewShotExperiment]:
+    from launch.kinds.few_shot.pictures import PICTURES
+
+    return PICTURES
+
+
+def _load_agent(run: Run, experiment: FewShotExperiment, checkpoint: str, **options: Any) -> Any:
+    from agents.few_shot import ClassAgent
+    from launch.kinds.few_shot.evaluation import load_learner
+
+    if options.pop("copies") is not None:
+        raise UserError(
+            f"run {run.path} is of kind 'few-shot', whose learner takes any number of queries: leave copies out"
+        )
+    refuse_draws(run, "few-shot", **options)
+    return ClassAgent(load_learner(run, experiment, checkpoint).learner)
+
+
+KIND = Kind(
+    FEW_SHOT,
+    check=check_experiment,
+    train=_train,
+    subject=subject,
+    evaluation=_evaluation,
+    pictures=_pictures,
+    load_agent=_load_agent,
+    on_ray=_on_ray,
+)
+"""Few-shot episodes of support and queries."""

@@ -1,0 +1,79 @@
+"""``lukasa plot`` of a learner of episodes: what it takes for what in one episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from agents.few_shot.learning import posed
+from launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
+from launch.kinds.few_shot.evaluation import TrainedLearner, load_learner, new_part
+from launch.kinds.few_shot.experiment import FewShotExperiment
+from launch.kinds.few_shot.job import make_shots
+from launch.kinds.kind import Pictures
+from launch.pictures.formats import Format, picture_path
+from launch.runs.checkpoints import list_checkpoints
+from launch.runs.directory import Run
+from tasks.omniglot_files import DRAWERS
+
+MOST_WAYS = 20
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """Draw a run's learning curve, and one episode as a matrix and as a sheet of mistakes; of several, their curves.
+
+    Attributes:
+        out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
+        format: format of all pictures; by default that of --out, or png.
+        checkpoint: which learner answers: best, last, or a name.
+        ways: classes of the episode; 20 by default, or as many as the learner takes.
+        shots: support examples of each class; by default as trained.
+        part: part of the characters; by default one that was not trained on.
+        seed: seed of the episode.
+    """
+
+    out: str | None = None
+    format: Format | None = None
+    checkpoint: str = "best"
+    ways: int | None = None
+    shots: int | None = None
+    part: str | None = None
+    seed: int = 1_000_000
+
+
+def plot_details(run: Run, experiment: FewShotExperiment, options: PlotOptions) -> Iterator[Path]:
+    """Draw the pictures of one run beside its learning curve, and give their places."""
+    if not list_checkpoints(run.checkpoints):
+        return
+    trained = load_learner(run, experiment, options.checkpoint)
+    named = name_episode(trained, options)
+    right = 100 * float((named.answers == named.targets).mean())
+    ways, shots = named.support.shape[:2]
+    title = (
+        f"{experiment.learner} ({trained.checkpoint.name})\n"
+        f"{ways} ways, {shots} shot{'s'[: shots > 1]}, {right:.1f} % of {len(named.targets)} right"
+    )
+    yield draw_confusion(named, picture_path(run.plots, "confusion", options.format), title=title)
+    yield draw_wrong(named, picture_path(run.plots, "mistakes", options.format), title=title)
+
+
+@torch.no_grad()
+def name_episode(trained: TrainedLearner, options: PlotOptions) -> Named:
+    """Let the learner name one episode, with as many queries as there are drawings."""
+    experiment = trained.experiment
+    shots = options.shots or experiment.tested_on[1]
+    ways = options.ways or getattr(trained.learner, "ways", MOST_WAYS)
+    part = options.part or new_part(experiment)
+    episodes = make_shots(experiment, part, ways=ways, shots=shots, queries=DRAWERS - shots)
+    support, queries, targets = posed(trained.learner, episodes.sample(1, torch.Generator().manual_seed(options.seed)))
+    answers = trained.learner(support, queries)[0].argmax(-1)
+    found = (support[0], queries[0], targets[0], answers)
+    return Named(*(tensor.cpu().numpy() for tensor in found))
+
+
+PICTURES = Pictures(PlotOptions, plot_details)
+"""What is drawn of a learner of episodes."""

@@ -1,0 +1,150 @@
+"""Episodes of a trained agent, intact or with a part of what it carries wiped, and of one that acts at random."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+import envs
+from agents.intervals import mean_interval, share_interval
+from launch.kinds.rl.experiment import RLExperiment
+
+LIMIT = 1000
+"""Steps after which an episode of a wiped agent is cut off: so many, or ten times the longest of the intact one."""
+
+SECONDS = 5.0
+"""Between two lines that say how far the episodes are."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """Which episodes to play.
+
+    Attributes:
+        episodes: how many.
+        seed: of the first one.
+        explore: draw actions from the policy instead of taking the likeliest.
+        limit: steps after which an episode of a wiped agent is cut off; None for the environment's own.
+        max_steps: steps after which any episode is cut off; None for ``agents.rllib.rollout``'s own limit.
+    """
+
+    episodes: int
+    seed: int
+    explore: bool = False
+    limit: int | None = None
+    max_steps: int | None = None
+
+
+class ShownEpisodes:
+    """Says every few seconds on stderr how far the episodes are, as ``rollout`` tells it.
+
+    Args:
+        asked: how many episodes.
+    """
+
+    def __init__(self, asked: int):
+        self._asked, self._shown = asked, time.monotonic()
+
+    def __call__(self, ended: int, steps: int) -> None:
+        """So many have ended, and so many steps were played."""
+        if time.monotonic() - self._shown >= SECONDS:
+            print(f"{ended:,} of {self._asked:,} episodes, {steps:,} steps", file=sys.stderr, flush=True)
+            self._shown = time.monotonic()
+
+
+def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = None) -> dict[str, Any]:
+    """Episodes of an agent, summed up.
+
+    Args:
+        module: who plays.
+        experiment: what it was trained on.
+        how: which episodes.
+        part: of its state, wiped before every step; None for nothing.
+    """
+    from agents.rllib import rollout
+    from launch.ray.quiet import quiet_libraries
+
+    with quiet_libraries():
+        copies = make_copies(experiment, how)
+        shown = ShownEpisodes(how.episodes)
+        asked: dict[str, Any] = {"explore": how.explore, "seed": how.seed, "max_steps": how.max_steps}
+        played = rollout(module, copies, how.episodes, without=part, progress=shown, **asked)
+        _close(copies)
+    ended = [(one.episode_return, one.length, one.info) for one in played]
+    return {"without": part, **_summary(experiment, ended), "cut_off": sum(one.limited for one in played)}
+
+
+def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:
+    """Episodes whose actions are drawn uniformly from the action space, summed up."""
+    from agents.rllib.rollout import step_limit
+
+    (env,) = make_copies(experiment, replace(how, episodes=1))
+    ended, limit = [], how.max_steps or step_limit(env)
+    env.action_space.seed(how.seed)
+    for number in range(how.episodes):
+        envs.reset_seeded(env, envs.stream_seed(how.seed, number))
+        rewards, info, done = [], {}, False
+        while not done and len(rewards) < limit:
+            _, reward, terminated, truncated, info = env.step(env.action_space.sample())
+            rewards.append(float(reward))
+            done = terminated or truncated
+        ended.append((sum(rewards), len(rewards), info))
+    _close([env])
+    return _summary(experiment, ended)
+
+
+def ablated(module: Any, experiment: RLExperiment, how: Play, parts: Sequence[str | None]) -> dict[str, Any]:
+    """The agent with each part wiped in turn, and random actions.
+
+    Args:
+        module: who plays.
+        experiment: what it was trained on.
+        how: which episodes.
+        parts: what is wiped; None for nothing, which comes first.
+
+    Returns:
+        ``rows``, one for each part, and ``random_actions``, each as ``play`` sums episodes up.
+    """
+    intact = play(module, experiment, how, parts[0])
+    # An agent that has lost its memory may never come to an end that the intact one reaches.
+    limited = replace(how, limit=max(LIMIT, 10 * intact["length_longest"]))
+    rows = [intact, *(play(module, experiment, limited, part) for part in parts[1:])]
+    return {"rows": rows, "random_actions": play_at_random(experiment, limited)}
+
+
+def make_copies(experiment: RLExperiment, how: Play) -> list[gym.Env]:
+    """As many environments side by side as in training, where the memory of so many fitted."""
+    count = min(how.episodes, experiment.envs_per_runner)
+    copies = [envs.make(experiment.env, **experiment.env_settings) for _ in range(count)]
+    return [gym.wrappers.TimeLimit(env, how.limit) for env in copies] if how.limit else copies
+
+
+def _close(copies: Sequence[gym.Env]) -> None:
+    """Close environments whose work is done, whether they can or not."""
+    for env in copies:
+        with suppress(Exception):
+            env.close()
+
+
+def _summary(experiment: RLExperiment, ended: Sequence[tuple[float, int, dict[str, Any]]]) -> dict[str, Any]:
+    """Means and intervals of the return, length and last info of whole episodes."""
+    returns, lengths, infos = zip(*ended, strict=True)
+    summary: dict[str, Any] = {
+        "episodes": len(ended),
+        "return_mean": float(np.mean(returns)),
+        "return_std": float(np.std(returns)),
+        "return_interval": mean_interval(returns),
+        "length_mean": float(np.mean(lengths)),
+        "length_longest": max(lengths),
+    }
+    if envs.score_unit(experiment.env) == "success rate":
+        scores = [envs.episode_score(experiment.env, *one) for one in zip(returns, infos, strict=True)]
+        summary |= {"success_rate": float(np.mean(scores)), "success_interval": share_interval(scores)}
+    return summary

@@ -1,0 +1,214 @@
+"""From an experiment to an RLlib algorithm, and its whole state to plain values and back."""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, cast
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+
+import envs
+from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
+from agents.rllib.gradients import TARGET
+from launch.kinds.initial_weights import initial_weights
+from launch.kinds.rl.experiment import RLExperiment
+from launch.kinds.rl.outcomes import EpisodeOutcomes
+from launch.kinds.rl.waits import LEARNERS, Waits
+
+
+def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> AlgorithmConfig:
+    """The RLlib config of an experiment.
+
+    Args:
+        experiment: what to train.
+        sitting: steps that were trained before; actions and environments have other streams in each.
+        gpus: of each learner.
+    """
+    kind = {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig}[experiment.algorithm]
+    config: Any = kind()
+    config.environment(register_environment(experiment.env), env_config=experiment.env_settings)
+    config.env_runners(
+        num_env_runners=experiment.runners,
+        num_envs_per_env_runner=experiment.envs_per_runner,
+        gym_env_vectorize_mode="vector_entry_point",
+    )
+    config.learners(
+        num_learners=experiment.learners,
+        num_gpus_per_learner=gpus,
+        num_aggregator_actors_per_learner=experiment.aggregators,
+    )
+    config.learners(learner_class=LEARNERS[experiment.algorithm])
+    config.fault_tolerance(restart_failed_env_runners=True)
+    config.training(**_learning_options(experiment))
+    config.memory(
+        core=experiment.core,
+        embedding_size=experiment.embedding,
+        output_size=experiment.output,
+        previous_action=experiment.previous_action,
+        previous_reward=experiment.previous_reward,
+        normalize_observations=experiment.normalize_observations,
+        normalize_returns=experiment.normalize_returns,
+        orthogonal=experiment.orthogonal,
+        max_seq_len=experiment.max_seq_len,
+        **experiment.memory,
+    )
+    config.callbacks([EpisodeOutcomes, Waits])
+    # One batch an iteration keeps ctrl-C quick; asynchronous algorithms, whose batches are many, get a second.
+    config.reporting(min_time_s_per_iteration=0 if experiment.algorithm == "ppo" else 1, log_gradients=True)
+    config.debugging(seed=experiment.seed, log_level="ERROR")
+    config.sitting = sitting
+    return config
+
+
+def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
+    """What RLlib's ``training()`` takes, by RLlib's names; learners share each batch."""
+    learners = max(1, experiment.learners)
+    options = {
+        "lr": _scheduled(experiment.lr, experiment.lr_end, experiment.steps),
+        "gamma": experiment.gamma,
+        "train_batch_size_per_learner": experiment.batch_size // learners,
+        "grad_clip": experiment.grad_clip,
+        "entropy_coeff": _scheduled(experiment.entropy, experiment.entropy_end, experiment.steps),
+        "vf_loss_coeff": experiment.value_weight,
+    }
+    if experiment.algorithm == "ppo":
+        options |= {
+            "minibatch_size": experiment.minibatch_size // learners,
+            "num_epochs": experiment.epochs,
+            "lambda_": experiment.gae_lambda,
+            "kl_target": experiment.kl_target,
+            "vf_clip_param": math.inf if experiment.value_clip is None else experiment.value_clip,
+        }
+    if experiment.algorithm != "impala":
+        options["clip_param"] = experiment.clip
+    return options
+
+
+def _scheduled(value: float, end: float | None, steps: int) -> Any:
+    """A number as RLlib takes it: the same all along, or on a straight line to its end."""
+    return value if end is None else [[0, value], [steps, end]]
+
+
+def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLModule:
+    """An untrained agent, without an algorithm around it.
+
+    Raises:
+        ValueError: the agent cannot have the environment's observation or action space.
+    """
+    env = envs.make(experiment.env, **experiment.env_settings)
+    try:
+        spaces = {"default_policy": (env.observation_space, env.action_space)}
+        return cast(MemoryRLModule, config.get_rl_module_spec(spaces=spaces).build())
+    finally:
+        with suppress(Exception):
+            env.close()
+
+
+def present_weights(algorithm: Algorithm) -> dict[str, Any]:
+    """A copy of the weights that the next episodes are played with."""
+    assert algorithm.learner_group is not None
+    weights = algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID]
+    return {name: np.array(value) for name, value in weights.items()}
+
+
+def played_weights(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights that earned a checkpoint's score: its last update may have undone them.
+
+    Args:
+        state: what ``capture_state`` gave.
+    """
+    learned = state["algorithm"]["learner_group"]["learner"]["rl_module"][DEFAULT_MODULE_ID]
+    return _without_target(state.get("played", learned))
+
+
+def begin_with(algorithm: Algorithm, start_from: str) -> None:
+    """Give an algorithm, before its first iteration, the weights of another run, in its target network too.
+
+    Args:
+        algorithm: between two iterations.
+        start_from: a run directory, for its best checkpoint, or one of its checkpoints.
+
+    Raises:
+        UserError: as ``initial_weights`` raises.
+    """
+    own = present_weights(algorithm)
+    weights = initial_weights(_without_target(own), "rl", played_weights, start_from)
+    module = {DEFAULT_MODULE_ID: {name: weights[name.removeprefix(TARGET)] for name in own}}
+    algorithm.set_state({"learner_group": {"learner": {"rl_module": module}}})
+
+
+def _without_target(weights: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in weights.items() if not name.startswith(TARGET)}
+
+
+def capture_state(
+    algorithm: Algorithm, recent: Iterable[tuple[float, ...]], played: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Everything that training needs to continue: weights, optimizer, counters, KL coefficients, random states.
+
+    Episodes in progress are not part of it: they start anew.
+
+    Args:
+        algorithm: between two iterations.
+        recent: outcomes of the last episodes, for the mean score.
+        played: the weights that these were played with, before the last update; the present ones when None.
+    """
+    return {
+        "played": present_weights(algorithm) if played is None else played,
+        "recent": list(recent),
+        "algorithm": algorithm.get_state(),
+        "kl": _foreach_learner(algorithm, _kl_coefficients)[0],
+        "random": {
+            "torch": torch.get_rng_state(),
+            "numpy": np.random.get_state(),
+            "python": random.getstate(),
+        },
+    }
+
+
+def restore_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
+    """Put back what ``capture_state`` gave."""
+    algorithm.set_state(state["algorithm"])
+    _foreach_learner(algorithm, functools.partial(_set_entropy, step=_steps_sampled(algorithm)))
+    _foreach_learner(algorithm, functools.partial(_set_kl_coefficients, values=state["kl"]))
+    torch.set_rng_state(torch.as_tensor(state["random"]["torch"]))
+    np.random.set_state(state["random"]["numpy"])
+    random.setstate(state["random"]["python"])
+
+
+def _foreach_learner(algorithm: Algorithm, function: Callable[..., Any]) -> list[Any]:
+    """What a function of a learner returns for each of them; raises what became of one that was lost."""
+    assert algorithm.learner_group is not None
+    answers = list(algorithm.learner_group.foreach_learner(function))
+    for answer in answers:
+        if not answer.ok:
+            raise answer.get()
+    return [answer.get() for answer in answers]
+
+
+def _kl_coefficients(learner: Any) -> dict[str, float]:
+    # RLlib leaves these out of the learner's state; without them a resumed run starts from the initial penalty.
+    return {name: float(value) for name, value in getattr(learner, "curr_kl_coeffs_per_module", {}).items()}
+
+
+def _steps_sampled(algorithm: Algorithm) -> int:
+    return int(algorithm.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0))
+
+
+def _set_entropy(learner: Any, step: int) -> None:
+    # Nor is it part of it how far the entropy bonus has come on its way.
+    learner.entropy_coeff_schedulers_per_module[DEFAULT_MODULE_ID].update(timestep=step)
+
+
+def _set_kl_coefficients(learner: Any, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        learner.curr_kl_coeffs_per_module[name].data.fill_(value)

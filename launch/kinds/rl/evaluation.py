@@ -1,0 +1,175 @@
+"""``lukasa eval`` of an agent: its return over fresh episodes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import memory
+from launch.kinds.ablation import Part, named, parts_to_wipe, scores_table, title_of
+from launch.kinds.kind import Evaluation, option_name
+from launch.kinds.rl.experiment import RLExperiment
+from launch.options.errors import UserError
+from launch.options.fields import Switch
+from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
+from launch.runs.directory import Run, read_metrics
+
+STEPS_OF_REPORT, FEWEST = 4000, 8
+"""Steps of each row of the table that ends a training, about, and the fewest episodes."""
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Run episodes of a trained agent and report its return.
+
+    Attributes:
+        episodes: number of episodes to play.
+        checkpoint: which checkpoint to play: best, last, or its name.
+        explore: draw actions from the policy instead of taking the likeliest.
+        seed: seed of the episodes.
+        max_steps: cut episodes off after so many steps; 10,000 by default, or the environment's own limit if larger.
+        without: wipe a part of what the agent carries before every step: its memory, its controller, or both.
+        ablation: print a table: the agent intact, with each part wiped in turn, and random actions.
+        json: print one JSON object.
+    """
+
+    episodes: int = 100
+    checkpoint: str = "best"
+    explore: Switch = False
+    seed: int = 1_000_000
+    max_steps: int | None = None
+    without: Part | None = None
+    ablation: Switch = False
+    json: Switch = False
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A trained agent out of a run directory."""
+
+    run: Run
+    experiment: RLExperiment
+    checkpoint: Checkpoint
+    module: Any
+
+
+def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[str, Any]:
+    """Run the episodes and sum them up; the keys are those that ``lukasa eval --json`` prints.
+
+    Raises:
+        UserError: there is no such checkpoint, or the agent has nothing to wipe there.
+    """
+    for name in ("episodes", "max_steps"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"option {option_name(name)} is {value}: expected at least 1")
+
+    import envs
+    from launch.kinds.rl.agent_episodes import Play, ablated, play
+
+    agent = load_agent(run, experiment, options.checkpoint)
+    parts = parts_to_wipe(agent.module.core, options.without, options.ablation)
+    print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
+    how = Play(options.episodes, options.seed, options.explore, max_steps=options.max_steps)
+    found = ablated(agent.module, experiment, how, parts) if options.ablation else {}
+    known = envs.ENVIRONMENTS.get(experiment.env)
+    result = {
+        "run": str(run.path),
+        "checkpoint": agent.checkpoint.name,
+        "env": experiment.env,
+        "env_settings": experiment.env_settings,
+        "core": experiment.core,
+        "explore": options.explore,
+        "seed": options.seed,
+        **(found["rows"][0] if found else play(agent.module, experiment, how, parts[0])),
+        "score": envs.score_unit(experiment.env),
+        "chance": known and known.chance,
+        "best": known and known.best,
+    }
+    return result | ({"ablation": found["rows"], "random_actions": found["random_actions"]} if found else {})
+
+
+def ablation_report(run: Run, experiment: RLExperiment) -> str:
+    """What is left of the agent that was just trained with parts of it wiped: lines that end a training.
+
+    Plays as many episodes as the experiment asks for, and fewer where they are long, so that it takes seconds.
+    """
+    from launch.kinds.rl.agent_episodes import Play, ablated
+
+    agent = load_agent(run, experiment, "best")
+    parts = memory.state_parts(agent.module.core)
+    if not parts:
+        return f"core {experiment.core} carries nothing from one step to the next: there is no memory to be wiped"
+    steps = max(1.0, read_metrics(run)[-1]["episode_length"] or 1.0)
+    episodes = min(experiment.ablation, max(FEWEST, int(STEPS_OF_REPORT / steps)))
+    found = ablated(agent.module, experiment, Play(episodes, EvalOptions.seed), [None, *parts])
+    counted = f"{agent.checkpoint.name}, {episodes} episodes"
+    return f"what its memory is for ({counted}):\n{ablation_table(found['rows'], found['random_actions'])}"
+
+
+def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
+    """Rebuild the agent of a run from its config and a checkpoint, with the weights that earned the checkpoint's score.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is cut short.
+    """
+    checkpoint = find_checkpoint(run.checkpoints, which)
+    state = load_checkpoint(checkpoint)
+
+    import torch
+
+    from launch.kinds.rl.algorithms import make_config, make_module, played_weights
+    from launch.ray.quiet import quiet_libraries
+
+    torch.set_num_threads(experiment.threads)
+    with quiet_libraries():
+        try:
+            module = make_module(make_config(experiment), experiment)
+        except (ImportError, ValueError) as error:
+            raise UserError(str(error)) from None
+        with fitting(checkpoint):
+            module.set_state(played_weights(state))
+    return Agent(run, experiment, checkpoint, module)
+
+
+def describe(result: dict[str, Any]) -> None:
+    """Print the result for people."""
+    title = f"{result['core']} on {result['env']}, {result['checkpoint']}, {result['episodes']} episodes"
+    lines = [title + title_of(result["without"])]
+    if "ablation" in result:
+        lines += [ablation_table(result["ablation"], result["random_actions"])]
+    else:
+        scores = {"mean return ": ("return_mean", "return_interval")}
+        if "success_rate" in result:
+            scores["success rate"] = ("success_rate", "success_interval")
+        for name, (mean, within) in scores.items():
+            low, high = result[within]
+            lines.append(f"{name}  {result[mean]:.3f}   95 % confidence {low:.3f} to {high:.3f}")
+    if result.get("cut_off"):
+        lines.append(
+            f"{result['cut_off']} of {result['episodes']} episodes came to no end and were cut off after "
+            f"{result['length_longest']:,} steps: --max-steps N plays longer ones"
+        )
+    if result["best"] is not None:
+        lines.append(f"{result['score']}: chance {result['chance']:g}, best {result['best']:g}")
+    print("\n".join(lines))
+
+
+def ablation_table(rows: Sequence[dict[str, Any]], at_random: dict[str, Any]) -> str:
+    """What is left of an agent, for people: the success rate where there is one, else the return.
+
+    Args:
+        rows: of ``agent_episodes.play``, the intact agent's first.
+        at_random: the same of random actions.
+    """
+    successes = "success_rate" in at_random
+    mean, within = ("success_rate", "success_interval") if successes else ("return_mean", "return_interval")
+    lines = [(named(row["without"]), row[mean], row[within]) for row in rows]
+    lines.append(("(random actions)", at_random[mean], at_random[within]))
+    return scores_table(lines, "success rate" if successes else "mean return")
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate, describe)
+"""How agents are evaluated."""

@@ -1,0 +1,148 @@
+"""Reinforcement learning on a Gymnasium environment: the kind ``rl``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from launch.kinds.kind import Evaluation, Kind, Listen, Pictures
+from launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
+from launch.kinds.rl.recipes import RL
+from launch.kinds.subjects import Subject
+from launch.options.errors import UserError
+from launch.ray.placement import OnRay, Placement
+from launch.runs.directory import Run
+from launch.runs.endings import Outcome, Resume
+
+
+def check_experiment(experiment: RLExperiment) -> None:
+    """Build the core and the environment once, small, so that mistakes show before anything is written.
+
+    Raises:
+        UserError: a number or an option of the core cannot be used.
+        envs.EnvironmentError: the environment is unknown or not installed.
+    """
+    import memory
+
+    RL.check_numbers(experiment)
+    RL.check_together(experiment)
+    try:
+        memory.make_core(experiment.core, input_size=2, output_size=2, **experiment.memory)
+    except memory.UnknownNameError:
+        raise
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    _check_environment(experiment)
+
+    from launch.kinds.rl.algorithms import make_config, make_module, played_weights
+    from launch.ray.quiet import quiet_libraries
+
+    try:
+        with quiet_libraries():
+            module = make_module(make_config(experiment), experiment)
+    except (ImportError, ValueError) as error:
+        raise UserError(str(error)) from None
+    if experiment.start_from:
+        from launch.kinds.initial_weights import initial_weights
+
+        initial_weights(module.get_state(), "rl", played_weights, experiment.start_from)
+
+
+def _check_environment(experiment: RLExperiment) -> None:
+    import envs
+
+    make: list[Any] = [lambda: envs.make(experiment.env, **experiment.env_settings)]
+    try:
+        if envs.has_vector_program(experiment.env):
+            make.append(lambda: envs.make_vec(experiment.env, 1, **experiment.env_settings))
+        for env in [one() for one in make]:
+            with suppress(Exception):  # one that fails in this has done its work
+                env.close()
+    except (envs.UnknownEnvironmentError, envs.MissingExtraError):
+        raise
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    except Exception as error:
+        raise UserError(str(envs.failure_of(experiment.env, "its constructor", error))) from error
+
+
+def subject(experiment: RLExperiment) -> Subject:
+    """What a run is scored on."""
+    import envs
+
+    unit, known = envs.score_unit(experiment.env), envs.ENVIRONMENTS.get(experiment.env)
+    return Subject(
+        name=experiment.env,
+        plural="environments",
+        unit=unit,
+        counted="environment steps",
+        score_key="success_rate" if unit == "success rate" else "return_mean",
+        spread_key="" if unit == "success rate" else "return_std",
+        learner=experiment.core,
+        chance=known.chance if known else None,
+        best=known.best if known else None,
+        averaged=f", last {EPISODES_IN_MEAN} episodes",
+    )
+
+
+def _train(run: Run, experiment: RLExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
+    from launch.kinds.rl.job import train  # imports Ray
+
+    if listen is not None:
+        return train(run, experiment, resume, listen=listen)
+    return _with_ablation(run, experiment, train(run, experiment, resume))
+
+
+def _on_ray() -> OnRay[RLExperiment]:
+    from launch.kinds.rl.job import ON_RAY  # imports Ray
+
+    def train(run: Run, experiment: RLExperiment, resume: Resume | None, placement: Placement) -> Outcome:
+        return _with_ablation(run, experiment, ON_RAY.train(run, experiment, resume, placement))
+
+    return replace(ON_RAY, train=train)
+
+
+def _with_ablation(run: Run, experiment: RLExperiment, outcome: Outcome) -> Outcome:
+    """The outcome with what is left of the agent when its memory is wiped; as it is where that was not asked for."""
+    if outcome.signal is not None or outcome.score is None or not experiment.ablation:
+        return outcome
+    import envs
+    from launch.kinds.rl.evaluation import ablation_report
+
+    try:
+        return replace(outcome, report=ablation_report(run, experiment))
+    except envs.EnvironmentFailedError as failure:  # training itself has succeeded
+        return replace(outcome, report=f"what its memory is for could not be measured: {failure}")
+
+
+def _evaluation() -> Evaluation[RLExperiment]:
+    from launch.kinds.rl.evaluation import EVALUATION
+
+    return EVALUATION
+
+
+def _pictures() -> Pictures[RLExperiment]:
+    from launch.kinds.rl.pictures import PICTURES
+
+    return PICTURES
+
+
+def _load_agent(run: Run, experiment: RLExperiment, checkpoint: str, **options: Any) -> Any:
+    from agents.rllib import RLAgent
+    from launch.kinds.rl.evaluation import load_agent
+
+    return RLAgent(load_agent(run, experiment, checkpoint).module, **options)
+
+
+KIND = Kind(
+    RL,
+    check=check_experiment,
+    train=_train,
+    subject=subject,
+    evaluation=_evaluation,
+    pictures=_pictures,
+    load_agent=_load_agent,
+    on_ray=_on_ray,
+)
+"""Reinforcement learning."""

@@ -1,0 +1,105 @@
+"""Supervised training of a core on a task: the kind ``task``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
+from launch.kinds.subjects import Subject
+from launch.kinds.supervised.experiment import TaskExperiment
+from launch.kinds.supervised.recipes import TASK
+from launch.options.errors import UserError
+from launch.ray.placement import OnRay
+from launch.runs.directory import Run
+from launch.runs.endings import Outcome, Resume
+
+
+def check_experiment(experiment: TaskExperiment) -> None:
+    """Build everything and draw a sequence, so that mistakes show before anything is written.
+
+    Raises:
+        UserError: a number or an option cannot be used.
+        memory.UnknownNameError, tasks.UnknownTaskError: the core or the task is unknown.
+        tasks.DataError: the task's data is not available.
+    """
+    TASK.check_numbers(experiment)
+
+    import torch
+
+    from launch.kinds.supervised.job import make_trainer
+    from launch.kinds.supervised.settings import hardest, note_on_slots
+
+    if experiment.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
+    if experiment.precision == "bfloat16" and experiment.device == "cpu":
+        raise UserError("--precision bfloat16 is for GPUs: add --device cuda, or take float32")
+    trainer = make_trainer(experiment)
+    trainer.sampler.sample(1, torch.Generator())
+    if experiment.memory_use and "slots" not in experiment.memory:
+        raise UserError(f"core {experiment.core!r} has no slots for --memory-use to encourage: take ntm or dnc")
+    note = note_on_slots(experiment, hardest(trainer.sampler, trainer.curriculum))
+    if note:
+        print(f"warning: {note}", file=sys.stderr)
+
+
+def _train(run: Run, experiment: TaskExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
+    from launch.kinds.supervised.job import train
+
+    if listen is None:
+        return train(run, experiment, resume)
+
+    from launch.runs.progress import Silence
+    from launch.training.loop import Worker
+
+    worker = Worker(listen=listen, make_reporter=lambda *_, **__: Silence())
+    return train(run, experiment, resume, worker)
+
+
+def _on_ray() -> OnRay[TaskExperiment]:
+    from launch.kinds.supervised.job import train
+    from launch.training.data_parallel import on_workers  # imports Ray
+
+    return on_workers(train)
+
+
+def _evaluation() -> Evaluation[TaskExperiment]:
+    from launch.kinds.supervised.evaluation import EVALUATION
+
+    return EVALUATION
+
+
+def _pictures() -> Pictures[TaskExperiment]:
+    from launch.kinds.supervised.pictures import PICTURES
+
+    return PICTURES
+
+
+def _load_agent(run: Run, experiment: TaskExperiment, checkpoint: str, **options: Any) -> Any:
+    from agents.sequence import CoreAgent
+    from launch.kinds.supervised.evaluation import load_core
+    from launch.kinds.supervised.settings import make_sampler
+
+    copies = options.pop("copies")
+    refuse_draws(run, "task", **options)
+    core = load_core(run, experiment, checkpoint).core
+    return CoreAgent(core, make_sampler(experiment.task, "train", dict(experiment.sampler)).spec, copies=copies)
+
+
+def _subject(experiment: TaskExperiment) -> Subject:
+    from launch.kinds.supervised.pictures import subject  # builds a sampler
+
+    return subject(experiment)
+
+
+KIND = Kind(
+    TASK,
+    check=check_experiment,
+    train=_train,
+    subject=_subject,
+    evaluation=_evaluation,
+    pictures=_pictures,
+    load_agent=_load_agent,
+    on_ray=_on_ray,
+)
+"""Supervised tasks."""

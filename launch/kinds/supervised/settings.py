@@ -1,0 +1,122 @@
+"""From an experiment to samplers: of a split, of a length, and whether the memory can hold what they ask."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+import tasks
+from launch.kinds.supervised.experiment import TaskExperiment
+from launch.options.errors import UserError
+from tasks import Batch, Curriculum, FiniteSampler, Sampler
+
+SIDE_BY_SIDE = 50
+"""Sequences of a split that are run at once."""
+
+LENGTHS: dict[str, tuple[str, ...]] = {
+    "mqar": ("pairs",),
+    "nth_farthest": ("pause",),
+    "omniglot": ("classes",),
+    "ngrams": ("length",),
+    "traversal": ("min_path", "max_path"),
+    "shortest_path": ("min_path", "max_path"),
+    "inference": ("min_path", "max_path"),
+}
+"""The settings that are the length of a sequence, for tasks where it is not their first range."""
+
+
+def higher_is_better(unit: str) -> bool:
+    """Whether a higher score in this unit is a better one."""
+    return unit == "accuracy %"
+
+
+def split_settings(experiment: TaskExperiment, split: str) -> dict[str, Any]:
+    """The experiment's settings of the task, but for those that a split decides about."""
+    decided = tasks.TASKS[experiment.task].splits[split].options
+    return {name: value for name, value in experiment.sampler.items() if name not in decided}
+
+
+def length_settings(task: str, length: int) -> dict[str, int]:
+    """The settings that make every sequence of a task this long.
+
+    Raises:
+        UserError: the task has no length.
+
+    Example:
+        >>> length_settings("associative_recall", 12)
+        {'min_items': 12, 'max_items': 12}
+    """
+    options = tasks.task_options(task)
+    ranges = [name.removeprefix("min_") for name in options if name.startswith("min_")]
+    names = LENGTHS.get(task) or tuple(f"{end}_{name}" for name in ranges[:1] for end in ("min", "max"))
+    if not names:
+        raise UserError(f"task {task!r} has no length to test it at: leave --length out")
+    if task == "mqar":
+        # The sequence grows with the pairs, as from the default to the split "longer".
+        return {"pairs": length, "length": max(64, 16 * length)}
+    return dict.fromkeys(names, length)
+
+
+def length_name(task: str) -> str:
+    """What the length of a sequence counts, such as "length" or "items"."""
+    return next(iter(length_settings(task, 2))).removeprefix("min_")
+
+
+def make_sampler(task: str, split: str, settings: dict[str, Any]) -> Sampler:
+    """The sampler of a split with settings of one's own.
+
+    Raises:
+        UserError: the task cannot have these settings.
+        tasks.UnknownTaskError: there is no such task or split.
+    """
+    try:
+        return tasks.make_task(task, split=split, **settings)
+    except tasks.UnknownTaskError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UserError(str(error)) from None
+
+
+def split_sequences(task: str, sampler: Sampler, split: str, count: int | None) -> Iterator[Batch]:
+    """The sequences of a split, the same ones every time, in batches.
+
+    Args:
+        task: its name.
+        sampler: of the task, with the settings that are wanted.
+        split: whose seed draws them.
+        count: how many, drawn anew beyond the split's size; that size when None.
+    """
+    drawn = tasks.TASKS[task].splits[split]
+    if isinstance(sampler, FiniteSampler):
+        left = count or len(sampler)
+        for batch in itertools.islice(sampler.every(SIDE_BY_SIDE), math.ceil(left / SIDE_BY_SIDE)):
+            yield Batch(*(tensor[:left] for tensor in batch))
+            left -= len(batch.mask)
+        return
+    generator, left = torch.Generator().manual_seed(drawn.seed), count or drawn.size
+    while left > 0:
+        yield sampler.sample(min(SIDE_BY_SIDE, left), generator)
+        left -= SIDE_BY_SIDE
+
+
+def hardest(sampler: Sampler, curriculum: Curriculum) -> Sampler:
+    """The sampler at those settings of a curriculum that ask for most words to be held at once."""
+    changed: Any = sampler
+    samplers = [dataclasses.replace(changed, **settings) for settings in curriculum.extremes()]
+    return max(samplers, key=lambda one: one.spec.holds)
+
+
+def note_on_slots(experiment: TaskExperiment, sampler: Sampler) -> str | None:
+    """A sentence where the task asks for more words at once than the memory has slots; None where it does not."""
+    slots, words = experiment.memory.get("slots"), sampler.spec.holds
+    if slots is None or words <= slots:
+        return None
+    return (
+        f"{words} words are to be held at once and the memory has {slots} slots: "
+        f"{words} would do, by training with --memory.slots {words}"
+    )

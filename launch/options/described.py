@@ -1,0 +1,130 @@
+"""What cores, tasks, learners, indexes and environments there are, and their options, without importing them.
+
+They are described by their own signatures and docstrings, which takes PyTorch, and PyTorch takes seconds to import. So
+what they say is kept in a file.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable, Mapping
+
+from launch.options.describing import Row, describe
+from launch.options.errors import UserError, nearest
+from launch.options.kept_tables import kept
+from launch.options.own_cores import describe_own_core
+
+Table = dict[str, dict[str, Row]]
+
+SOURCES = (
+    "memory/**/*.py",
+    "tasks/*.py",
+    "envs/*.py",
+    "agents/few_shot/*.py",
+    "launch/options/*.py",
+)
+"""Files that decide what the table says."""
+
+
+def described(registry: str, owner: str, name: str) -> Row:
+    """What one thing says about itself.
+
+    Args:
+        registry: "cores", "tasks", "learners" or "indexes".
+        owner: what the thing is called in a message.
+        name: its name; of a core also "package.module:Class".
+
+    Raises:
+        UserError: there is none of that name; the message gives the nearest one.
+    """
+    if registry == "cores" and ":" in name:
+        return describe_own_core(name)
+    known = rows(registry)
+    if name not in known:
+        raise UserError(f"unknown {owner} {name!r}: {nearest(name, known)}")
+    return known[name]
+
+
+def rows(registry: str) -> dict[str, Row]:
+    """All things of one sort by name; read from the living ones where their package is loaded anyway."""
+    source, build = REGISTRIES[registry]
+    return build() if source in sys.modules else table()[registry]
+
+
+@functools.cache
+def table() -> Table:
+    """The whole table."""
+    return kept("described", SOURCES, build_table)
+
+
+def build_table() -> Table:
+    """Describe everything anew; imports it all."""
+    return {name: build() for name, (_, build) in REGISTRIES.items()}
+
+
+def _cores() -> dict[str, Row]:
+    import memory
+
+    return {name: describe(core, memory.core_options(name).values()) for name, core in memory.CORES.items()}
+
+
+def _learners() -> dict[str, Row]:
+    from agents import few_shot
+
+    options = few_shot.learner_options
+    return {name: describe(learner, options(name).values()) for name, learner in few_shot.LEARNERS.items()}
+
+
+def _indexes() -> dict[str, Row]:
+    from memory.sparse.indexes import INDEXES, index_options
+
+    return {name: describe(index, index_options(name).values()) for name, index in INDEXES.items()}
+
+
+def _tasks() -> dict[str, Row]:
+    import tasks
+
+    return {
+        one.name: {
+            "summary": one.description,
+            "score": one.unit,
+            "chance": _finite(one.chance),
+            "best": _finite(one.best),
+            "paper": one.paper,
+            "data": one.data,
+            "splits": list(one.splits),
+            "options": describe(one.sampler, tasks.task_options(one.name).values())["options"],
+        }
+        for one in tasks.TASKS.values()
+    }
+
+
+def _environments() -> dict[str, Row]:
+    import envs
+
+    return {
+        one.id: {
+            "summary": one.description,
+            "score": one.score_unit,
+            "chance": one.chance,
+            "best": one.best,
+            "extra": one.extra,
+        }
+        for one in envs.ENVIRONMENTS.values()
+    }
+
+
+REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
+    "cores": ("memory", _cores),
+    "tasks": ("tasks", _tasks),
+    "envs": ("envs", _environments),
+    "learners": ("agents.few_shot", _learners),
+    "indexes": ("memory", _indexes),
+}
+"""By sort: the package that is loaded where the living things are, and what describes them."""
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

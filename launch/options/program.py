@@ -1,0 +1,84 @@
+"""How this program was started, how its commands are written, and which errors are for its users."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from launch.options.errors import TrainingError, UserError
+
+_TOLD_TO_USERS = (
+    ("memory", "UnknownNameError"),
+    ("envs", "UnknownEnvironmentError"),
+    ("envs", "MissingExtraError"),
+    ("tasks", "UnknownTaskError"),
+    ("tasks", "DataError"),
+)
+
+
+def program() -> str:
+    """How this command was started, so that a command we print can be copied: it need not be on the PATH."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m launch"
+    found = shutil.which("lukasa")
+    if started.name != "lukasa" or (found and Path(found).resolve() == started.resolve()):
+        return "lukasa"
+    return shlex.quote(str(started))
+
+
+def command(*words: str | Path) -> str:
+    """A command line of ours that can be pasted into a shell, whatever characters the names of folders have.
+
+    Example:
+        >>> command("eval", Path("my runs/x"), "--json").endswith("eval 'my runs/x' --json")
+        True
+    """
+    return f"{program()} {' '.join(map(quoted, words))}"
+
+
+def quoted(word: str | Path) -> str:
+    """A word that a shell reads as it is; a path never looks like an option.
+
+    Example:
+        >>> quoted("a b"), quoted(Path("-x"))
+        ("'a b'", './-x')
+    """
+    plain = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    if plain.isprintable():
+        return shlex.quote(plain)
+    return "$'" + "".join(map(_escaped, plain)) + "'"  # one line, whatever is in it
+
+
+def _escaped(letter: str) -> str:
+    if letter in "\\'":
+        return f"\\{letter}"
+    return letter if letter.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(letter))
+
+
+def one_line(error: BaseException | str) -> str:
+    """A message without line breaks; spaces stay as they are, which names of folders may have.
+
+    Example:
+        >>> one_line("run 'a  b'" + chr(10) + "  is no run")
+        "run 'a  b' is no run"
+    """
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """The errors that are reported in one sentence and are nobody's misuse: what failed while it was at work."""
+    failed = sys.modules.get("envs")
+    return (TrainingError, *((failed.EnvironmentFailedError,) if failed else ()))
+
+
+def told_to_users() -> tuple[type[Exception], ...]:
+    """The errors whose message is written for users.
+
+    Only packages that are loaded are asked: what is not loaded cannot have raised, and loading takes seconds.
+    """
+    loaded = [(sys.modules[module], name) for module, name in _TOLD_TO_USERS if module in sys.modules]
+    return (UserError, *(getattr(module, name) for module, name in loaded))

@@ -1,0 +1,51 @@
+"""Options that another option decides about: of a core, a task or a learner, with its own defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from launch.options.described import described
+from launch.options.describing import kind_of_row
+from launch.options.fields import with_help
+
+
+def core_options_class(core: str) -> type:
+    """A dataclass of the options of a core, with the core's defaults.
+
+    Raises:
+        UserError: there is no such core.
+    """
+    return _class_of_rows("core", "cores", core)
+
+
+def task_options_class(task: str) -> type:
+    """A dataclass of the options of a task's sampler, with the task's defaults.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    return _class_of_rows("task", "tasks", task)
+
+
+def learner_options_class(learner: str) -> type:
+    """A dataclass of the options of a learner of episodes, with the learner's defaults.
+
+    Raises:
+        UserError: there is no such learner.
+    """
+    return _class_of_rows("learner", "learners", learner)
+
+
+def _class_of_rows(owner: str, registry: str, name: str) -> type:
+    rows = described(registry, owner, name)["options"]
+    fields = [
+        (
+            row["name"],
+            with_help(kind_of_row(row), row["help"]),
+            dataclasses.field(default=tuple(row["default"]) if isinstance(row["default"], list) else row["default"]),
+        )
+        for row in rows
+    ]
+    made = dataclasses.make_dataclass(f"{owner.title()}{name.title()}Options", fields, frozen=True)
+    made.__doc__ = f"Options of the {owner} {name}."
+    return made

@@ -1,0 +1,1 @@
+"""Ray: sessions, where a run computes, and memories in shards."""

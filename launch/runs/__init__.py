@@ -1,0 +1,1 @@
+"""Run directories: settings, metrics, checkpoints, progress, and where they are kept."""

@@ -1,0 +1,1 @@
+"""``lukasa tune``: several values of the fields of a recipe."""

@@ -1,0 +1,1 @@
+"""``lukasa train``, the same for every kind."""

@@ -1,0 +1,89 @@
+"""``lukasa train``: trains, or continues training, whatever the kind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from launch.kinds.kind import Kind
+from launch.kinds.table import kind_of
+from launch.options.program import command
+from launch.runs.directory import Run, locked
+from launch.runs.endings import Outcome, Resume
+from launch.runs.failures import gone_unless_begun, in_one_sentence
+from launch.runs.storage import synced
+from launch.training.asking import words_or_questions
+from launch.training.requests import (
+    announce,
+    as_it_begins,
+    is_part_of_several,
+    kind_for,
+    load_checkpoint_to_resume,
+    new_run,
+    place,
+    read_request,
+    resume_command,
+    run_to_resume,
+)
+from launch.training.seeds import train_seeds
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train, or continue training; returns the exit code.
+
+    Args:
+        argv: the words after ``lukasa train``, the kind first.
+    """
+    kind = kind_for(kind_of(argv[0]), argv[1:])
+    return train_command(kind, words_or_questions(kind.experiments, argv[1:]))
+
+
+def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
+    """Train, or continue training; returns the exit code.
+
+    Args:
+        kind: of training.
+        argv: the words after it.
+    """
+    request = read_request(kind.experiments, argv)
+    if request.seeds is not None:
+        return train_seeds(kind, request)
+    alone = not is_part_of_several()
+    with ExitStack() as stack:
+        if request.placement:
+            request, train = place(kind, request, request.placement, stack)
+        else:
+            kind.check(as_it_begins(kind.experiments, request))
+            train = _here(kind)
+        run, config = run_to_resume(kind, request) if request.resume else new_run(kind, request)
+        if not request.resume:
+            stack.enter_context(gone_unless_begun(run))
+        stack.enter_context(locked(run))
+        if request.sync:
+            stack.enter_context(synced(run.path, request.sync))
+        resume = load_checkpoint_to_resume(kind, run, request) if request.resume else None
+        if alone:
+            done = resume[0].step if resume else 0
+            print(announce(kind.experiments, run, config, request.experiment, done), file=sys.stderr)
+        with in_one_sentence(run, is_new=not request.resume):
+            outcome = train(run, request.experiment, resume)
+    if outcome.signal is not None:
+        onward = resume_command(kind, run, request.placement, request.sync)
+        how = f"; continue with\n  {onward}" if alone else ""
+        print(f"stopped at {outcome.steps:,} {outcome.counted}{how}", file=sys.stderr)
+        return 128 + outcome.signal
+    print(outcome.summary())
+    if outcome.report:
+        print(outcome.report)
+    if alone:
+        print(f"see it with\n  {command('eval', run.path)}\n  {command('plot', run.path)}")
+    return 0
+
+
+def _here(kind: Kind[Any]) -> Callable[[Run, Any, Resume | None], Outcome]:
+    def train(run: Run, experiment: Any, resume: Resume | None) -> Outcome:
+        return kind.train(run, experiment, resume, None)
+
+    return train

@@ -1,0 +1,318 @@
+"""From a command line to an experiment and its run directory, the same for every kind of training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from launch.comparing.several_seeds import OPTIONS as SEED_OPTIONS
+from launch.comparing.several_seeds import asked_seeds, is_several, open_group, open_several
+from launch.kinds.kind import Experiments, Kind, option_name
+from launch.kinds.table import kind_of
+from launch.options.errors import UserError, nearest
+from launch.options.fields import Switch, is_given, options_class, peek, split_words
+from launch.options.help import Page
+from launch.options.parsing import parse
+from launch.options.program import command, quoted
+from launch.ray.placement import OPTIONS, Placement, read_placement
+from launch.runs.checkpoints import find_checkpoint, list_checkpoints, load_checkpoint
+from launch.runs.directory import Run, create_run, describe_run, open_run
+from launch.runs.endings import Outcome, Resume
+from launch.runs.storage import OPTIONS as STORAGE_OPTIONS
+from launch.runs.storage import fetch
+
+Experiment = TypeVar("Experiment")
+
+LAST_SECTIONS = {
+    "Running": ("stop_at", "seed", "seeds", "threads", "checkpoint_every", "resume", "checkpoint"),
+    "Where": ("out", "ray", "address", "workers", "gpus_per_worker", "sync"),
+}
+"""Sections that the help of every kind of training ends with."""
+
+_part_of_several: ContextVar[bool] = ContextVar("part_of_several", default=False)
+"""Whether another process, which trains several seeds, says what this run is and how to go on."""
+
+
+@dataclass(frozen=True)
+class Request(Generic[Experiment]):
+    """What a command line of ``lukasa train`` asks for."""
+
+    recipe: str | None
+    experiment: Experiment
+    out: Path | None
+    resume: bool
+    checkpoint: str | None
+    placement: Placement | None = None
+    sync: str | None = None
+    seeds: tuple[int, ...] | None = None
+    concurrent: int | None = None
+
+
+def kind_for(kind: Kind[Any], argv: Sequence[str]) -> Kind[Any]:
+    """The kind that trains what a command line asks for: some recipes are another kind's.
+
+    Args:
+        kind: that the command line names.
+        argv: the words after it.
+
+    Raises:
+        UserError: there is no run to continue.
+    """
+    elsewhere, (words, rest) = kind.experiments.elsewhere, split_words(argv)
+    recipe, out = words[0] if words else None, peek(rest, "--out")
+    if not words and elsewhere and "--resume" in rest and out is not None:
+        recipe = open_group(Path(out))[0][1].get("recipe")
+    return kind if recipe is None or recipe not in elsewhere else kind_of(elsewhere[recipe])
+
+
+def read_command_line(name: str, argv: Sequence[str]) -> Request[Any]:
+    """What ``lukasa train NAME ...`` asks for; raises as ``read_request``.
+
+    Args:
+        name: of the kind.
+        argv: the words after it.
+    """
+    return read_request(kind_for(kind_of(name), argv).experiments, argv)
+
+
+def read_request(kind: Experiments[Experiment], argv: Sequence[str]) -> Request[Experiment]:
+    """Parse the options; those of a group, such as ``--memory``, are typed by what it depends on.
+
+    Raises:
+        UserError: a recipe, an option or a value is wrong.
+        memory.UnknownNameError: the core is unknown.
+    """
+    words, rest = split_words(argv)
+    if len(words) > 1:
+        given = " ".join(words)
+        raise UserError(f"lukasa train {kind.name} takes one recipe, got {given!r}: give the rest as --option value")
+    recipe = words[0] if words else None
+    base, several = kind.make(recipe), None
+    out = peek(rest, "--out")
+    if is_given(rest, "--resume"):
+        if out is None:
+            raise UserError("--resume needs to know which run: add --out DIR")
+        if (sync := peek(rest, "--sync")) and not Path(out).exists():
+            fetch(sync, Path(out))
+        several = open_several(Path(out)) if is_several(Path(out)) else None
+        _, config = _open(kind, several.runs()[0][0].path if several else Path(out))
+        if recipe in (None, config["recipe"]):
+            base, recipe = kind.from_json(config["experiment"]), config["recipe"]
+    elif peek(rest, "--checkpoint"):
+        raise UserError("--checkpoint says where to continue: it needs --resume")
+    options = _parse_options(kind, rest, base)
+    seeds = asked_seeds(options, several)
+    fields = {}
+    for one in dataclasses.fields(kind.experiment):  # pyright: ignore[reportArgumentType]
+        value = getattr(options, one.name)
+        group = kind.groups.get(one.name)
+        fields[one.name] = dataclasses.asdict(value) if group and group.options else value
+    experiment = kind.experiment(**fields)
+    out = None if options.out is None else Path(options.out)
+    placement = read_placement(options)
+    return Request(
+        recipe, experiment, out, options.resume, options.checkpoint, placement, options.sync, seeds, options.concurrent
+    )
+
+
+def is_part_of_several() -> bool:
+    """Whether another process, which trains several seeds, says what this run is and how to go on."""
+    return _part_of_several.get()
+
+
+@contextmanager
+def part_of_several() -> Iterator[None]:
+    """Leave it to another process to say what is trained, and how to go on."""
+    before = _part_of_several.set(True)
+    try:
+        yield
+    finally:
+        _part_of_several.reset(before)
+
+
+def resume_command(kind: Kind[Any], run: Run, placement: Placement | None = None, sync: str | None = None) -> str:
+    """The exact command that continues a run, where it ran."""
+    words = ["train", kind.name, "--out", run.path, "--resume", *(placement.words() if placement else ())]
+    words += ["--sync", sync] if sync else []
+    return command(*words)
+
+
+def as_it_begins(kind: Experiments[Experiment], request: Request[Experiment]) -> Experiment:
+    """The experiment without what says nothing to a run that is resumed."""
+    if not request.resume:
+        return request.experiment
+    return dataclasses.replace(request.experiment, **dict.fromkeys(kind.before_first))  # pyright: ignore
+
+
+def place(
+    kind: Kind[Any], request: Request[Any], placement: Placement, stack: ExitStack
+) -> tuple[Request[Any], Callable[[Run, Any, Resume | None], Outcome]]:
+    """Have Ray running, with all that the workers need, until the stack closes: what to train then, and how."""
+    if kind.on_ray is None:
+        raise UserError("--ray is not for this kind of training: leave it out")
+    from launch.ray.session import check_resources, running_ray  # imports Ray
+
+    way = kind.on_ray()
+    request = dataclasses.replace(request, experiment=way.adapt(request.experiment, placement))
+    kind.check(_on_any_device(as_it_begins(kind.experiments, request)))
+    stack.enter_context(running_ray(address=placement.address))
+    check_resources(way.bundles(request.experiment, placement))
+
+    def train(run: Run, experiment: Any, resume: Resume | None) -> Outcome:
+        return way.train(run, experiment, resume, placement)
+
+    return request, train
+
+
+def _on_any_device(experiment: Experiment) -> Experiment:
+    """The experiment as this machine can check it, which need not have the workers' GPUs."""
+    if getattr(experiment, "device", "cpu") == "cpu":
+        return experiment
+    here = {"device": "cpu", "precision": "float32"}
+    names = {one.name for one in dataclasses.fields(experiment)}  # pyright: ignore[reportArgumentType]
+    return dataclasses.replace(experiment, **{name: here[name] for name in names & here.keys()})  # pyright: ignore
+
+
+def _parse_options(kind: Experiments[Any], argv: Sequence[str], base: Any) -> Any:
+    values = {one.name: getattr(base, one.name) for one in dataclasses.fields(base)}
+    types = {}
+    for name, group in kind.groups.items():
+        chosen = peek(argv, option_name(group.chosen_by)) or values[group.chosen_by]
+        # What was said about another core or task says nothing about this one.
+        settings = values[name] if chosen == values[group.chosen_by] else {}
+        if group.options:
+            types[name] = group.options(chosen)
+            settings = _with_defaults(types[name], settings, f"{name!r} of {group.chosen_by} {chosen!r}")
+        values[name] = settings
+    extra = [
+        ("out", str | None, None, "the run directory; runs/NAME-TIME by default."),
+        ("resume", Switch, False, "continue the run at --out."),
+        ("checkpoint", str | None, None, "with --resume: the checkpoint to continue from, the last one by default."),
+        *SEED_OPTIONS,
+        *OPTIONS,
+        *STORAGE_OPTIONS,
+    ]
+    options = options_class("Options", kind.experiment, types, extra)
+    return parse(
+        options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=lambda: train_page(kind)
+    )
+
+
+def train_page(experiments: Experiments[Any]) -> Page:
+    """The help of ``lukasa train KIND``."""
+    summary = (experiments.experiment.__doc__ or "").partition("\n")[0]
+    first = {title: names for title, names in experiments.sections.items() if title not in LAST_SECTIONS}
+    last = {title: (*experiments.sections.get(title, ()), *names) for title, names in LAST_SECTIONS.items()}
+    return Page(f"lukasa train {experiments.name} [RECIPE]", summary, experiments.examples, first, "Learning", last)
+
+
+def _with_defaults(options: type[Any], settings: Mapping[str, Any], what: str) -> Any:
+    """The options of a core, a task or a learner: what ``config.json`` says of them, and the defaults of the others."""
+    known = [one.name for one in dataclasses.fields(options)]
+    if unknown := [name for name in settings if name not in known]:
+        raise UserError(f"config.json has an unknown option {unknown[0]!r} in {what}: {nearest(unknown[0], known)}")
+    return options(**settings)
+
+
+def out_of(request: Request[Any]) -> Path:
+    """The directory that a request names, or one of our own choice."""
+    name = request.recipe or request.experiment.name
+    return request.out or Path("runs") / f"{name.replace('/', '-').replace(':', '-')}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def new_run(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+    """The run directory that a request asks for, made, and its config."""
+    config = config_of(kind, request.recipe, request.experiment)
+    return create_run(out_of(request), config), config
+
+
+def config_of(kind: Kind[Any], recipe: str | None, experiment: Any) -> dict[str, Any]:
+    """The content of ``config.json``."""
+    return describe_run(kind.name, recipe, dataclasses.asdict(experiment), kind.experiments.step_key)
+
+
+def _open(kind: Experiments[Any] | Kind[Any], path: Path) -> tuple[Run, dict[str, Any]]:
+    run, config = open_run(path)
+    if config.get("kind") != kind.name:
+        raise UserError(f"run {path} was written by `lukasa train {config.get('kind')}`: continue it with that command")
+    return run, config
+
+
+def run_to_resume(kind: Kind[Any], request: Request[Any]) -> tuple[Run, dict[str, Any]]:
+    """The run that a request continues, unchanged but for what may change, and its config."""
+    run, config = _open(kind, request.out or Path())
+    check_unchanged(kind, (run, config), request.experiment)
+    return run, config
+
+
+def check_unchanged(kind: Kind[Any], opened: tuple[Run, dict[str, Any]], experiment: Any) -> None:
+    """Refuse to continue a run with another experiment.
+
+    Args:
+        kind: of training.
+        opened: the run and its config.
+        experiment: what is asked for now.
+
+    Raises:
+        UserError: a field differs that may not change.
+    """
+    run, config = opened
+    saved = kind.experiments.from_json(config["experiment"])
+    for one in dataclasses.fields(saved):
+        then, now = getattr(saved, one.name), getattr(experiment, one.name)
+        group = kind.experiments.groups.get(one.name)
+        if group and group.options:  # a run of before an option was added says nothing of it
+            options = group.options(getattr(saved, group.chosen_by))
+            then, now = ({**dataclasses.asdict(options()), **values} for values in (then, now))
+        if then != now and one.name not in kind.experiments.may_change:
+            option = option_name(one.name)
+            raise UserError(
+                f"run {run.path} was written with {option} {then}, not {now}: "
+                f"continue it without {option}, or choose another --out"
+            )
+
+
+def load_checkpoint_to_resume(kind: Kind[Any], run: Run, request: Request[Any]) -> Resume | None:
+    """The checkpoint that a request continues from; None where the run has none yet."""
+    checkpoints = list_checkpoints(run.checkpoints)
+    if request.checkpoint is None and not checkpoints:
+        return None
+    chosen = checkpoints[-1] if request.checkpoint is None else find_checkpoint(run.checkpoints, request.checkpoint)
+    try:
+        return chosen, load_checkpoint(chosen)
+    except UserError as error:
+        earlier = [one.name for one in checkpoints if one.step < chosen.step]
+        onward = resume_command(kind, run, request.placement, request.sync)
+        hint = f"{onward} --checkpoint {earlier[-1]}" if earlier else "there is no earlier one: train anew"
+        raise UserError(f"{error}; {'continue from the one before with ' if earlier else ''}{hint}") from None
+
+
+def announce(
+    kind: Experiments[Any], run: Run, config: Mapping[str, Any], experiment: Any, done: int = 0, seeds: str = ""
+) -> str:
+    """What begins, in three lines; everything else is in ``config.json``.
+
+    Args:
+        kind: what can be asked of its kind of training.
+        run: its directory.
+        config: what ``config.json`` holds.
+        experiment: what is trained.
+        done: steps of the checkpoint that it continues from.
+        seeds: which, where there are several.
+    """
+    recipe = f", recipe {config['recipe']}" if config["recipe"] else ""
+    onward = f", from step {done:,} on" if done else ""
+    folder = quoted(run.path)
+    written = "settings in config.json, metrics in metrics.jsonl" if not seeds else "a run directory for each seed"
+    return (
+        f"training {experiment.about}: {experiment.steps:,} {kind.counted}{onward}, "
+        f"{seeds or f'seed {experiment.seed}'}{recipe}\n"
+        f"run {folder}: {written}\n"
+        f"watch it with  tensorboard --logdir {folder}"
+    )
