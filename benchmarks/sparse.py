@@ -99,7 +99,9 @@ def main(argv: Sequence[str]) -> int:
     plan = check(options)
     result = measure(options, *plan)
     if options.out is not None:
-        for path in sparse_report.save(result, options.out):
+        from benchmarks.sparse_pictures import save  # loads matplotlib
+
+        for path in save(result, options.out):
             tell(f"wrote {path}")
     if options.json:
         print(json.dumps(result, allow_nan=False))

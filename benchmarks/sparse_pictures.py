@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import published_sparse as published
-from benchmarks.sparse_report import MIB, counted
+from benchmarks.sparse_report import MIB, counted, markdown
 from launch.pictures.figures import save_figure
+from launch.runs.directory import write_atomically
 
 Points = Iterable[tuple[float, float]]
 SPARSE, DENSE = "C0", "C3"
+
+
+def save(result: dict[str, Any], folder: Path) -> list[Path]:
+    """Write sparse.md, sparse.json and two pictures; their places."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "sparse.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    write_atomically(folder / "sparse.md", markdown(result))
+    draw_times(result, folder / "time.png")
+    draw_memory(result, folder / "memory.png")
+    return [folder / name for name in ("sparse.json", "sparse.md", "time.png", "memory.png")]
 
 
 def draw_times(result: dict[str, Any], path: Path) -> None:

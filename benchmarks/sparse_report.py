@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +11,6 @@ from rich.table import Table
 
 from benchmarks.fitting import fit_line
 from benchmarks.published_sparse import PAPER_EXTRA_MIB, PUBLIC_SAM
-from launch.runs.directory import write_atomically
 
 MIB = 2**20
 ENOUGH_TO_TELL = 2**16
@@ -219,18 +216,6 @@ def show(result: Numbers) -> None:
         console.print()
     for note in result["notes"]:
         console.print(f"note: {note}", highlight=False)
-
-
-def save(result: Numbers, folder: Path) -> list[Path]:
-    """Write sparse.md, sparse.json and two pictures; their places."""
-    from benchmarks.sparse_pictures import draw_memory, draw_times
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "sparse.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-    write_atomically(folder / "sparse.md", markdown(result))
-    draw_times(result, folder / "time.png")
-    draw_memory(result, folder / "memory.png")
-    return [folder / name for name in ("sparse.json", "sparse.md", "time.png", "memory.png")]
 
 
 def markdown(result: Numbers) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from tasks.spec import Spec
 
 
 class Batch(NamedTuple):
@@ -26,29 +22,3 @@ class Batch(NamedTuple):
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         return Batch(*(tensor.to(device) for tensor in self))
-
-
-class Sampler(Protocol):
-    """Draws sequences of one task: a frozen dataclass whose fields are the task's options."""
-
-    @property
-    def spec(self) -> Spec:
-        """What the sequences show, ask and cost."""
-        ...
-
-    def sample(self, batch_size: int, generator: torch.Generator) -> Batch:
-        """Draw a batch; nothing but the generator decides which."""
-        ...
-
-
-@runtime_checkable
-class FiniteSampler(Protocol):
-    """A sampler over a set of sequences that has an end."""
-
-    def __len__(self) -> int:
-        """How many sequences there are."""
-        ...
-
-    def every(self, batch_size: int) -> Iterator[Batch]:
-        """Each sequence of the set once, in order."""
-        ...

@@ -8,7 +8,6 @@ from typing import Any
 from tasks.addition import BinaryAddition
 from tasks.associative_recall import AssociativeRecall
 from tasks.babi import Babi, MadeBabi
-from tasks.batch import Sampler
 from tasks.copying import Copy, Reverse
 from tasks.graph_tasks import Inference, ShortestPath, Traversal
 from tasks.key_value import KeyValue
@@ -19,6 +18,7 @@ from tasks.nth_farthest import NthFarthest
 from tasks.omniglot import OmniglotPresentations
 from tasks.priority_sort import PrioritySort
 from tasks.repeat_copy import RepeatCopy
+from tasks.samplers import Sampler
 from tasks.spec import Spec
 from tasks.stack_languages import COUNTS, StackLanguage
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import Generator
 
-from tasks.batch import Batch, FiniteSampler, Sampler
+from tasks.batch import Batch
 from tasks.catalogue import TASKS, Task
 from tasks.curriculum import Curriculum
+from tasks.samplers import FiniteSampler, Sampler
 
 
 class UnknownTaskError(ValueError):

@@ -5,14 +5,34 @@ Legend: B batch, N slots, W word size, S slots of one operation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from memory.sparse.store import Store
+from memory.sparse.layout import Layout
+from memory.sparse.usage import UsageOrder
+
+
+class Changing(Protocol):
+    """A store, as far as its changes can be undone; ``memory.sparse.store.Store`` says what each part is."""
+
+    layout: Layout
+    version: int
+    used: Tensor
+    capacity: int
+    rows: Tensor
+    usage: UsageOrder
+    index: Any
+
+    def mark_changed(self) -> None:
+        """Make every handle of the versions so far stale."""
+        ...
+
+    def tell_index(self, changed: Tensor) -> None:
+        """Give the index the contents of written rows that changed, at ascending places."""
+        ...
 
 
 class Before(NamedTuple):
@@ -33,19 +53,19 @@ class Before(NamedTuple):
 class Journal:
     """The changes of a store since journalling began, newest last."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Changing):
         self.start = store.version
         self.entries: list[Before] = []
 
-    def note_write(self, store: Store, places: Tensor) -> None:
+    def note_write(self, store: Changing, places: Tensor) -> None:
         """Call before the rows at some distinct places are written."""
         self._note(store, places, store.used.new_empty(store.layout.batch_size, 0))
 
-    def note_access(self, store: Store, slots: Tensor) -> None:
+    def note_access(self, store: Changing, slots: Tensor) -> None:
         """Call before slots [B, S] are marked as accessed; -1 is nothing."""
         self._note(store, store.used.new_empty(0), slots.masked_fill(slots < 0, store.layout.slots))
 
-    def note_reset(self, store: Store, rows: list[int]) -> None:
+    def note_reset(self, store: Changing, rows: list[int]) -> None:
         """Call before batch rows are emptied."""
         used = [int(store.used[row]) for row in rows]
         device = store.layout.device
@@ -58,7 +78,7 @@ class Journal:
             slots[row, :count] = torch.arange(count, device=device)
         self._note(store, torch.cat(spans) if spans else store.used.new_empty(0), slots)
 
-    def rewind(self, store: Store, version: int) -> None:
+    def rewind(self, store: Changing, version: int) -> None:
         """Undo the newest changes, back to what the store was at an earlier version.
 
         Raises:
@@ -74,7 +94,7 @@ class Journal:
         store.mark_changed()
         store.version = version
 
-    def _note(self, store: Store, places: Tensor, slots: Tensor) -> None:
+    def _note(self, store: Changing, places: Tensor, slots: Tensor) -> None:
         usage = store.usage
         self.entries.append(
             Before(
@@ -91,7 +111,7 @@ class Journal:
             )
         )
 
-    def _undo(self, store: Store, before: Before) -> None:
+    def _undo(self, store: Changing, before: Before) -> None:
         places = before.places
         if before.capacity not in (0, store.capacity):  # the rows have moved since
             row = places.div(before.capacity, rounding_mode="floor")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import memory
-from benchmarks import recall, sparse_report
+from benchmarks import recall, sparse_pictures, sparse_report
 from benchmarks.contestants import (
     WARM_UPS,
     WORD,
@@ -298,7 +298,7 @@ def test_tables_and_pictures_show_all_sizes(result, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert all(f"{size:,}" in shown for size in (2**8, 2**9, 2**10, 2**11, 2**16, 2**18, 2**20))
     assert "a note" in shown
-    for path in sparse_report.save(result, tmp_path / "new"):
+    for path in sparse_pictures.save(result, tmp_path / "new"):
         assert path.stat().st_size > 500
 
 
