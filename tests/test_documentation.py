@@ -12,6 +12,7 @@ from launch.kinds.table import KINDS, kind_of
 from launch.options.errors import UserError
 from launch.options.fields import split_words
 from launch.options.parsing import parse
+from launch.training.requests import read_command_line
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,8 +55,8 @@ def read_command(words):
     """Parse a command line as ``lukasa`` would, without running it; a run that it names need not exist."""
     module, rest = find_command(words)
     program = importlib.import_module(module)
-    if hasattr(program, "read_command_line"):
-        program.read_command_line(rest[0], [word for word in rest[1:] if word != "--resume"])
+    if words[0] == "train":
+        read_command_line(rest[0], [word for word in rest[1:] if word != "--resume"])
         return
     named, options = split_words(rest)
     if hasattr(program, "LISTS"):
@@ -79,6 +80,7 @@ def fits(options_of_a_kind, argv):
 
 MODULES_OF_ONES_OWN = {
     "mycores": "from memory.baselines import GRU\n\n\nclass MyCore(GRU):\n    pass\n",
+    "counters": python_blocks(ROOT / "docs" / "own-kinds.md")[0],
 }
 
 

@@ -22,7 +22,7 @@ from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.recipes import TASK
 from launch.kinds.table import kind_of
 from launch.options.fields import split_words
-from launch.training.requests import kind_for
+from launch.training.requests import kind_for, read_command_line
 from tests.launch.mutations import Campaign, mutated_words, verdict
 
 GOOD = [
@@ -89,8 +89,8 @@ def check(words, build=True):
     if module == "launch.sweeps.tune":
         sweep(program, rest)
         return
-    if hasattr(program, "read_command_line"):
-        request = program.read_command_line(rest[0], rest[1:])
+    if module == "launch.training.command":
+        request = read_command_line(rest[0], rest[1:])
         if build and small(request.experiment):
             kind_for(kind_of(rest[0]), rest[1:]).check(request.experiment)
         json.dumps(dataclasses.asdict(request.experiment), allow_nan=False)

@@ -19,8 +19,8 @@ from launch.comparing.several_seeds import SeveralSeeds, create_several, open_co
 from launch.kinds.rl.experiment import RLExperiment
 from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.pictures import subject
 from launch.kinds.supervised.recipes import TASK
+from launch.kinds.supervised.subject import subject
 from launch.kinds.table import kind_of
 from launch.runs.directory import MetricsWriter, Run, create_run, describe_run
 from tests.launch.refusals import fails

@@ -1,7 +1,8 @@
 """A kind of training that nobody here wrote: trained, evaluated, drawn and resumed by the command line."""
 
 import json
-import textwrap
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,139 +11,14 @@ from launch.kinds.table import kind_of
 from launch.runs.directory import open_run, read_metrics
 from tests.launch.refusals import fails
 
-MODULE = '''
-"""Counts in steps of a size that it is told."""
-
-import time
-from dataclasses import dataclass
-from typing import Literal
-
-from launch.runs.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
-from launch.runs.endings import Outcome
-from launch.options.errors import UserError
-from launch.kinds.kind import Evaluation, Experiments, Kind, Pictures
-from launch.options.fields import Switch
-from launch.runs.directory import MetricsWriter, rewind_metrics
-from launch.kinds.subjects import Subject
-
-
-@dataclass(frozen=True)
-class Counting:
-    """A counter.
-
-    Attributes:
-        size: what a step adds.
-        steps: how often.
-        stop_at: a sum that ends it.
-        seed: where it begins.
-        threads: it needs one.
-        checkpoint_every: seconds.
-    """
-
-    size: int = 2
-    steps: int = 5
-    stop_at: float | None = None
-    seed: int = 0
-    threads: int = 1
-    checkpoint_every: float = 0
-
-    @property
-    def name(self):
-        return "counting"
-
-    @property
-    def about(self):
-        return f"a counter of {self.size}"
-
-
-def check(experiment):
-    if experiment.size == 13:
-        raise UserError("option --size is 13: expected a lucky number")
-
-
-def train(run, experiment, resume, listen):
-    done, total = (resume[0].step, resume[1]["total"]) if resume else (0, experiment.seed)
-    rewind_metrics(run, done)
-    writer = MetricsWriter(run, done)
-    while done < experiment.steps:
-        done, total = done + 1, total + experiment.size
-        writer.write({run.step_key: done, "seconds": 0.1 * done, "score": total})
-        save_checkpoint(run.checkpoints, done, {"total": total}, float(total))
-    writer.close()
-    return Outcome(done, "counts", 0.1, total, "sum", None)
-
-
-def subject(experiment):
-    return Subject("counting", "counters", "sum", "counts", "score", learner=str(experiment.size))
-
-
-@dataclass(frozen=True)
-class EvalOptions:
-    """Say how far it counted.
-
-    Attributes:
-        checkpoint: which.
-        json: print JSON.
-    """
-
-    checkpoint: str = "best"
-    json: Switch = False
-
-
-def evaluate(run, experiment, options):
-    checkpoint = find_checkpoint(run.checkpoints, options.checkpoint)
-    return {"run": str(run.path), "checkpoint": checkpoint.name, "score": load_checkpoint(checkpoint)["total"]}
-
-
-def describe(result):
-    print(f"it came to {result['score']}")
-
-
-@dataclass(frozen=True)
-class PlotOptions:
-    """Draw it.
-
-    Attributes:
-        out: where.
-        format: of all pictures.
-    """
-
-    out: str | None = None
-    format: Literal["png", "pdf", "svg"] | None = None
-
-
-def draw(run, experiment, options):
-    run.plots.mkdir(exist_ok=True)
-    path = run.plots / "tally.txt"
-    path.write_text("|" * experiment.steps)
-    yield path
-
-
-EXPERIMENTS = Experiments(
-    name="counting",
-    experiment=Counting,
-    recipes={"by_three": lambda: Counting(size=3)},
-    may_change=("steps",),
-    step_key="counts",
-    counted="counts",
-    least={"steps": 1},
-    examples=(("by_three", "a recipe"), ("by_three --steps 9", "longer"), ("--size 4", "options")),
-)
-KIND = Kind(
-    EXPERIMENTS,
-    check=check,
-    train=train,
-    subject=subject,
-    evaluation=lambda: Evaluation(EvalOptions, evaluate, describe),
-    pictures=lambda: Pictures(PlotOptions, draw),
-)
-'''
+PAGE = Path(__file__).parents[2] / "docs" / "own-kinds.md"
 NAME = "counters:KIND"
 
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    (tmp_path / "counters.py").write_text(textwrap.dedent(MODULE))
+    (module,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "counters.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     yield

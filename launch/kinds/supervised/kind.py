@@ -87,7 +87,7 @@ def _load_agent(run: Run, experiment: TaskExperiment, checkpoint: str, **options
 
 
 def _subject(experiment: TaskExperiment) -> Subject:
-    from launch.kinds.supervised.pictures import subject  # builds a sampler
+    from launch.kinds.supervised.subject import subject  # builds a sampler
 
     return subject(experiment)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,14 @@ import torch
 from torch import Tensor
 
 import memory
-import tasks
 from agents.sequence import on_core, own_steps, respond, state_gradients
 from launch.kinds.kind import Pictures
-from launch.kinds.published import PUBLISHED
-from launch.kinds.subjects import Subject
 from launch.kinds.supervised.drawings import Answer, draw_answers, draw_contents, draw_flow
 from launch.kinds.supervised.evaluation import TrainedCore, check_widths, load_core, read_lengths
 from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.presentation_pictures import plot_presentations
 from launch.kinds.supervised.presentations import observer
-from launch.kinds.supervised.settings import higher_is_better, length_settings, make_sampler, split_settings
+from launch.kinds.supervised.settings import length_settings, make_sampler, split_settings
 from launch.options.errors import UserError
 from launch.pictures.episode_panels import Features, Panel
 from launch.pictures.episodes import draw_episode
@@ -54,27 +50,6 @@ class PlotOptions:
     length: str | None = None
     seed: int = 1_000_000
     show: str | None = None
-
-
-def subject(experiment: TaskExperiment) -> Subject:
-    """What a run is scored on."""
-    spec = make_sampler(experiment.task, "train", dict(experiment.sampler)).spec
-    own = {name: value for name, value in experiment.sampler.items() if name not in ("equal_lengths", "data_dir")}
-    defaults = {name: one.default for name, one in tasks.task_options(experiment.task).items()}
-    is_default = all(defaults[name] == value for name, value in own.items())
-    return Subject(
-        name=experiment.task,
-        plural="tasks",
-        unit=spec.unit,
-        counted="sequences",
-        score_key="score",
-        learner=experiment.core,
-        chance=_known(spec.chance),
-        best=_known(spec.best),
-        published=PUBLISHED.get((experiment.task, experiment.core)) if is_default else None,
-        stage="level" if experiment.curriculum.kind == "doubling" else "lesson",
-        higher_is_better=higher_is_better(spec.unit),
-    )
 
 
 def plot_details(run: Run, experiment: TaskExperiment, options: PlotOptions) -> Iterator[Path]:
@@ -182,10 +157,6 @@ def input_panels(spec: Spec, inputs: np.ndarray) -> list[Panel]:
     if flags:
         panels.append(Features("", np.stack(list(flags.values()), 1), list(flags), colours="viridis"))
     return panels
-
-
-def _known(score: float) -> float | None:
-    return score if math.isfinite(score) else None
 
 
 PICTURES = Pictures(PlotOptions, plot_details)
