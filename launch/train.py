@@ -17,7 +17,7 @@ PORT = "6379"
 def main(argv: Sequence[str]) -> int:
     """Train with the options of ``lukasa train``; returns the exit code."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when Ray is imported
-    from launch.cli import main as cli
+    from launch.cli import command as cli
 
     return cli.main(["train", *with_address(argv)])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli.main import find_command
+from launch.cli.command import find_command
 from launch.kinds.table import KINDS, kind_of
 from launch.options.errors import UserError
 from launch.options.fields import split_words

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from launch.cli import main as cli
+from launch.cli import command as cli
 from launch.training.requests import part_of_several
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.defaults import FOUR, STEPS, Cell, DefaultsOptions, cells, main, read_cells
 from benchmarks.defaults_report import page
-from launch.cli.main import main as lukasa
+from launch.cli import main as lukasa
 
 
 def line(agent="gru", env="CartPole-v1", seed=0, score=100.0, **more):

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.machines import two_machines
 from benchmarks.recovery import LOSSES, STEPS, measure
-from launch.cli.main import main
+from launch.cli import main
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import Run, read_metrics
 

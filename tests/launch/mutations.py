@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.options.program import told_to_users
 
 TEXT = """

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.rl.algorithms import make_config
 from launch.kinds.rl.batches import chunk_length
 from launch.kinds.rl.experiment import RLExperiment

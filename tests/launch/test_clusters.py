@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.clusters.checking import check_cluster
 from launch.clusters.node_stop import find, stop
 from launch.options.errors import UserError

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-import launch.cli.main
-from launch.cli.main import main
+import launch.cli.command
+from launch.cli import main
 from launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES
 from launch.kinds.rl.recipes import RL, RL_RECIPES
 from launch.kinds.supervised.recipes import TASK_RECIPES
@@ -132,16 +132,16 @@ def test_every_recipe_is_a_valid_experiment(recipe):
 
 def test_help_lists_commands_and_needs_neither_torch_nor_ray():
     code = (
-        "import sys, launch.cli.main; launch.cli.main.main(['--help']); "
+        "import sys, launch.cli.command; launch.cli.command.main(['--help']); "
         "sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0
-    assert all(name in result.stdout for name in launch.cli.main.COMMANDS)
+    assert all(name in result.stdout for name in launch.cli.command.COMMANDS)
 
 
 def test_list_needs_no_ray_and_prints_json():
-    code = "import sys, launch.cli.main; launch.cli.main.main(['list', '--json']); sys.exit('ray' in sys.modules)"
+    code = "import sys, launch.cli.command; launch.cli.command.main(['list', '--json']); sys.exit('ray' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0
     found = json.loads(result.stdout)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli.main import find_command
+from launch.cli.command import find_command
 from launch.kinds.few_shot.recipes import FEW_SHOT
 from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.recipes import TASK

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.comparing import evaluation as evaluate_seeds
 from launch.comparing import labels
 from launch.comparing.curves import plot_learning

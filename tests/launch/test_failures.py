@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.rl import job as rl
 from launch.kinds.rl.waits import LEARNERS
 from launch.runs import checkpoints

@@ -11,7 +11,7 @@ import launch.kinds.few_shot.evaluation
 import launch.kinds.supervised.presentation_pictures
 from agents.few_shot import LEARNERS
 from agents.sequence.schedules import make_optimizer
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.few_shot.evaluation import new_part, published
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.few_shot.job import make_shots, make_trainer

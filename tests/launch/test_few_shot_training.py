@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.ablation import named
 from launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint

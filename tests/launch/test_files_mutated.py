@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.clusters.checking import check_cluster
 from launch.kinds.table import kind_of
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint

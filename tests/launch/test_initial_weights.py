@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from launch.runs.directory import Run, open_run
 from tests.launch.refusals import fails

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.class_memories import Drawings, Queries, filled_twice, many_like, race
 from benchmarks.lifelong import accuracies
-from launch.cli.main import main
+from launch.cli import main
 from launch.runs.directory import Run, open_run
 from tests.launch.refusals import fails
 

@@ -15,7 +15,7 @@ import pytest
 import launch.options.described
 import launch.options.help
 import launch.options.words
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
 from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.recipes import TASK
@@ -271,7 +271,7 @@ def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
 def test_screens_and_typos_import_nothing_that_takes_seconds(argv):
     launch.options.described.table()  # made when it is first asked for, by what is slow
     code = (
-        f"import sys, launch.cli.main\ntry: launch.cli.main.main({argv!r})\nexcept SystemExit: pass\n"
+        f"import sys, launch.cli.command\ntry: launch.cli.command.main({argv!r})\nexcept SystemExit: pass\n"
         "sys.exit(' '.join({'torch', 'ray', 'gymnasium', 'numpy', 'matplotlib', 'rich'} & set(sys.modules)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ import pytest
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.rl.outcomes import OUTCOMES, episodes_ended
 from launch.runs.directory import Run, read_metrics
 

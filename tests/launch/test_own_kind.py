@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.table import kind_of
 from launch.runs.directory import open_run, read_metrics
 from tests.launch.refusals import fails

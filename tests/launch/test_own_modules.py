@@ -9,7 +9,7 @@ import pytest
 
 import envs
 import memory
-from launch.cli.main import main
+from launch.cli import main
 
 MODULE = '''
 import gymnasium as gym
@@ -73,7 +73,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("runners", ["0", "1"])
 def test_working_folder_is_searched_by_the_command_and_its_runners(folder, runners):
     def lukasa(*words):
-        program = "import sys; sys.path.remove(''); from launch.cli.main import main; sys.exit(main(sys.argv[1:]))"
+        program = "import sys; sys.path.remove(''); from launch.cli import main; sys.exit(main(sys.argv[1:]))"
         paths = {**os.environ, "PYTHONPATH": str(envs.__path__[0]).rpartition("/")[0]}
         return subprocess.run([sys.executable, "-c", program, *words], env=paths, capture_output=True, text=True)
 

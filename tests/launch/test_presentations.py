@@ -8,7 +8,7 @@ import torch
 
 from agents.intervals import wilson_interval
 from agents.sequence import evaluate
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.presentation_pictures import draw_presentations
 from launch.kinds.supervised.presentations import ByPresentation, observer, presentations_table, published

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli import main as cli
-from launch.cli.main import COMMANDS, main
+from launch.cli import command as cli
+from launch.cli.command import COMMANDS, main
 from launch.kinds.supervised.recipes import TASK
 from launch.options.fields import split_words
 from launch.options.program import command

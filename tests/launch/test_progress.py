@@ -47,12 +47,12 @@ def test_unknown_rate_has_no_time_left():
 
 
 def test_examples_in_docstrings_hold():
-    import launch.cli.main
+    import launch.cli.command
     import launch.kinds.rl.evaluation
     import launch.kinds.rl.recipes
 
     for module in (
-        launch.cli.main,
+        launch.cli.command,
         launch.options.errors,
         launch.options.fields,
         launch.runs.progress,

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from benchmarks.machines import workers_named
-from launch.cli.main import main
+from launch.cli import main
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import Run, read_metrics
 

@@ -12,7 +12,7 @@ import time
 import pytest
 import torch
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.options.errors import UserError
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from launch.runs.directory import Run, read_metrics

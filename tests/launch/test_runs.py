@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import memory
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.rl.experiment import RLExperiment
 from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.recipes import TASK

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.rl.recipes import RL
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from launch.runs.directory import Run, open_run, read_metrics

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.comparing import several_seeds
 from launch.comparing.several_seeds import open_group, open_several, read_seeds
 from launch.options.errors import UserError

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import memory
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.rl.recipes import RL_RECIPES
 
 MEMORY_ALONE = ("repeat_previous_medium_ntm", "repeat_previous_ntm")

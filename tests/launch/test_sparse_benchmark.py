@@ -21,7 +21,7 @@ from benchmarks.contestants import (
 from benchmarks.extra_memory import extra_heap, extra_tensors, measure_apart
 from benchmarks.fitting import fit_line
 from benchmarks.recall import Agent, compare_indexes, lived_in, trained_agent
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.supervised.settings import make_sampler
 from launch.runs.checkpoints import find_checkpoint, load_checkpoint
 

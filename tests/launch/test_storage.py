@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.options.errors import UserError
 from launch.runs import storage
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint

@@ -10,7 +10,7 @@ import launch.kinds.kind
 import launch.kinds.supervised.evaluation
 import launch.kinds.supervised.settings
 import tasks
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.published import PUBLISHED
 from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.job import make_trainer

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.supervised.job import make_trainer
 from launch.training.requests import read_command_line
 

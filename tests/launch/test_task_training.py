@@ -11,7 +11,7 @@ import matplotlib.image
 import pytest
 import torch
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.supervised.evaluation import EvalOptions, evaluate_run
 from launch.kinds.supervised.recipes import TASK
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint

@@ -13,7 +13,7 @@ from agents.few_shot import ClassAgent
 from agents.rllib import RLAgent
 from agents.sequence import CoreAgent
 from launch import load_agent, rollout
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.few_shot.evaluation import load_learner
 from launch.kinds.few_shot.job import make_shots
 from launch.kinds.few_shot.recipes import FEW_SHOT

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 from launch.runs.directory import Run, open_run, read_metrics
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.supervised.recipes import TASK
 from launch.options.errors import UserError
 from launch.runs.checkpoints import list_checkpoints
