@@ -27,7 +27,6 @@ from launch.training.requests import (
     resume_command,
     run_to_resume,
 )
-from launch.training.seeds import train_seeds
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,6 +48,8 @@ def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
     """
     request = read_request(kind.experiments, argv)
     if request.seeds is not None:
+        from launch.training.seeds import train_seeds  # loads NumPy
+
         return train_seeds(kind, request)
     alone = not is_part_of_several()
     with ExitStack() as stack:

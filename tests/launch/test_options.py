@@ -2,6 +2,7 @@
 
 import dataclasses
 import doctest
+import json
 import re
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from typing import Any, Literal
 
 import pytest
 
+import launch.kinds.described
 import launch.options.described
 import launch.options.help
+import launch.options.kept_tables
 import launch.options.words
 from launch.cli import main
 from launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
@@ -21,10 +24,10 @@ from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.recipes import TASK
 from launch.options.errors import UserError, nearest
 from launch.options.fields import Switch, options_of
-from launch.options.help import Page, train_page
+from launch.options.help import Page
 from launch.options.parsing import parse
 from launch.options.words import as_pairs, as_word, read_pairs, read_value
-from launch.training.requests import read_request
+from launch.training.requests import read_request, train_page
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ def test_every_option_says_what_it_does():
 
 def test_table_says_what_the_living_things_say():
     kept = launch.options.described.table()
-    assert kept == launch.options.described.build_table()
+    assert kept == json.loads(json.dumps(launch.options.described.build_table()))
     for sort in ("cores", "tasks", "learners", "indexes"):
         for name in kept[sort]:
             for row in kept[sort][name]["options"]:
@@ -236,14 +239,14 @@ def test_table_says_what_the_living_things_say():
 
 def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
     place = tmp_path / "table.json"
-    monkeypatch.setattr(launch.options.described, "places", lambda: [place])
+    monkeypatch.setattr(launch.options.kept_tables, "places", lambda name: [place])
     monkeypatch.setattr(launch.options.described, "build_table", lambda: {"cores": {"old": {}}})
     launch.options.described.table.cache_clear()
     assert launch.options.described.table() == {"cores": {"old": {}}}
     monkeypatch.setattr(launch.options.described, "build_table", lambda: {"cores": {"new": {}}})
     launch.options.described.table.cache_clear()
     assert launch.options.described.table() == {"cores": {"old": {}}}
-    monkeypatch.setattr(launch.options.described, "fingerprint", lambda: "another")
+    monkeypatch.setattr(launch.options.kept_tables, "fingerprint", lambda sources: "another")
     launch.options.described.table.cache_clear()
     assert launch.options.described.table() == {"cores": {"new": {}}}
     place.write_text("{")
@@ -270,6 +273,7 @@ def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
 )
 def test_screens_and_typos_import_nothing_that_takes_seconds(argv):
     launch.options.described.table()  # made when it is first asked for, by what is slow
+    launch.kinds.described.table()
     code = (
         f"import sys, launch.cli.command\ntry: launch.cli.command.main({argv!r})\nexcept SystemExit: pass\n"
         "sys.exit(' '.join({'torch', 'ray', 'gymnasium', 'numpy', 'matplotlib', 'rich'} & set(sys.modules)) or 0)"
