@@ -21,10 +21,11 @@ from agents.rllib.module import MemoryRLModule
 from agents.rllib.normalization import add, discounted_returns
 
 
-class _NormalizingLearner(TorchLearner):
+class NormalizingLearner(TorchLearner):
     """The share of a learner that follows the scale of observations and returns."""
 
     def build(self) -> None:
+        """As RLlib's, with nothing measured yet."""
         super().build()
         self._measured: list[Any] = []
         self._returns: Tensor | None = None
@@ -73,13 +74,13 @@ class _NormalizingLearner(TorchLearner):
         return cast(MemoryRLModule, self.module[DEFAULT_MODULE_ID].unwrapped())
 
 
-class MemoryPPOLearner(_NormalizingLearner, PPOTorchLearner):
+class MemoryPPOLearner(NormalizingLearner, PPOTorchLearner):
     """PPO's learner."""
 
 
-class MemoryAPPOLearner(_NormalizingLearner, APPOTorchLearner):
+class MemoryAPPOLearner(NormalizingLearner, APPOTorchLearner):
     """APPO's learner."""
 
 
-class MemoryIMPALALearner(_NormalizingLearner, IMPALATorchLearner):
+class MemoryIMPALALearner(NormalizingLearner, IMPALATorchLearner):
     """IMPALA's learner."""

@@ -69,7 +69,7 @@ def check_batches(experiment: RLExperiment) -> None:
 
 def chunk_length(experiment: RLExperiment) -> int:
     """Steps of backpropagation through time, as PPO will have them."""
-    from agents.rllib.config import default_max_seq_len  # imports Ray
+    from agents.rllib.memory_config import default_max_seq_len  # imports Ray
 
     copies = experiment.envs_per_runner * max(1, experiment.runners)
     return experiment.max_seq_len or default_max_seq_len(math.ceil(experiment.batch_size / copies))
