@@ -21,13 +21,13 @@ from typing import Any
 from benchmarks.runners_report import page, show
 from launch.kinds.rl.experiment import RLExperiment
 from launch.kinds.rl.recipes import RL
+from launch.options.described import described
 from launch.options.errors import UserError
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 from launch.runs.directory import Run, describe_run, read_metrics
 
 Numbers = dict[str, Any]
-ALGORITHMS = ("ppo", "appo", "impala")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RunnersOptions:
 
     Attributes:
         recipe: of lukasa train rl; its --stop-at is ignored.
-        algorithms: ppo, appo or impala.
+        algorithms: those that lukasa list algorithms names, or your own.
         runners: how many; 0 samples in the process that learns, which APPO and IMPALA cannot do at once.
         seconds: of every measurement, after its first iterations.
         repeats: measurements of each, in turns.
@@ -86,8 +86,7 @@ def check(options: RunnersOptions) -> None:
     """
     RL.make(options.recipe)
     for name in options.algorithms:
-        if name not in ALGORITHMS:
-            raise UserError(f"unknown algorithm {name!r}: known are {', '.join(ALGORITHMS)}")
+        described("algorithms", "algorithm", name)
     if min(options.runners, default=0) < 0:
         raise UserError(f"option --runners is {min(options.runners)}: expected at least 0")
     if not options.seconds > 0:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from launch.options.described import described
+
 Numbers = dict[str, Any]
 COUNTS = (16, 128, 1024)
 LINK = 1.25e9
@@ -35,7 +37,7 @@ def predicted(algorithm: str, each: Numbers, bytes_per_step: float, runners: int
     """The speed with so many runners, each with a core of its own, and what limits it.
 
     Args:
-        algorithm: ppo waits for its learner, the others do not.
+        algorithm: whose runners wait for its learner, unless it is asynchronous.
         each: what ``rates`` gave.
         bytes_per_step: that a runner sends.
         runners: how many.
@@ -47,7 +49,7 @@ def predicted(algorithm: str, each: Numbers, bytes_per_step: float, runners: int
         "network": LINK / bytes_per_step,
     }
     speed = min(limits.values())
-    if algorithm == "ppo":
+    if not described("algorithms", "algorithm", algorithm)["asynchronous"]:
         speed = min(1 / (1 / limits["runners"] + 1 / limits["learner"]), limits["network"])
     return {
         "steps_per_second": speed,

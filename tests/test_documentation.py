@@ -79,6 +79,7 @@ def fits(options_of_a_kind, argv):
 
 
 MODULES_OF_ONES_OWN = {
+    "steady": next(block for block in python_blocks(ROOT / "docs" / "rllib.md") if block.startswith("# steady.py")),
     "mycores": "from memory.baselines import GRU\n\n\nclass MyCore(GRU):\n    pass\n",
     "counters": python_blocks(ROOT / "docs" / "own-kinds.md")[0],
 }

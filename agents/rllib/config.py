@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.appo import APPO, APPOConfig
 from ray.rllib.algorithms.impala import IMPALA, IMPALAConfig
@@ -11,31 +9,31 @@ from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
 from agents.rllib.learners import MemoryAPPOLearner, MemoryIMPALALearner, MemoryPPOLearner
+from agents.rllib.learning_options import APPOOptions, IMPALAOptions, PPOOptions
 from agents.rllib.memory_config import MemoryConfig
 from agents.rllib.runner import raise_failures
 
 PPO_DEFAULTS = {
     "train_batch_size": 1024,
-    "minibatch_size": 256,
-    "num_epochs": 8,
     "lr": 1e-3,
     "gamma": 0.99,
-    "lambda_": 0.95,
     "entropy_coeff": 0.0,
-    "clip_param": 0.2,
-    "vf_clip_param": math.inf,  # in squared units of the returns' spread, beyond which no value would learn
     "vf_loss_coeff": 0.25,  # of the whole square; others write 0.5, of half of it
-    "kl_target": 0.03,  # RLlib's 0.01 holds updates back that clipping lets pass
     "grad_clip": 0.5,
+    **PPOOptions().training(learners=1),
 }
 """What PPO learns with unless ``.training(...)`` says otherwise: the defaults of ``lukasa train rl``."""
 
 
 class MemoryPPOConfig(MemoryConfig, PPOConfig):
-    """PPO for a memory agent: ``MemoryPPOConfig().environment(...).memory(core="dnc", slots=64).build_algo()``.
+    """PPO for a memory agent, which learns from each batch once all of it is sampled.
+
+    ``MemoryPPOConfig().environment(...).memory(core="dnc", slots=64).build_algo()`` is all.
 
     It starts from ``PPO_DEFAULTS`` and 8 environments a runner rather than from RLlib's own numbers.
     """
+
+    Options = PPOOptions
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class or MemoryPPO)
@@ -48,7 +46,10 @@ class MemoryPPOConfig(MemoryConfig, PPOConfig):
 
 
 class MemoryAPPOConfig(MemoryConfig, APPOConfig):
-    """APPO for a memory agent."""
+    """APPO for a memory agent: PPO with runners that sample while it learns, corrected by V-trace."""
+
+    Options = APPOOptions
+    asynchronous = True
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class or MemoryAPPO)
@@ -59,7 +60,10 @@ class MemoryAPPOConfig(MemoryConfig, APPOConfig):
 
 
 class MemoryIMPALAConfig(MemoryConfig, IMPALAConfig):
-    """IMPALA for a memory agent."""
+    """IMPALA for a memory agent: an actor-critic with runners that sample while it learns, corrected by V-trace."""
+
+    Options = IMPALAOptions
+    asynchronous = True
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class or MemoryIMPALA)

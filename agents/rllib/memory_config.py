@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch, AddTimeDimToBatchAndZeroPad
@@ -16,6 +16,7 @@ from ray.tune.search.sample import Domain
 import memory
 from agents.rllib.actions import DecodeActions, is_plain
 from agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
+from agents.rllib.learning_options import AlgorithmOptions, NoOptions
 from agents.rllib.module import MemoryRLModule
 from agents.rllib.runner import MemoryEnvRunner
 from agents.rllib.settings import MemorySettings, core_path
@@ -26,7 +27,15 @@ CHUNK = 64
 
 
 class MemoryConfig(AlgorithmConfig):
-    """The memory agent's share of a config; the classes below join it to an algorithm's."""
+    """The memory agent's share of a config: put before RLlib's config of an algorithm, it makes one for memory agents.
+
+    Attributes:
+        Options: dataclass of what the algorithm takes beside what all take.
+        asynchronous: whether runners sample while it learns.
+    """
+
+    Options: ClassVar[type[AlgorithmOptions]] = NoOptions
+    asynchronous: ClassVar[bool] = False
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)

@@ -25,7 +25,7 @@ WIDEST = 110
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List cores, tasks, environments, recipes, indexes and learners; an overview where no list is named.
+    """List cores, tasks, environments, recipes, indexes, learners and algorithms; an overview where no list is named.
 
     Attributes:
         json: print one JSON object, of all lists where none is named.
@@ -66,6 +66,7 @@ def overview() -> list[str]:
         ("environments", found["envs"], "lukasa list envs", "and all those of Gymnasium"),
         ("tasks", found["tasks"], "lukasa list tasks", "supervised, on sequences"),
         ("learners", found["learners"], "lukasa list learners", "of few-shot episodes"),
+        ("algorithms", found["algorithms"], "lukasa list algorithms", "of reinforcement learning"),
         ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
         *(
             (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
@@ -76,7 +77,7 @@ def overview() -> list[str]:
     lines = []
     for title, rows, words, about in parts:
         beside = f"{len(rows)} {title}" if ":" not in title else f"{len(rows)} {title.replace(':', ' of')}"
-        lines.append(f"{_bold(f'{beside:<24}')}{words:<22}{about}")
+        lines.append(f"{_bold(f'{beside:<24}')}{words:<24}{about}")
         lines.append(_some([row.get("name") or row["id"] for row in rows], width - 4))
     return [*lines, "", "lukasa train rl --help lists the options of a kind of training."]
 
@@ -123,6 +124,11 @@ def indexes() -> Rows:
     return _named("indexes")
 
 
+def algorithms() -> Rows:
+    """Every algorithm of reinforcement learning: its name, what it is, what it takes."""
+    return _named("algorithms")
+
+
 def learners() -> Rows:
     """Every learner of few-shot episodes: its name, what it is, its options."""
     return _named("learners")
@@ -135,6 +141,7 @@ LISTS = {
     "recipes": recipes,
     "indexes": indexes,
     "learners": learners,
+    "algorithms": algorithms,
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +31,12 @@ class Group:
     Attributes:
         chosen_by: the field that decides.
         options: makes the dataclass of the options from that field's value; None where they are NAME VALUE pairs.
+        not_taken: the fields of the experiment itself that say nothing with that value: they are no options then.
     """
 
     chosen_by: str
     options: Callable[[str], type] | None = None
+    not_taken: Callable[[str], Iterable[str]] = lambda chosen: ()
 
 
 @dataclass(frozen=True)

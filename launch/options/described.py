@@ -1,4 +1,4 @@
-"""What cores, tasks, learners, indexes and environments there are, and their options, without importing them.
+"""What cores, tasks, learners, algorithms, indexes and environments there are, without importing them.
 
 They are described by their own signatures and docstrings, which takes PyTorch, and PyTorch takes seconds to import. So
 what they say is kept in a file.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from launch.options.describing import Row, describe
 from launch.options.errors import UserError, nearest
 from launch.options.kept_tables import kept
+from launch.options.own_algorithms import describe_algorithm, describe_own_algorithm
 from launch.options.own_cores import describe_own_core
 
 Table = dict[str, dict[str, Row]]
@@ -23,6 +24,7 @@ SOURCES = (
     "tasks/*.py",
     "envs/*.py",
     "agents/few_shot/*.py",
+    "agents/rllib/*.py",
     "launch/options/*.py",
 )
 """Files that decide what the table says."""
@@ -32,15 +34,15 @@ def described(registry: str, owner: str, name: str) -> Row:
     """What one thing says about itself.
 
     Args:
-        registry: "cores", "tasks", "learners" or "indexes".
+        registry: "cores", "tasks", "learners", "algorithms" or "indexes".
         owner: what the thing is called in a message.
-        name: its name; of a core also "package.module:Class".
+        name: its name; of a core and of an algorithm also "package.module:Class".
 
     Raises:
         UserError: there is none of that name; the message gives the nearest one.
     """
-    if registry == "cores" and ":" in name:
-        return describe_own_core(name)
+    if registry in OWN and ":" in name:
+        return OWN[registry](name)
     known = rows(registry)
     if name not in known:
         raise UserError(f"unknown {owner} {name!r}: {nearest(name, known)}")
@@ -75,6 +77,12 @@ def _learners() -> dict[str, Row]:
 
     options = few_shot.learner_options
     return {name: describe(learner, options(name).values()) for name, learner in few_shot.LEARNERS.items()}
+
+
+def _algorithms() -> dict[str, Row]:
+    from agents import rllib
+
+    return {name: describe_algorithm(name) for name in rllib.ALGORITHMS}
 
 
 def _indexes() -> dict[str, Row]:
@@ -121,9 +129,13 @@ REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
     "tasks": ("tasks", _tasks),
     "envs": ("envs", _environments),
     "learners": ("agents.few_shot", _learners),
+    "algorithms": ("agents.rllib", _algorithms),
     "indexes": ("memory", _indexes),
 }
 """By sort: the package that is loaded where the living things are, and what describes them."""
+
+OWN: Mapping[str, Callable[[str], Row]] = {"cores": describe_own_core, "algorithms": describe_own_algorithm}
+"""What describes a thing of one's own, by its import path."""
 
 
 def _finite(value: float) -> float | None:

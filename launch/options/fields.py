@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -84,7 +84,11 @@ def options_of(cls: type, default: Any, path: tuple[str, ...] = ()) -> list[Opti
 
 
 def options_class(
-    name: str, source: type, types: Mapping[str, Any], extra: Sequence[tuple[str, Any, Any, str]]
+    name: str,
+    source: type,
+    types: Mapping[str, Any],
+    extra: Sequence[tuple[str, Any, Any, str]],
+    leave_out: Container[str] = (),
 ) -> type:
     """A dataclass for the command line that mirrors another one, with help from its docstring.
 
@@ -93,10 +97,13 @@ def options_class(
         source: a dataclass with an ``Attributes:`` section.
         types: the types of those fields that differ.
         extra: further fields: name, type, default, help.
+        leave_out: fields of the source that are no options.
     """
     hints, texts = typing.get_type_hints(source, include_extras=True), documented(source)
     fields: list[tuple[str, Any, Any]] = []
     for one in dataclasses.fields(source):
+        if one.name in leave_out:
+            continue
         kind = types.get(one.name, hints[one.name])
         has_default = one.default is not dataclasses.MISSING
         value = dataclasses.field(default=one.default) if has_default else dataclasses.field()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from launch.options.described import described
-from launch.options.describing import kind_of_row
+from launch.options.describing import Row, kind_of_row
 from launch.options.fields import with_help
 
 
@@ -37,7 +38,17 @@ def learner_options_class(learner: str) -> type:
 
 
 def _class_of_rows(owner: str, registry: str, name: str) -> type:
-    rows = described(registry, owner, name)["options"]
+    return class_of_rows(owner, name, described(registry, owner, name)["options"])
+
+
+def class_of_rows(owner: str, name: str, rows: Sequence[Row]) -> type:
+    """A dataclass of options.
+
+    Args:
+        owner: what has them.
+        name: of the owner.
+        rows: of the table of options.
+    """
     fields = [
         (
             row["name"],

@@ -26,6 +26,7 @@ from launch.runs.directory import Run, create_run, describe_run, open_run
 from launch.runs.endings import Outcome, Resume
 from launch.runs.storage import OPTIONS as STORAGE_OPTIONS
 from launch.runs.storage import fetch
+from launch.training.choices import refuse_not_taken
 
 Experiment = TypeVar("Experiment")
 
@@ -110,7 +111,7 @@ def read_request(kind: Experiments[Experiment], argv: Sequence[str]) -> Request[
     seeds = asked_seeds(options, several)
     fields = {}
     for one in dataclasses.fields(kind.experiment):  # pyright: ignore[reportArgumentType]
-        value = getattr(options, one.name)
+        value = getattr(options if hasattr(options, one.name) else base, one.name)
         group = kind.groups.get(one.name)
         fields[one.name] = dataclasses.asdict(value) if group and group.options else value
     experiment = kind.experiment(**fields)
@@ -181,7 +182,7 @@ def _on_any_device(experiment: Experiment) -> Experiment:
 
 def _parse_options(kind: Experiments[Any], argv: Sequence[str], base: Any) -> Any:
     values = {one.name: getattr(base, one.name) for one in dataclasses.fields(base)}
-    types = {}
+    types, left_out = {}, set()
     for name, group in kind.groups.items():
         chosen = peek(argv, option_name(group.chosen_by)) or values[group.chosen_by]
         # What was said about another core or task says nothing about this one.
@@ -190,6 +191,7 @@ def _parse_options(kind: Experiments[Any], argv: Sequence[str], base: Any) -> An
             types[name] = group.options(chosen)
             settings = _with_defaults(types[name], settings, f"{name!r} of {group.chosen_by} {chosen!r}")
         values[name] = settings
+        left_out.update(refuse_not_taken(group, chosen, argv))
     extra = [
         ("out", str | None, None, "the run directory; runs/NAME-TIME by default."),
         ("resume", Switch, False, "continue the run at --out."),
@@ -198,7 +200,8 @@ def _parse_options(kind: Experiments[Any], argv: Sequence[str], base: Any) -> An
         *OPTIONS,
         *STORAGE_OPTIONS,
     ]
-    options = options_class("Options", kind.experiment, types, extra)
+    options = options_class("Options", kind.experiment, types, extra, left_out)
+    values = {name: value for name, value in values.items() if name not in left_out}
     return parse(
         options, argv, prog=f"lukasa train {kind.name}", default=options(**values), page=lambda: train_page(kind)
     )

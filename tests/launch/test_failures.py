@@ -3,13 +3,15 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from agents.rllib import algorithm_class
 from launch.cli import main
 from launch.kinds.rl import job as rl
-from launch.kinds.rl.waits import LEARNERS
+from launch.kinds.rl.waits import watched
 from launch.runs import checkpoints
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import Run, read_metrics
@@ -152,7 +154,9 @@ def test_gradient_that_is_not_finite_stops_a_run_instead_of_counting_as_zero(
     tmp_path, ray_cluster, capsys, monkeypatch, algorithm
 ):
     run = Run(tmp_path / "run")
-    learner, calls = LEARNERS[algorithm], []
+    config = algorithm_class(algorithm)()
+    learner: Any = watched(config.get_default_learner_class(), asynchronous=config.asynchronous)
+    calls = []
     own = learner.compute_loss_for_module
 
     def loss(self, **given):

@@ -231,7 +231,7 @@ def test_every_option_says_what_it_does():
 def test_table_says_what_the_living_things_say():
     kept = launch.options.described.table()
     assert kept == json.loads(json.dumps(launch.options.described.build_table()))
-    for sort in ("cores", "tasks", "learners", "indexes"):
+    for sort in ("cores", "tasks", "learners", "indexes", "algorithms"):
         for name in kept[sort]:
             for row in kept[sort][name]["options"]:
                 launch.options.describing.kind_of_row(row)

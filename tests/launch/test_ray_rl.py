@@ -71,7 +71,7 @@ def test_lost_learner_takes_the_run_back_to_its_last_checkpoint(tmp_path, ray_cl
         ("--ray --learners 1 --gpus-per-worker 1", "1 GPU needed for 1 worker, and the Ray cluster has 0"),
         ("--ray --gpus-per-worker 1", "--gpus-per-worker 1 is for learners: add --learners 1 or more"),
         ("--learners 3", "option --batch-size is 128: expected a number that 3 learners divide"),
-        ("--aggregators 1", "option --aggregators is for appo and impala"),
+        ("--aggregators 1", "option --aggregators is not for algorithm 'ppo'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path, ray_cluster, capsys, options, told):

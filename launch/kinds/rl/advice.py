@@ -8,6 +8,7 @@ from statistics import fmean, median
 from typing import Any
 
 from launch.kinds.rl.experiment import RLExperiment
+from launch.kinds.rl.learning import takes
 
 Row = Mapping[str, Any]
 
@@ -100,7 +101,8 @@ def _random(experiment: RLExperiment, first: Sequence[Row], late: Sequence[Row])
     if entropy is None or not before or before <= 0 or entropy < RANDOM * before:
         return {}
     less = f"--entropy {experiment.entropy / 10:.1g}, " if experiment.entropy else ""
-    remedy = f"{less}a larger --lr than {experiment.lr:g} or more --epochs than {experiment.epochs}"
+    more = f" or more --epochs than {experiment.epochs}" if takes(experiment.algorithm, "epochs") else ""
+    remedy = f"{less}a larger --lr than {experiment.lr:g}{more}"
     return {"entropy": f"the policy is as random as at first (entropy {entropy:.3g}): try {remedy}"}
 
 
@@ -109,7 +111,8 @@ def _unexplained(experiment: RLExperiment, late: Sequence[Row]) -> dict[str, str
     if explained is None or explained > EXPLAINED or not spread:
         return {}
     tries = [] if experiment.normalize_returns else ["--normalize-returns"]
-    tries += [] if experiment.value_clip is None else ["no --value-clip"]
+    clipped = experiment.value_clip is not None and takes(experiment.algorithm, "value_clip")
+    tries += ["no --value-clip"] if clipped else []
     tries += [] if experiment.core != "feedforward" else ["a --core with memory, such as gru"]
     tries += ["a smaller --gamma", "--normalize-observations" if not experiment.normalize_observations else ""]
     remedy = " or ".join(filter(None, tries))

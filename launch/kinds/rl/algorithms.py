@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,12 +16,13 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 import envs
-from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, MemoryRLModule, register_environment
+from agents.rllib import MemoryRLModule, algorithm_class, make_algorithm_options, register_environment
 from agents.rllib.gradients import TARGET
 from launch.kinds.initial_weights import initial_weights
 from launch.kinds.rl.experiment import RLExperiment
+from launch.kinds.rl.learning import given_options
 from launch.kinds.rl.outcomes import EpisodeOutcomes
-from launch.kinds.rl.waits import LEARNERS, Waits
+from launch.kinds.rl.waits import Waits, watched
 
 
 def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> AlgorithmConfig:
@@ -33,8 +33,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
         sitting: steps that were trained before; actions and environments have other streams in each.
         gpus: of each learner.
     """
-    kind = {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig}[experiment.algorithm]
-    config: Any = kind()
+    config: Any = algorithm_class(experiment.algorithm)()
     config.environment(register_environment(experiment.env), env_config=experiment.env_settings)
     config.env_runners(
         num_env_runners=experiment.runners,
@@ -46,7 +45,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
         num_gpus_per_learner=gpus,
         num_aggregator_actors_per_learner=experiment.aggregators,
     )
-    config.learners(learner_class=LEARNERS[experiment.algorithm])
+    config.learners(learner_class=watched(config.get_default_learner_class(), asynchronous=config.asynchronous))
     config.fault_tolerance(restart_failed_env_runners=True)
     config.training(**_learning_options(experiment))
     config.memory(
@@ -63,7 +62,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
     )
     config.callbacks([EpisodeOutcomes, Waits])
     # One batch an iteration keeps ctrl-C quick; asynchronous algorithms, whose batches are many, get a second.
-    config.reporting(min_time_s_per_iteration=0 if experiment.algorithm == "ppo" else 1, log_gradients=True)
+    config.reporting(min_time_s_per_iteration=1 if config.asynchronous else 0, log_gradients=True)
     config.debugging(seed=experiment.seed, log_level="ERROR")
     config.sitting = sitting
     return config
@@ -72,25 +71,15 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
 def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
     """What RLlib's ``training()`` takes, by RLlib's names; learners share each batch."""
     learners = max(1, experiment.learners)
-    options = {
+    return {
         "lr": _scheduled(experiment.lr, experiment.lr_end, experiment.steps),
         "gamma": experiment.gamma,
         "train_batch_size_per_learner": experiment.batch_size // learners,
         "grad_clip": experiment.grad_clip,
         "entropy_coeff": _scheduled(experiment.entropy, experiment.entropy_end, experiment.steps),
         "vf_loss_coeff": experiment.value_weight,
+        **make_algorithm_options(experiment.algorithm, **given_options(experiment)).training(learners),
     }
-    if experiment.algorithm == "ppo":
-        options |= {
-            "minibatch_size": experiment.minibatch_size // learners,
-            "num_epochs": experiment.epochs,
-            "lambda_": experiment.gae_lambda,
-            "kl_target": experiment.kl_target,
-            "vf_clip_param": math.inf if experiment.value_clip is None else experiment.value_clip,
-        }
-    if experiment.algorithm != "impala":
-        options["clip_param"] = experiment.clip
-    return options
 
 
 def _scheduled(value: float, end: float | None, steps: int) -> Any:

@@ -6,6 +6,7 @@ import math
 
 from launch.kinds.kind import option_name
 from launch.kinds.rl.experiment import RLExperiment
+from launch.kinds.rl.learning import is_asynchronous, takes
 from launch.options.errors import UserError
 
 
@@ -15,14 +16,18 @@ def check_divisible(experiment: RLExperiment) -> None:
     Raises:
         UserError: one is too large, or no number that the learners divide.
     """
-    if experiment.algorithm == "ppo" and experiment.minibatch_size > experiment.batch_size:
+    minibatches, waits = takes(experiment.algorithm, "minibatch_size"), not is_asynchronous(experiment.algorithm)
+    if minibatches and experiment.minibatch_size > experiment.batch_size:
         raise UserError(
             f"option --minibatch-size is {experiment.minibatch_size}: expected at most "
             f"the batch size, {experiment.batch_size}"
         )
-    if experiment.algorithm == "ppo" and experiment.aggregators:
-        raise UserError("option --aggregators is for appo and impala: PPO's learners wait for whole batches")
-    for name in ("batch_size", "minibatch_size") if experiment.algorithm == "ppo" else ("batch_size",):
+    if waits and experiment.aggregators:
+        raise UserError(
+            f"option --aggregators is not for algorithm {experiment.algorithm!r}, whose learners wait for whole "
+            "batches: leave it out, or choose appo or impala"
+        )
+    for name in ("batch_size", "minibatch_size") if minibatches else ("batch_size",):
         size, learners = getattr(experiment, name), max(1, experiment.learners)
         if size % learners:
             raise UserError(f"option {option_name(name)} is {size}: expected a number that {learners} learners divide")
@@ -40,7 +45,7 @@ def check_batches(experiment: RLExperiment) -> None:
             f"--aggregators {experiment.aggregators} is for processes that learn, and --learners is 0: add --learners "
             "1 or more"
         )
-    if experiment.algorithm != "ppo":
+    if is_asynchronous(experiment.algorithm):
         return
     copies = experiment.envs_per_runner * max(1, experiment.runners)
     if copies < learners:
@@ -49,6 +54,8 @@ def check_batches(experiment: RLExperiment) -> None:
             f"--learners {learners} share what whole copies of the environment sampled, and there are {copies} "
             f"(--runners times --envs-per-runner): take --envs-per-runner {least} or more"
         )
+    if not takes(experiment.algorithm, "minibatch_size"):
+        return
     chunk, minibatch = chunk_length(experiment), experiment.minibatch_size // learners
     if minibatch < chunk:
         shared = f", {minibatch} for each of {learners} learners" if learners > 1 else ""

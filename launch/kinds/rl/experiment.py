@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 EPISODES_IN_MEAN = 100
 """The return of a run is the mean of its last so many episodes."""
@@ -19,7 +19,9 @@ class RLExperiment:
         env_settings: settings of the environment itself, as NAME VALUE pairs: is_slippery false map_name 8x8.
         core: name of the memory core; lukasa list cores names them all.
         memory: options of the core; its defaults for those that are not given.
-        algorithm: how it learns: PPO, or APPO or IMPALA with runners that sample while it learns.
+        algorithm: how it learns: ppo, or appo or impala with runners that sample while it learns, or one of your own,
+            package.module:Class; lukasa list algorithms says what each takes.
+        learning: options of the algorithm that it alone has; its defaults for those that are not given.
         steps: environment steps to train for.
         start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
         stop_at: stop earlier, when the mean return of the last 100 episodes reaches this.
@@ -65,7 +67,8 @@ class RLExperiment:
     env_settings: dict[str, Any] = field(default_factory=dict)
     core: str = "ntm"
     memory: Mapping[str, Any] = field(default_factory=dict)
-    algorithm: Literal["ppo", "appo", "impala"] = "ppo"
+    algorithm: str = "ppo"
+    learning: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 200_000
     start_from: str | None = None
     stop_at: float | None = None

@@ -21,6 +21,7 @@ from launch.kinds.rl.advice import Watch
 from launch.kinds.rl.algorithms import begin_with, make_config, present_weights, restore_state
 from launch.kinds.rl.divergence import check_learned
 from launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
+from launch.kinds.rl.learning import is_asynchronous
 from launch.kinds.rl.outcomes import episodes_ended
 from launch.kinds.rl.saving import Saver
 from launch.kinds.rl.waits import memories, waits
@@ -37,7 +38,7 @@ from launch.runs.rates import Rate
 from launch.runs.stopping import Wish, stop_on_signals
 
 RATE_SECONDS = 10.0
-"""Window of the steps a second of APPO and IMPALA, whose steps come in bursts."""
+"""Window of the steps a second of an asynchronous algorithm, whose steps come in bursts."""
 
 Rows = list[dict[str, Any]]
 Recent = deque[tuple[float, float, float]]
@@ -147,7 +148,7 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
     saver = Saver(run, algorithm, recent, experiment.checkpoint_every, step)
     played = learned = present_weights(algorithm)
     runners, watch = Runners(), Watch(experiment, rows)
-    rate = Rate(step, before, RATE_SECONDS if experiment.algorithm != "ppo" else 0)
+    rate = Rate(step, before, RATE_SECONDS if is_asynchronous(experiment.algorithm) else 0)
     writer = MetricsWriter(run, step)
     with make_reporter(experiment.steps, step, unit="steps", score=unit) as reporter, closing(writer):
         while step < experiment.steps and stop.signal is None:
@@ -176,7 +177,7 @@ def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, 
 def _workings(result: dict[str, Any], elapsed: float, experiment: RLExperiment) -> dict[str, Any]:
     """What tells where the time of an iteration went, and what the memories did in it."""
     processes = {"runners": experiment.runners, "learners": experiment.learners}
-    asynchronous = experiment.algorithm != "ppo"
+    asynchronous = is_asynchronous(experiment.algorithm)
     return waits(result, elapsed, **processes, asynchronous=asynchronous) | memories(result, elapsed)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from launch.kinds.kind import Evaluation, Kind, Listen, Pictures
 from launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
+from launch.kinds.rl.learning import given_options
 from launch.kinds.rl.recipes import RL
 from launch.kinds.subjects import Subject
 from launch.options.errors import UserError
@@ -20,15 +21,17 @@ def check_experiment(experiment: RLExperiment) -> None:
     """Build the core and the environment once, small, so that mistakes show before anything is written.
 
     Raises:
-        UserError: a number or an option of the core cannot be used.
+        UserError: a number, or an option of the core or the algorithm, cannot be used.
         envs.EnvironmentError: the environment is unknown or not installed.
     """
     import memory
+    from agents.rllib import make_algorithm_options  # imports Ray
 
     RL.check_numbers(experiment)
     RL.check_together(experiment)
     try:
         memory.make_core(experiment.core, input_size=2, output_size=2, **experiment.memory)
+        make_algorithm_options(experiment.algorithm, **given_options(experiment))
     except memory.UnknownNameError:
         raise
     except ValueError as error:
@@ -43,6 +46,11 @@ def check_experiment(experiment: RLExperiment) -> None:
             module = make_module(make_config(experiment), experiment)
     except (ImportError, ValueError) as error:
         raise UserError(str(error)) from None
+    except Exception as error:
+        if ":" not in experiment.algorithm:
+            raise
+        failed = f"algorithm {experiment.algorithm!r} fails with its options: {type(error).__name__}: {error}"
+        raise UserError(failed) from error
     if experiment.start_from:
         from launch.kinds.initial_weights import initial_weights
 

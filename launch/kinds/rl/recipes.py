@@ -12,6 +12,7 @@ from typing import Any
 from launch.kinds.kind import Experiments, Group
 from launch.kinds.rl.batches import check_batches, check_divisible
 from launch.kinds.rl.experiment import RLExperiment
+from launch.kinds.rl.learning import learning_options_class, not_taken
 from launch.options.typed import core_options_class
 
 MILLION = 1 << 20
@@ -246,7 +247,11 @@ RL = Experiments(
     recipes=RL_RECIPES,
     step_key="env_steps",
     counted="environment steps",
-    groups={"memory": Group("core", core_options_class), "env_settings": Group("env")},
+    groups={
+        "memory": Group("core", core_options_class),
+        "env_settings": Group("env"),
+        "learning": Group("algorithm", learning_options_class, not_taken),
+    },
     may_change=("steps", "stop_at", "runners", "learners", "aggregators", "threads", "checkpoint_every", "ablation"),
     least={
         "steps": 1,
@@ -298,6 +303,7 @@ RL = Experiments(
         ("lukasa train rl repeat_previous_ntm --seed 1 --lr 3e-4", "a recipe with changes"),
         ("lukasa train rl --env TMaze-L50-v0 --core dnc --memory.slots 16", "any environment, any core"),
         ("lukasa train rl --core sam --help", "the options of another core"),
+        ("lukasa train rl --algorithm appo --help", "the options of another algorithm"),
     ),
     questions=(("env", "environment", "envs", "RepeatPrevious-k4-v0"), ("core", "memory core", "cores", "gru")),
     shown=("env", "core", "steps"),

@@ -6,6 +6,7 @@ one to log a metric decides how it is reduced: here everything is logged once, t
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -27,7 +28,6 @@ from ray.rllib.utils.metrics import (
 )
 
 from agents.rllib.gradients import WatchedGradients
-from agents.rllib.learners import MemoryAPPOLearner, MemoryIMPALALearner, MemoryPPOLearner
 from launch.runs.metering import measured, resident_bytes
 from memory.sparse.traffic import TRAFFIC, Traffic
 
@@ -70,20 +70,16 @@ class _TimedThread:
         super().build()  # type: ignore[misc]
 
 
-class TimedAPPOLearner(_TimedThread, WatchedGradients, MemoryAPPOLearner):
-    """APPO's learner."""
+@functools.cache
+def watched(learner: type, *, asynchronous: bool) -> type:
+    """A learner class that says what a run's metrics tell of it.
 
-
-class TimedIMPALALearner(_TimedThread, WatchedGradients, MemoryIMPALALearner):
-    """IMPALA's learner."""
-
-
-class WatchedPPOLearner(WatchedGradients, MemoryPPOLearner):
-    """PPO's learner; whoever asks it to learn waits for it, so that it needs no times of its own."""
-
-
-LEARNERS: dict[str, type] = {"ppo": WatchedPPOLearner, "appo": TimedAPPOLearner, "impala": TimedIMPALALearner}
-"""By algorithm."""
+    Args:
+        learner: RLlib's or one's own.
+        asynchronous: whether it learns in a thread, whose times count; who asks another to learn waits for it.
+    """
+    parts = (_TimedThread, WatchedGradients) if asynchronous else (WatchedGradients,)
+    return type(f"Watched{learner.__name__}", (*parts, learner), {"__module__": __name__, "__doc__": learner.__doc__})
 
 
 def waits(result: dict[str, Any], elapsed: float, *, runners: int, learners: int, asynchronous: bool) -> dict[str, Any]:
