@@ -4,17 +4,21 @@ from tasks.batch import Batch
 from tasks.catalogue import TASKS, Split, Task
 from tasks.curriculum import Curriculum, Doubling, Lessons, Uniform
 from tasks.data import DATA_SETS, DataError
+from tasks.few_shot_data import DATASETS, Dataset, FewShotData, UnknownDatasetError, dataset_options, make_dataset
 from tasks.making import UnknownTaskError, check_curriculum, make_task, split_batches, task_options
 from tasks.samplers import FiniteSampler, Sampler
 from tasks.spec import Field, Score, Spec
 
 __all__ = [
+    "DATASETS",
     "DATA_SETS",
     "TASKS",
     "Batch",
     "Curriculum",
     "DataError",
+    "Dataset",
     "Doubling",
+    "FewShotData",
     "Field",
     "FiniteSampler",
     "Lessons",
@@ -24,8 +28,11 @@ __all__ = [
     "Split",
     "Task",
     "Uniform",
+    "UnknownDatasetError",
     "UnknownTaskError",
     "check_curriculum",
+    "dataset_options",
+    "make_dataset",
     "make_task",
     "split_batches",
     "task_options",

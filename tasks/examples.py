@@ -39,21 +39,23 @@ class Augmentation:
         """Move, turn and stretch each picture on its own; zero comes in from outside.
 
         Args:
-            pictures: [n, H, W], float, n a single dimension.
+            pictures: [n, H, W], or [n, channels, H, W]; float, n a single dimension.
             generator: draws by how much.
 
         Returns:
-            [n, H, W].
+            The same shape.
         """
         draws = 2 * torch.rand(5, len(pictures), generator=generator) - 1
         angle = math.radians(self.rotation) * draws[0]
         shift = 2 * self.shift * draws[1:3]  # grid_sample counts from -1 to 1
         scale = torch.exp(math.log1p(self.stretch) * draws[3:5])
         turn = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()])  # [4, n]
-        x, y = (_centres(side) for side in (pictures.shape[2], pictures.shape[1]))
+        x, y = (_centres(side) for side in (pictures.shape[-1], pictures.shape[-2]))
         from_x = (turn[:2] * scale[0])[..., None, None] * x  # [2, n, 1, W]
         from_y = (turn[2:] * scale[1])[..., None, None] * y[:, None] + shift[..., None, None]  # [2, n, H, 1]
         grid = torch.stack((from_x + from_y).unbind(), -1)  # [n, H, W, 2]
+        if pictures.dim() == 4:
+            return F.grid_sample(pictures, grid, align_corners=False)
         return F.grid_sample(pictures.unsqueeze(1), grid, align_corners=False).squeeze(1)
 
 
@@ -70,7 +72,7 @@ class Examples:
         values: [C, E, ...]; uint8 stands for 0 to 1, other types for themselves.
         source: what the data is, for results, such as "Omniglot" or "generated strokes, seed 0".
         turns: pictures turned by 90, 180 and 270 degrees are classes of their own, so that there are 4 C.
-        augmentation: of pictures [..., H, W], each time one is taken; none by default.
+        augmentation: of pictures [H, W] or [channels, H, W], each time one is taken; none by default.
 
     Raises:
         ValueError: the values are no classes × instances, or what is to be turned or augmented is no picture.
@@ -90,10 +92,13 @@ class Examples:
         shape = list(self.values.shape)
         if self.values.dim() < 3 or 0 in shape:
             raise ValueError(f"examples: the values are {shape}, expected [classes, instances, ...], none of them 0")
-        if (self.turns or self.augmentation) and len(shape) != 4:
-            raise ValueError(f"examples: the values are {shape}: to turn or augment takes [classes, instances, H, W]")
-        if self.turns and shape[2] != shape[3]:
-            raise ValueError(f"examples: pictures of {shape[2]}×{shape[3]} pixels: to turn them takes square ones")
+        if (self.turns or self.augmentation) and len(shape) not in (4, 5):
+            raise ValueError(
+                f"examples: the values are {shape}: to turn or augment takes [classes, instances, H, W], or channels "
+                "before H"
+            )
+        if self.turns and shape[-2] != shape[-1]:
+            raise ValueError(f"examples: pictures of {shape[-2]}×{shape[-1]} pixels: to turn them takes square ones")
 
     @property
     def classes(self) -> int:
@@ -127,7 +132,7 @@ class Examples:
             quarters = (classes // len(self.values)).flatten()
             for quarter in (1, 2, 3):
                 rows = quarters == quarter
-                taken[rows] = torch.rot90(taken[rows], quarter, (1, 2))
+                taken[rows] = torch.rot90(taken[rows], quarter, (-2, -1))
         taken = taken / 255 if taken.dtype == torch.uint8 else taken.float()
         if self.augmentation:
             taken = self.augmentation(taken, generator)

@@ -76,3 +76,36 @@ def ink(content: bytes, where: str, side: int) -> np.ndarray:
             return (grey < 128).astype(np.uint8)
         found = f"a picture of {grey.shape[1]}×{grey.shape[0]} pixels"
     raise DataError(f"{where} holds {found}, expected a PNG of {side}×{side}: get the file anew")
+
+
+def square(path: Path, side: int, *, colour: bool) -> np.ndarray:
+    """Decode an image of any kind and size: its largest square in the middle, resized.
+
+    Args:
+        path: of the file, such as a PNG or JPEG; transparent parts are shown on white.
+        side: of the picture, pixels.
+        colour: red, green and blue, in place of shades of grey.
+
+    Returns:
+        [3, side, side] or [side, side], uint8.
+
+    Raises:
+        DataError: the file is no image, or damaged.
+    """
+    # Not at the top: samplers without pictures need torch and numpy alone.
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as opened_picture:
+            picture = ImageOps.exif_transpose(opened_picture)
+            if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off rather than scale
+                picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+            if "A" in picture.mode or "transparency" in picture.info:
+                picture = picture.convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+            fitted = ImageOps.fit(picture.convert("RGB" if colour else "L"), (side, side), Image.Resampling.BILINEAR)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as fault:
+        reason = str(fault).partition("'")[0].strip() if isinstance(fault, OSError) else str(fault)
+        raise DataError(f"{path} cannot be read as an image ({reason}): replace it, or take it away") from None
+    pixels = np.asarray(fitted)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) if colour else pixels
