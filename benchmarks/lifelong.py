@@ -19,7 +19,8 @@ from benchmarks import lifelong_report
 from benchmarks.class_memories import INDEXES, Drawings, Queries, filled, filled_twice, many_like, race, tell
 from benchmarks.contestants import use_one_thread
 from benchmarks.fitting import available_bytes
-from launch.kinds.few_shot.evaluation import load_learner, new_part, read_numbers
+from launch.kinds.few_shot.data import new_part
+from launch.kinds.few_shot.evaluation import load_learner, read_numbers
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.few_shot.recipes import FEW_SHOT
 from launch.options.errors import UserError
@@ -117,6 +118,8 @@ def trained_encoder(options: LifelongOptions) -> tuple[Encoder, FewShotExperimen
     if config["kind"] != FEW_SHOT.name:
         raise UserError(f"run {options.run} is no learner of shots: give one of `lukasa train few-shot`")
     experiment = FEW_SHOT.from_json(config["experiment"])
+    if experiment.data != "omniglot":
+        raise UserError(f"run {options.run} learned from data {experiment.data!r}: take one that learned from omniglot")
     learner = load_learner(opened, experiment, options.checkpoint).learner
     if not isinstance(learner, PrototypicalNetwork | MatchingNetwork):
         raise UserError(

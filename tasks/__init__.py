@@ -4,7 +4,15 @@ from tasks.batch import Batch
 from tasks.catalogue import TASKS, Split, Task
 from tasks.curriculum import Curriculum, Doubling, Lessons, Uniform
 from tasks.data import DATA_SETS, DataError
-from tasks.few_shot_data import DATASETS, Dataset, FewShotData, UnknownDatasetError, dataset_options, make_dataset
+from tasks.few_shot_data import (
+    DATASETS,
+    Dataset,
+    FewShotData,
+    UnknownDatasetError,
+    dataset_options,
+    find_dataset,
+    make_dataset,
+)
 from tasks.making import UnknownTaskError, check_curriculum, make_task, split_batches, task_options
 from tasks.samplers import FiniteSampler, Sampler
 from tasks.spec import Field, Score, Spec
@@ -32,6 +40,7 @@ __all__ = [
     "UnknownTaskError",
     "check_curriculum",
     "dataset_options",
+    "find_dataset",
     "make_dataset",
     "make_task",
     "split_batches",

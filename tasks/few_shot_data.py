@@ -55,6 +55,7 @@ class Dataset:
         description: what is in it, in one line.
         make: the class or function that makes it; its keyword-only parameters are the options.
         place: the option that says where it is; empty where nothing has to.
+        ink: whether its pictures are amounts of ink, to be shown dark on white.
     """
 
     name: str
@@ -62,13 +63,26 @@ class Dataset:
     description: str
     make: Callable[..., Any]
     place: str = ""
+    ink: bool = False
 
 
 DATASETS: dict[str, Dataset] = {
     one.name: one
     for one in (
-        Dataset("omniglot", "Omniglot", "handwritten characters of 50 alphabets (Lake et al. 2015)", OmniglotClasses),
-        Dataset("omniglot_strokes", "generated strokes", "characters of a few strokes, made up here", OmniglotStrokes),
+        Dataset(
+            "omniglot",
+            "Omniglot",
+            "handwritten characters of 50 alphabets (Lake et al. 2015)",
+            OmniglotClasses,
+            ink=True,
+        ),
+        Dataset(
+            "omniglot_strokes",
+            "generated strokes",
+            "characters of a few strokes, made up here",
+            OmniglotStrokes,
+            ink=True,
+        ),
         Dataset("folder", "images", "your own images: a folder with a folder for each class", ImageFolder, "root"),
         Dataset("array", "array", "your own .npy or .npz file of classes × instances", array, "file"),
     )

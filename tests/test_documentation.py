@@ -13,6 +13,7 @@ from launch.options.errors import UserError
 from launch.options.fields import split_words
 from launch.options.parsing import parse
 from launch.training.requests import read_command_line
+from tests.tasks.images import write_images
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,6 +27,8 @@ def python_blocks(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
 def test_python_examples_run(page, ray_cluster, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    if "my_images" in page.read_text():
+        write_images(tmp_path / "my_images")
     names = {"__name__": "example"}
     for block in python_blocks(page):
         exec(compile(block, str(page), "exec"), names)

@@ -25,7 +25,7 @@ WIDEST = 110
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List cores, tasks, environments, recipes, indexes, learners and algorithms; an overview where no list is named.
+    """List cores, tasks, environments, recipes, indexes, learners, algorithms and data sets; an overview where none is named.
 
     Attributes:
         json: print one JSON object, of all lists where none is named.
@@ -67,6 +67,7 @@ def overview() -> list[str]:
         ("tasks", found["tasks"], "lukasa list tasks", "supervised, on sequences"),
         ("learners", found["learners"], "lukasa list learners", "of few-shot episodes"),
         ("algorithms", found["algorithms"], "lukasa list algorithms", "of reinforcement learning"),
+        ("data sets", found["datasets"], "lukasa list datasets", "of few-shot episodes"),
         ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
         *(
             (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
@@ -134,6 +135,11 @@ def learners() -> Rows:
     return _named("learners")
 
 
+def datasets() -> Rows:
+    """Every data set of few-shot episodes: its name, what is in it, its options."""
+    return _named("datasets")
+
+
 LISTS = {
     "cores": cores,
     "tasks": supervised_tasks,
@@ -142,6 +148,7 @@ LISTS = {
     "indexes": indexes,
     "learners": learners,
     "algorithms": algorithms,
+    "datasets": datasets,
 }
 
 

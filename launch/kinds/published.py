@@ -22,14 +22,15 @@ _COUNTED = (1, 2, 3, 4, 5, 10)
 
 _SHOTS = ((5, 1), (5, 5), (20, 1), (20, 5))
 
-SHOTS: dict[str, dict[str, dict[tuple[int, int], float]]] = {
-    "prototypical": {"Snell et al. 2017": dict(zip(_SHOTS, (98.8, 99.7, 96.0, 98.9), strict=True))},
-    "matching": {"Vinyals et al. 2016": dict(zip(_SHOTS, (98.1, 98.9, 93.8, 98.5), strict=True))},
-    "maml": {"Finn et al. 2017": dict(zip(_SHOTS, (98.7, 99.9, 95.8, 98.9), strict=True))},
-    "snail": {"Mishra et al. 2018": dict(zip(_SHOTS, (99.07, 99.78, 97.64, 99.36), strict=True))},
+SHOTS: dict[str, dict[str, dict[str, dict[tuple[int, int], float]]]] = {
+    "omniglot": {
+        "prototypical": {"Snell et al. 2017": dict(zip(_SHOTS, (98.8, 99.7, 96.0, 98.9), strict=True))},
+        "matching": {"Vinyals et al. 2016": dict(zip(_SHOTS, (98.1, 98.9, 93.8, 98.5), strict=True))},
+        "maml": {"Finn et al. 2017": dict(zip(_SHOTS, (98.7, 99.9, 95.8, 98.9), strict=True))},
+        "snail": {"Mishra et al. 2018": dict(zip(_SHOTS, (99.07, 99.78, 97.64, 99.36), strict=True))},
+    }
 }
-"""Percent right on Omniglot's 423 test characters and their turns, 28×28, by learner or core, by paper, by ways and
-shots."""
+"""Percent right by benchmark, as parts of data sets name it, by learner or core, by paper, by ways and shots."""
 
 PRESENTATIONS: dict[tuple[str, int], dict[str, dict[int, float]]] = {
     ("one-hot", 5): {

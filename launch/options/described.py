@@ -16,6 +16,7 @@ from launch.options.errors import UserError, nearest
 from launch.options.kept_tables import kept
 from launch.options.own_algorithms import describe_algorithm, describe_own_algorithm
 from launch.options.own_cores import describe_own_core
+from launch.options.own_datasets import describe_own_dataset
 
 Table = dict[str, dict[str, Row]]
 
@@ -34,9 +35,9 @@ def described(registry: str, owner: str, name: str) -> Row:
     """What one thing says about itself.
 
     Args:
-        registry: "cores", "tasks", "learners", "algorithms" or "indexes".
+        registry: "cores", "tasks", "learners", "algorithms", "datasets" or "indexes".
         owner: what the thing is called in a message.
-        name: its name; of a core and of an algorithm also "package.module:Class".
+        name: its name; of a core, an algorithm and a data set also "package.module:Name".
 
     Raises:
         UserError: there is none of that name; the message gives the nearest one.
@@ -85,6 +86,20 @@ def _algorithms() -> dict[str, Row]:
     return {name: describe_algorithm(name) for name in rllib.ALGORITHMS}
 
 
+def _datasets() -> dict[str, Row]:
+    import tasks
+
+    return {
+        one.name: {
+            "title": one.title,
+            "place": one.place,
+            **describe(one.make, tasks.dataset_options(one.name).values()),
+            "summary": one.description,
+        }
+        for one in tasks.DATASETS.values()
+    }
+
+
 def _indexes() -> dict[str, Row]:
     from memory.sparse.indexes import INDEXES, index_options
 
@@ -130,12 +145,17 @@ REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
     "envs": ("envs", _environments),
     "learners": ("agents.few_shot", _learners),
     "algorithms": ("agents.rllib", _algorithms),
+    "datasets": ("tasks", _datasets),
     "indexes": ("memory", _indexes),
 }
 """By sort: the package that is loaded where the living things are, and what describes them."""
 
-OWN: Mapping[str, Callable[[str], Row]] = {"cores": describe_own_core, "algorithms": describe_own_algorithm}
-"""What describes a thing of one's own, by its import path."""
+OWN: Mapping[str, Callable[[str], Row]] = {
+    "cores": describe_own_core,
+    "algorithms": describe_own_algorithm,
+    "datasets": describe_own_dataset,
+}
+"""What describes one of your own, "package.module:Name", of the sorts that may have some."""
 
 
 def _finite(value: float) -> float | None:

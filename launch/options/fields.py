@@ -51,10 +51,15 @@ class Option:
     @property
     def negative(self) -> str | None:
         """How a boolean one is switched off."""
-        if self.kind is not bool or self.is_switch:
+        if not self.is_boolean or self.is_switch:
             return None
         *group, last = (part.replace("_", "-") for part in self.path)
         return "--" + ".".join([*group, f"no-{last}"])
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it is on or off, or, while it is not given, as something else decides."""
+        return self.kind in (bool, bool | None)
 
     @property
     def is_pairs(self) -> bool:

@@ -115,6 +115,8 @@ def _nearest_option(name: str, known: list[str]) -> str:
     group = name.partition(".")[0] + "."
     same_group = [one for one in known if one.startswith(group)]
     last = [one for one in known if one.rpartition(".")[2] == name.lstrip("-")]
+    if "--" + name.rpartition(".")[2] in known:  # of a group whose other options have its name before them
+        last = ["--" + name.rpartition(".")[2]]
     if last:
         return f"did you mean {last[0]!r}?"
     found = nearest(name, same_group or [*known, "--help"])
@@ -123,7 +125,7 @@ def _nearest_option(name: str, known: list[str]) -> str:
 
 def _read(option: Option, word: str, following: list[str]) -> Any:
     kind, given = option.kind, following
-    if kind is bool:
+    if option.is_boolean:
         if given not in ([], ["true"], ["false"], ["True"], ["False"]) or (given and word == option.negative):
             raise UserError(f"option {word} takes no value, got {' '.join(given)!r}")
         return (given[:1] or ["true"])[0].lower() == "true" and word != option.negative

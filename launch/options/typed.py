@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from launch.options.described import described
 from launch.options.describing import Row, kind_of_row
@@ -37,8 +37,22 @@ def learner_options_class(learner: str) -> type:
     return _class_of_rows("learner", "learners", learner)
 
 
-def _class_of_rows(owner: str, registry: str, name: str) -> type:
-    return class_of_rows(owner, name, described(registry, owner, name)["options"])
+def dataset_options_class(dataset: str, elsewhere: Collection[str] = ()) -> type:
+    """A dataclass of the options of a data set of few-shot episodes, with the data set's defaults.
+
+    Args:
+        dataset: its name.
+        elsewhere: options that are given in another way, and have no field.
+
+    Raises:
+        UserError: there is no such data set.
+    """
+    return _class_of_rows("data set", "datasets", dataset, elsewhere)
+
+
+def _class_of_rows(owner: str, registry: str, name: str, elsewhere: Collection[str] = ()) -> type:
+    rows = [row for row in described(registry, owner, name)["options"] if row["name"] not in elsewhere]
+    return class_of_rows(owner, name, rows)
 
 
 def class_of_rows(owner: str, name: str, rows: Sequence[Row]) -> type:
@@ -57,6 +71,6 @@ def class_of_rows(owner: str, name: str, rows: Sequence[Row]) -> type:
         )
         for row in rows
     ]
-    made = dataclasses.make_dataclass(f"{owner.title()}{name.title()}Options", fields, frozen=True)
+    made = dataclasses.make_dataclass(f"{owner.title().replace(' ', '')}{name.title()}Options", fields, frozen=True)
     made.__doc__ = f"Options of the {owner} {name}."
     return made

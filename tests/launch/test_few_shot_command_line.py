@@ -12,9 +12,10 @@ import launch.kinds.supervised.presentation_pictures
 from agents.few_shot import LEARNERS
 from agents.sequence.schedules import make_optimizer
 from launch.cli import main
-from launch.kinds.few_shot.evaluation import new_part, published
+from launch.kinds.few_shot.data import make_shots, new_part
+from launch.kinds.few_shot.evaluation import published
 from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.job import make_shots, make_trainer
+from launch.kinds.few_shot.job import make_trainer
 from launch.kinds.few_shot.kind import check_experiment
 from launch.kinds.few_shot.recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
 from launch.kinds.published import SHOTS
@@ -51,7 +52,7 @@ MADE = FewShotExperiment(source="generated", part="background_small1", size=16, 
         (["--learner", "nearest", *DATA], "learner 'nearest' learns nothing from episodes: choose another --learner"),
         (["--learner", "maml", "--test-ways", "7", *DATA], "the episodes have 7 classes and this MAML names 5"),
         (["--learner", "sequence", "--options.core", "snial", *DATA], "'snail'"),
-        (["--validate-every", "10", *DATA], "--validate-every scores characters of part validation"),
+        (["--validate-every", "10", *DATA], "--validate-every scores classes of part validation"),
         (["--source", "real"], "or take generated characters"),
         (["--source", "real", "--data-dir", "nowhere"], "the data folder 'nowhere' does not exist"),
         (["--core", "mann"], "unknown option '--core'"),
@@ -189,7 +190,7 @@ def test_paper_is_quoted_for_its_own_settings_alone():
 
 
 def test_reported_accuracies_grow_with_shots_and_fall_with_ways():
-    for papers in SHOTS.values():
+    for papers in SHOTS["omniglot"].values():
         for percent in papers.values():
             assert percent[5, 5] > percent[5, 1] > percent[20, 1]
             assert percent[20, 5] > percent[20, 1]

@@ -14,8 +14,8 @@ from agents.rllib import RLAgent
 from agents.sequence import CoreAgent
 from launch import load_agent, rollout
 from launch.cli import main
+from launch.kinds.few_shot.data import make_shots
 from launch.kinds.few_shot.evaluation import load_learner
-from launch.kinds.few_shot.job import make_shots
 from launch.kinds.few_shot.recipes import FEW_SHOT
 from launch.kinds.supervised.evaluation import load_core
 from launch.kinds.supervised.recipes import TASK

@@ -1,4 +1,4 @@
-"""``lukasa eval`` of a learner of episodes: its accuracy on new characters, and on the official one-shot runs."""
+"""``lukasa eval`` of a learner of episodes: its accuracy on new classes, and on the official one-shot runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from torch import Generator, Tensor
 
 from agents.few_shot import Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
 from launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
+from launch.kinds.few_shot.data import make_data, make_shots, new_part, part_of
 from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.job import build_learner, make_shots, side_by_side
+from launch.kinds.few_shot.job import build_learner, side_by_side
 from launch.kinds.kind import Evaluation
 from launch.kinds.published import SHOTS
 from launch.options.errors import UserError
 from launch.options.fields import Switch
 from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from launch.runs.directory import Run
+from tasks import find_dataset
 from tasks.episodes import Shots
 from tasks.one_shot_runs import nearest_pixels, one_shot_error, read_one_shot_runs
 
@@ -30,16 +32,17 @@ SEED = 3
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """Score a trained learner of episodes on characters that it has not seen.
+    """Score a trained learner of episodes on classes that it has not seen.
 
     Attributes:
         ways: classes of an episode, such as 5,20: a line for each; by default as trained.
         shots: support examples of each class, such as 1,5: a line for each; by default as trained.
         queries: queries of each class; by default as trained.
         episodes: number of episodes of each line.
-        part: part of the characters to test on; by default evaluation after training on an official part, and test
-            after the others.
-        one_shot_runs: score the official 20 runs instead, out of this all_runs.zip or the folder it unpacks to.
+        part: part of the data to test on; by default test, or evaluation after training on an official part of
+            Omniglot.
+        one_shot_runs: score the official 20 runs of Omniglot instead, out of this all_runs.zip or the folder it unpacks
+            to.
         checkpoint: which checkpoint to score: best, last, or its name.
         seed: seed of the episodes.
         without: wipe a part of what the learner's core carries before every step: its memory, its controller, or both.
@@ -108,7 +111,10 @@ def score_one_shot_runs(run: Run, experiment: FewShotExperiment, options: EvalOp
     changed = [one for one in ("ways", "shots", "queries", "part") if getattr(options, one) is not None]
     if changed:
         raise UserError(f"--one-shot-runs are what they are: leave --{changed[0]} out")
-    runs = read_one_shot_runs(str(options.one_shot_runs), size=experiment.size)
+    shape = make_data(experiment).shape
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise UserError(f"--one-shot-runs are square drawings, and this learner takes examples of shape {list(shape)}")
+    runs = read_one_shot_runs(str(options.one_shot_runs), size=shape[0])
     trained = load_learner(run, experiment, options.checkpoint)
 
     @torch.no_grad()
@@ -170,11 +176,6 @@ def load_learner(run: Run, experiment: FewShotExperiment, which: str) -> Trained
     return TrainedLearner(experiment, checkpoint, learner.eval())
 
 
-def new_part(experiment: FewShotExperiment) -> str:
-    """The part whose characters are new to those of the part that was trained on."""
-    return "evaluation" if experiment.part.startswith("background") else "test"
-
-
 def read_numbers(option: str, text: str | None, least: int = 1) -> list[int] | None:
     """Whole numbers out of the command line, None for None.
 
@@ -199,14 +200,14 @@ def published(experiment: FewShotExperiment, part: str, shots: Shots) -> dict[st
 
     Args:
         experiment: what learned.
-        part: whose characters are named.
-        shots: the episodes; characters that were made are no paper's.
+        part: whose classes are named.
+        shots: the episodes; what stands in for the data of a paper has another source.
     """
-    settings = (part, experiment.size, experiment.turns)
-    if settings != ("test", 28, True) or not shots.examples.source.startswith("Omniglot"):
+    benchmark = part_of(experiment, make_data(experiment), part).benchmark
+    if not benchmark or not shots.examples.source.startswith(find_dataset(experiment.data).title):
         return {}
     learner = experiment.options.get("core") if experiment.learner == "sequence" else experiment.learner
-    reported = SHOTS.get(str(learner), {}).items()
+    reported = SHOTS.get(benchmark, {}).get(str(learner), {}).items()
     return {
         paper: numbers[shots.ways, shots.shots] for paper, numbers in reported if (shots.ways, shots.shots) in numbers
     }

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+
+from launch.options.described import rows
+
+SHARED = ("size", "source", "data_dir", "turns")
+"""Options of data sets that are spelt without the group, --size in place of --dataset.size."""
 
 
 @dataclass(frozen=True)
@@ -14,12 +20,17 @@ class FewShotExperiment:
     Attributes:
         learner: name of the learner: prototypical, matching, maml, nearest or sequence.
         options: options of the learner; its defaults for those that are not given.
-        part: part of Omniglot that is trained on: train (1,200 characters), fit and validation (train in two, to choose
-            settings by), test (the other 423), background and evaluation (the official parts), or all.
+        data: the data set: omniglot, omniglot_strokes, folder (your own images), array (your own .npy or .npz file), or
+            package.module:Name of your own; lukasa list datasets describes them.
+        dataset: options of the data set; its defaults for those that are not given.
+        part: part of the data that is trained on. Every data set has train and test; of Omniglot train has 1,200
+            characters and test the other 423, fit and validation are train in two, to choose settings by, background,
+            evaluation, background_small1 and background_small2 are official, and all is everything.
         size: side of the pictures, pixels.
-        source: real, generated, or auto for real characters where their files are available.
-        data_dir: folder to look for the files in first.
-        turns: characters turned by 90, 180 and 270 degrees are characters of their own.
+        source: (omniglot) real, generated, or auto for real characters where their files are available.
+        data_dir: (omniglot) folder to look for the files in first.
+        turns: pictures turned by 90, 180 and 270 degrees are classes of their own; by default on for the characters of
+            Omniglot and off for others.
         augment: move, turn and stretch each picture a little, each time it is shown.
         ways: classes of an episode.
         shots: support examples of each class.
@@ -41,28 +52,20 @@ class FewShotExperiment:
         device: where it is computed.
         report_every: episodes of one line of metrics.
         validate_every: episodes after which the next line of metrics has the accuracy on episodes of part validation
-            as well; never by default. It takes part fit, which has no character of validation.
+            as well; never by default. Of Omniglot it takes part fit, which has no character of validation.
         threads: threads of this process; more pay on cores that nobody else uses.
         checkpoint_every: seconds between two checkpoints.
     """
 
     learner: str = "prototypical"
     options: Mapping[str, Any] = field(default_factory=dict)
-    part: Literal[
-        "train",
-        "test",
-        "fit",
-        "validation",
-        "background",
-        "evaluation",
-        "background_small1",
-        "background_small2",
-        "all",
-    ] = "train"
+    data: str = "omniglot"
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    part: str = "train"
     size: int = 28
     source: Literal["auto", "real", "generated"] = "auto"
     data_dir: str = ""
-    turns: bool = True
+    turns: bool | None = None
     augment: bool = False
     ways: int = 5
     shots: int = 1
@@ -90,12 +93,21 @@ class FewShotExperiment:
     @property
     def about(self) -> str:
         """What is trained on what, for people."""
-        return f"{self.learner} on Omniglot, {self.ways} ways, {self.shots} shot{'s'[: self.shots > 1]}"
+        return f"{self.learner} on {self.data_title}, {self.ways} ways, {self.shots} shot{'s'[: self.shots > 1]}"
 
     @property
     def name(self) -> str:
         """What a run of it is called when nobody says."""
-        return f"omniglot-{self.learner}"
+        return f"{self.data}-{self.learner}"
+
+    @property
+    def data_title(self) -> str:
+        """What the data set is called; one of your own files by its name."""
+        described = rows("datasets").get(self.data)
+        if described is None:
+            return self.data.rpartition(":")[2]
+        place = str(self.dataset.get(described["place"]) or "")
+        return Path(place).name or place or described["title"]
 
     @property
     def tested_on(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
 from agents.sequence import ALONE, Sharing, make_optimizer, make_schedule
+from launch.kinds.few_shot.data import make_data, make_shots, training_shots, validation_part
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.initial_weights import load_initial_weights
 from launch.options.errors import UserError
@@ -19,57 +20,12 @@ from launch.runs.endings import Outcome, Resume
 from launch.training.loop import FIRST_SEED, Row, Worker, train_batches
 from memory import UnknownNameError
 from tasks.episodes import Shots
-from tasks.examples import Augmentation
-from tasks.omniglot import load_omniglot
 
 VALIDATED, VALIDATION_SEED = 200, 2
 """Episodes of a validation, and the seed that draws them."""
 
 AT_ONCE = 640
 """Pictures that are shown at once where a learner is scored: what a small machine's memory holds."""
-
-
-def make_shots(
-    experiment: FewShotExperiment,
-    part: str,
-    *,
-    ways: int,
-    shots: int,
-    queries: int | None = None,
-    augment: bool = False,
-) -> Shots:
-    """The episodes of a part of the characters.
-
-    Args:
-        experiment: whose pictures they are.
-        part: of Omniglot.
-        ways: classes of an episode.
-        shots: support examples of each.
-        queries: of each; the experiment's when None.
-        augment: whether each picture is moved, turned and stretched a little.
-
-    Raises:
-        UserError: the data cannot serve such episodes.
-        tasks.DataError: the data is not available.
-    """
-    try:
-        loaded = load_omniglot(
-            part,  # pyright: ignore[reportArgumentType]
-            experiment.size,
-            source=experiment.source,
-            data_dir=experiment.data_dir,
-        )
-        examples = replace(loaded, turns=experiment.turns, augmentation=Augmentation() if augment else None)
-        return Shots(examples=examples, ways=ways, shots=shots, queries=queries or experiment.queries)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def training_shots(experiment: FewShotExperiment) -> Shots:
-    """The episodes that a run trains on; raises as ``make_shots``."""
-    return make_shots(
-        experiment, experiment.part, ways=experiment.ways, shots=experiment.shots, augment=experiment.augment
-    )
 
 
 def build_learner(experiment: FewShotExperiment) -> Learner:
@@ -80,7 +36,7 @@ def build_learner(experiment: FewShotExperiment) -> Learner:
         memory.UnknownNameError: the learner or an option is unknown.
     """
     torch.manual_seed(experiment.seed)
-    shape = (experiment.size, experiment.size)
+    shape = make_data(experiment).shape
     try:
         learner = make_learner(experiment.learner, shape, experiment.ways, **experiment.options)
     except UnknownNameError:
@@ -178,9 +134,9 @@ class FewShotJob:
         return {}
 
     def validate(self) -> float:
-        """The accuracy on episodes of characters that are not trained on, the same ones each time."""
+        """The accuracy on episodes of classes that are not trained on, the same ones each time."""
         ways, shots = self.experiment.tested_on
-        episodes = make_shots(self.experiment, "validation", ways=ways, shots=shots)
+        episodes = make_shots(self.experiment, validation_part(self.experiment), ways=ways, shots=shots)
         generator = torch.Generator().manual_seed(VALIDATION_SEED)
         learner = self.trainer.learner
         return evaluate_episodes(learner, episodes, VALIDATED, generator, batch_size=side_by_side(episodes)).accuracy

@@ -26,23 +26,22 @@ def check_experiment(experiment: FewShotExperiment) -> None:
         tasks.DataError: the data is not available.
     """
     FEW_SHOT.check_numbers(experiment)
-    if experiment.validate_every is not None and experiment.part != "fit":
-        raise UserError(
-            f"--validate-every scores characters of part validation, and part {experiment.part} may have them: "
-            "train with --part fit"
-        )
-
     import torch
 
     from agents.few_shot import evaluate_episodes
-    from launch.kinds.few_shot.job import make_shots, make_trainer
+    from launch.kinds.few_shot.data import make_shots, validation_part
+    from launch.kinds.few_shot.job import make_trainer
 
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
+    tested_parts = [experiment.part]
+    if experiment.validate_every is not None:
+        tested_parts.append(validation_part(experiment))
     trainer = make_trainer(experiment)
     ways, shots = experiment.tested_on
     try:
-        for tested in (trainer.shots, make_shots(experiment, experiment.part, ways=ways, shots=shots)):
+        scored = [make_shots(experiment, part, ways=ways, shots=shots) for part in tested_parts]
+        for tested in (trainer.shots, *scored):
             evaluate_episodes(trainer.learner, tested, 1, torch.Generator())
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -51,7 +50,7 @@ def check_experiment(experiment: FewShotExperiment) -> None:
 def subject(experiment: FewShotExperiment) -> Subject:
     """What a run is scored on."""
     return Subject(
-        name=f"Omniglot, {experiment.ways} ways, {experiment.shots} shot{'s'[: experiment.shots > 1]}",
+        name=f"{experiment.data_title}, {experiment.ways} ways, {experiment.shots} shot{'s'[: experiment.shots > 1]}",
         plural="kinds of episodes",
         unit="accuracy %",
         counted="episodes",

@@ -9,17 +9,19 @@ from pathlib import Path
 import torch
 
 from agents.few_shot.learning import posed
+from launch.kinds.few_shot.data import make_shots, new_part
 from launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
-from launch.kinds.few_shot.evaluation import TrainedLearner, load_learner, new_part
+from launch.kinds.few_shot.evaluation import TrainedLearner, load_learner
 from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.job import make_shots
 from launch.kinds.kind import Pictures
 from launch.pictures.formats import Format, picture_path
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import Run
-from tasks.omniglot_files import DRAWERS
+from tasks import find_dataset
 
 MOST_WAYS = 20
+MOST_EXAMPLES = 20
+"""Examples of a class that the episode has, support and queries together."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,9 @@ class PlotOptions:
         out: file of the learning curves, a PNG, PDF or SVG by its name; in plots/ of the first run by default.
         format: format of all pictures; by default that of --out, or png.
         checkpoint: which learner answers: best, last, or a name.
-        ways: classes of the episode; 20 by default, or as many as the learner takes.
+        ways: classes of the episode; by default as many as the learner takes, or the data has, up to 20.
         shots: support examples of each class; by default as trained.
-        part: part of the characters; by default one that was not trained on.
+        part: part of the data; by default one that was not trained on.
         seed: seed of the episode.
     """
 
@@ -63,16 +65,18 @@ def plot_details(run: Run, experiment: FewShotExperiment, options: PlotOptions) 
 
 @torch.no_grad()
 def name_episode(trained: TrainedLearner, options: PlotOptions) -> Named:
-    """Let the learner name one episode, with as many queries as there are drawings."""
+    """Let the learner name one episode, with as many queries as the data has examples of a class, up to 20."""
     experiment = trained.experiment
     shots = options.shots or experiment.tested_on[1]
-    ways = options.ways or getattr(trained.learner, "ways", MOST_WAYS)
     part = options.part or new_part(experiment)
-    episodes = make_shots(experiment, part, ways=ways, shots=shots, queries=DRAWERS - shots)
+    examples = make_shots(experiment, part, ways=2, shots=1, queries=1).examples
+    ways = options.ways or getattr(trained.learner, "ways", min(MOST_WAYS, examples.classes))
+    queries = max(1, min(MOST_EXAMPLES, examples.instances) - shots)
+    episodes = make_shots(experiment, part, ways=ways, shots=shots, queries=queries)
     support, queries, targets = posed(trained.learner, episodes.sample(1, torch.Generator().manual_seed(options.seed)))
     answers = trained.learner(support, queries)[0].argmax(-1)
     found = (support[0], queries[0], targets[0], answers)
-    return Named(*(tensor.cpu().numpy() for tensor in found))
+    return Named(*(tensor.cpu().numpy() for tensor in found), ink=find_dataset(experiment.data).ink)
 
 
 PICTURES = Pictures(PlotOptions, plot_details)

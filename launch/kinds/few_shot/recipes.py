@@ -6,14 +6,15 @@ Those that show characters one after another, such as ``omniglot_mann``, are tas
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
-from launch.kinds.few_shot.experiment import FewShotExperiment
+from launch.kinds.few_shot.experiment import SHARED, FewShotExperiment
 from launch.kinds.kind import Experiments, Group
 from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.recipes import TASK_RECIPES
-from launch.options.typed import learner_options_class
+from launch.options.typed import dataset_options_class, learner_options_class
 
 FAST = FewShotExperiment(ways=20, shots=1, queries=5, schedule="cosine", final_lr=0.01, steps=5_000)
 """20 ways, so that an episode is long enough for Adam at its usual rate, and a decay to end on."""
@@ -117,7 +118,10 @@ FEW_SHOT = Experiments(
     counted="episodes",
     questions=(("learner", "learner", "learners", "prototypical"),),
     shown=("learner", "ways", "shots", "steps"),
-    groups={"options": Group("learner", learner_options_class)},
+    groups={
+        "options": Group("learner", learner_options_class),
+        "dataset": Group("data", functools.partial(dataset_options_class, elsewhere=SHARED)),
+    },
     may_change=("steps", "stop_at", "threads", "checkpoint_every"),
     least={
         "steps": 1,
@@ -142,7 +146,7 @@ FEW_SHOT = Experiments(
     sections={
         "What to train": ("learner", "start_from", "steps"),
         "Episodes": ("ways", "shots", "queries", "test_ways", "test_shots"),
-        "Pictures": ("part", "size", "source", "data_dir", "turns", "augment"),
+        "Data": ("data", "dataset", "part", "size", "turns", "augment", "source", "data_dir"),
         "The learner": ("options",),
         "Running": ("device", "report_every", "validate_every"),
     },
@@ -150,6 +154,7 @@ FEW_SHOT = Experiments(
         ("lukasa train few-shot omniglot_prototypical", "a recipe; lukasa list recipes names them all"),
         ("lukasa train few-shot omniglot_prototypical --shots 5 --seed 1", "a recipe with changes"),
         ("lukasa train few-shot --learner matching --ways 20 --steps 5000", "any learner, any episodes"),
+        ("lukasa train few-shot --data folder --dataset.root my_images", "your own images, a folder for each class"),
         ("lukasa train few-shot --learner maml --help", "the options of another learner"),
     ),
 )
