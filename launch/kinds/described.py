@@ -18,13 +18,9 @@ SOURCES = (
     "tasks/*.py",
     "envs/*.py",
     "agents/few_shot/*.py",
-    "launch/describ*.py",
-    "launch/evaluate*.py",
-    "launch/plot*.py",
-    "launch/*recipes.py",
-    "launch/kind*.py",
-    "launch/*experiment.py",
-    "launch/kinds/supervised/curricula.py",
+    "launch/options/*.py",
+    "launch/pictures/formats.py",
+    "launch/kinds/**/*.py",
 )
 """Files that decide what the table says."""
 
