@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tasks.addition import BinaryAddition
@@ -52,6 +54,9 @@ class Task:
         splits: by name.
         options: settings of the sampler that make this task.
         data: the data set it reads, a key of ``tasks.data.DATA_SETS``; empty where it needs none.
+        lengths: the settings that are the length of a sequence; by default the first range, such as min_items and
+            max_items. A function says what they are at a length where they are not all that number.
+        benchmark: the published benchmark that its scores belong to; empty for none.
     """
 
     name: str
@@ -60,6 +65,20 @@ class Task:
     splits: dict[str, Split]
     options: dict[str, Any] = field(default_factory=dict)
     data: str = ""
+    lengths: tuple[str, ...] | Callable[[int], dict[str, int]] = ()
+    benchmark: str = ""
+
+    def at_length(self, length: int) -> dict[str, int]:
+        """The settings that make every sequence this long; none where the task has no length.
+
+        Example:
+            >>> TASKS["associative_recall"].at_length(12), TASKS["mqar"].at_length(8)
+            ({'min_items': 12, 'max_items': 12}, {'pairs': 8, 'length': 128})
+        """
+        if callable(self.lengths):
+            return self.lengths(length)
+        ranges = [name[4:] for name in inspect.signature(self.sampler).parameters if name.startswith("min_")]
+        return dict.fromkeys(self.lengths or [f"{end}_{name}" for name in ranges[:1] for end in ("min", "max")], length)
 
     @property
     def spec(self) -> Spec:
@@ -96,6 +115,16 @@ def _task(
     return Task(name, description, sampler, splits, options, data)
 
 
+def _long(task: Task, *lengths: str) -> Task:
+    """A task whose length is not its first range."""
+    return replace(task, lengths=lengths)
+
+
+def _mqar_length(pairs: int) -> dict[str, int]:
+    """The sequence grows with the pairs, as from the default to the split "longer"."""
+    return {"pairs": pairs, "length": max(64, 16 * pairs)}
+
+
 def _babi(name: str, description: str, sampler: type, longer: dict[str, Any] | None, data: str = "") -> Task:
     splits = {part: Split(0, seed, {"part": part}) for seed, part in enumerate(SPLITS[:3], 1)}
     if longer is not None:
@@ -111,7 +140,9 @@ def _omniglot(name: str, description: str) -> Task:
         "test": Split(1000, 3, new),
         "longer": Split(200, 4, {**new, "classes": 15, "label_values": 15}),
     }
-    return Task(name, description, OmniglotPresentations, splits)
+    return Task(
+        name, description, OmniglotPresentations, splits, lengths=("classes",), benchmark="omniglot_presentations"
+    )
 
 
 _LANGUAGES = {
@@ -151,7 +182,7 @@ TASKS: dict[str, Task] = {
             AssociativeRecall,
             {"min_items": 7, "max_items": 20},
         ),
-        _task("ngrams", "predict bits from a table that must be inferred", NGrams, {"length": 400}),
+        _long(_task("ngrams", "predict bits from a table that must be inferred", NGrams, {"length": 400}), "length"),
         _task("priority_sort", "put words in order", PrioritySort, {"min_items": 40, "max_items": 40}),
         *(
             _task(f"stack_{name}", text, StackLanguage, {"min_n": 21, "max_n": 60}, language=name)
@@ -161,25 +192,42 @@ TASKS: dict[str, Task] = {
             "binary_addition", "add two binary numbers, as text", BinaryAddition, {"min_digits": 11, "max_digits": 20}
         ),
         _task("key_value", "recall the value of every key", KeyValue, {"min_pairs": 17, "max_pairs": 32}),
-        _task("mqar", "recall values of keys among random tokens", MQAR, {"pairs": 16, "length": 256}),
-        _task("nth_farthest", "which vector is the n-th farthest from another", NthFarthest, {"pause": 16}),
-        _task(
-            "traversal",
-            "follow a route through a random graph",
-            Traversal,
-            {"min_nodes": 10, "max_nodes": 20, "min_path": 5, "max_path": 7},
+        replace(
+            _task("mqar", "recall values of keys among random tokens", MQAR, {"pairs": 16, "length": 256}),
+            lengths=_mqar_length,
         ),
-        _task(
-            "shortest_path",
-            "find the shortest path in a random graph",
-            ShortestPath,
-            {"min_nodes": 15, "max_nodes": 20, "min_path": 5, "max_path": 6},
+        _long(
+            _task("nth_farthest", "which vector is the n-th farthest from another", NthFarthest, {"pause": 16}), "pause"
         ),
-        _task(
-            "inference",
-            "say where a relation leads in a random graph",
-            Inference,
-            {"min_nodes": 11, "max_nodes": 20},
+        _long(
+            _task(
+                "traversal",
+                "follow a route through a random graph",
+                Traversal,
+                {"min_nodes": 10, "max_nodes": 20, "min_path": 5, "max_path": 7},
+            ),
+            "min_path",
+            "max_path",
+        ),
+        _long(
+            _task(
+                "shortest_path",
+                "find the shortest path in a random graph",
+                ShortestPath,
+                {"min_nodes": 15, "max_nodes": 20, "min_path": 5, "max_path": 6},
+            ),
+            "min_path",
+            "max_path",
+        ),
+        _long(
+            _task(
+                "inference",
+                "say where a relation leads in a random graph",
+                Inference,
+                {"min_nodes": 11, "max_nodes": 20},
+            ),
+            "min_path",
+            "max_path",
         ),
         _task(
             "london_traversal",

@@ -32,20 +32,22 @@ SHOTS: dict[str, dict[str, dict[str, dict[tuple[int, int], float]]]] = {
 }
 """Percent right by benchmark, as parts of data sets name it, by learner or core, by paper, by ways and shots."""
 
-PRESENTATIONS: dict[tuple[str, int], dict[str, dict[int, float]]] = {
-    ("one-hot", 5): {
-        "paper's MANN": dict(zip(_COUNTED, (36.4, 82.8, 91.0, 92.6, 94.9, 98.1), strict=True)),
-        "paper's LSTM": dict(zip(_COUNTED, (24.4, 49.5, 55.3, 61.0, 63.6, 62.5), strict=True)),
-        "humans": dict(zip(_COUNTED, (34.5, 57.3, 70.1, 71.8, 81.4, 92.4), strict=True)),
-    },
-    ("string", 5): {
-        "paper's MANN": dict(zip(_COUNTED, (0.0, 69.5, 80.4, 87.9, 88.4, 93.1), strict=True)),
-        "paper's LSTM": dict(zip(_COUNTED, (0.0, 9.0, 14.2, 16.9, 21.8, 25.5), strict=True)),
-    },
-    ("string", 15): {
-        "paper's MANN": dict(zip(_COUNTED, (0.1, 62.6, 79.3, 86.6, 88.7, 95.3), strict=True)),
-        "paper's LSTM": dict(zip(_COUNTED, (0.0, 2.2, 2.9, 4.3, 5.6, 12.7), strict=True)),
-    },
+PRESENTATIONS: dict[str, dict[tuple[str, int], dict[str, dict[int, float]]]] = {
+    "omniglot_presentations": {
+        ("one-hot", 5): {
+            "paper's MANN": dict(zip(_COUNTED, (36.4, 82.8, 91.0, 92.6, 94.9, 98.1), strict=True)),
+            "paper's LSTM": dict(zip(_COUNTED, (24.4, 49.5, 55.3, 61.0, 63.6, 62.5), strict=True)),
+            "humans": dict(zip(_COUNTED, (34.5, 57.3, 70.1, 71.8, 81.4, 92.4), strict=True)),
+        },
+        ("string", 5): {
+            "paper's MANN": dict(zip(_COUNTED, (0.0, 69.5, 80.4, 87.9, 88.4, 93.1), strict=True)),
+            "paper's LSTM": dict(zip(_COUNTED, (0.0, 9.0, 14.2, 16.9, 21.8, 25.5), strict=True)),
+        },
+        ("string", 15): {
+            "paper's MANN": dict(zip(_COUNTED, (0.1, 62.6, 79.3, 86.6, 88.7, 95.3), strict=True)),
+            "paper's LSTM": dict(zip(_COUNTED, (0.0, 2.2, 2.9, 4.3, 5.6, 12.7), strict=True)),
+        },
+    }
 }
-"""Percent right on Omniglot by labels and classes of an episode, by model, by presentation: Santoro et al. 2016, tables
-1 and 2."""
+"""Percent right by benchmark, as tasks name it, by labels and classes of an episode, by model, by presentation: Santoro
+et al. 2016, tables 1 and 2."""

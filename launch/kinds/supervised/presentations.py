@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agents.intervals import share_interval
 from launch.kinds.published import PRESENTATIONS
-from tasks import Batch, Sampler, Spec
+from tasks import TASKS, Batch, Sampler, Spec
 from tasks.episodes import accuracy_by_presentation
 
 
@@ -55,9 +55,10 @@ def published(task: str, sampler: Any) -> dict[str, dict[int, float]]:
         task: its name.
         sampler: of the task.
     """
-    if task != "omniglot":
+    benchmark = TASKS[task].benchmark if task in TASKS else ""
+    if benchmark not in PRESENTATIONS:
         return {}
-    return PRESENTATIONS.get((sampler.labels, sampler.classes), {})
+    return PRESENTATIONS[benchmark].get((sampler.labels, sampler.classes), {})
 
 
 def presentations_table(title: str, row: dict[str, Any]) -> Table:

@@ -18,17 +18,6 @@ from tasks import Batch, Curriculum, FiniteSampler, Sampler
 SIDE_BY_SIDE = 50
 """Sequences of a split that are run at once."""
 
-LENGTHS: dict[str, tuple[str, ...]] = {
-    "mqar": ("pairs",),
-    "nth_farthest": ("pause",),
-    "omniglot": ("classes",),
-    "ngrams": ("length",),
-    "traversal": ("min_path", "max_path"),
-    "shortest_path": ("min_path", "max_path"),
-    "inference": ("min_path", "max_path"),
-}
-"""The settings that are the length of a sequence, for tasks where it is not their first range."""
-
 
 def higher_is_better(unit: str) -> bool:
     """Whether a higher score in this unit is a better one."""
@@ -51,15 +40,10 @@ def length_settings(task: str, length: int) -> dict[str, int]:
         >>> length_settings("associative_recall", 12)
         {'min_items': 12, 'max_items': 12}
     """
-    options = tasks.task_options(task)
-    ranges = [name.removeprefix("min_") for name in options if name.startswith("min_")]
-    names = LENGTHS.get(task) or tuple(f"{end}_{name}" for name in ranges[:1] for end in ("min", "max"))
-    if not names:
+    settings = tasks.TASKS[task].at_length(length)
+    if not settings:
         raise UserError(f"task {task!r} has no length to test it at: leave --length out")
-    if task == "mqar":
-        # The sequence grows with the pairs, as from the default to the split "longer".
-        return {"pairs": length, "length": max(64, 16 * length)}
-    return dict.fromkeys(names, length)
+    return settings
 
 
 def length_name(task: str) -> str:
