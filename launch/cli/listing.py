@@ -25,7 +25,7 @@ WIDEST = 110
 
 @dataclass(frozen=True)
 class ListOptions:
-    """List cores, tasks, environments, recipes, indexes, learners, algorithms and data sets; an overview where none is named.
+    """List cores, tasks, environments, recipes, learners and so on; an overview where no list is named.
 
     Attributes:
         json: print one JSON object, of all lists where none is named.

@@ -10,7 +10,7 @@ import torch
 
 from agents.few_shot import LEARNERS, ClassAgent
 from launch import load_agent
-from launch.cli.main import main
+from launch.cli import main
 from launch.kinds.few_shot.drawings import Named, pictures
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.few_shot.recipes import FEW_SHOT
