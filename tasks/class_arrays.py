@@ -110,7 +110,7 @@ def array(
     """Your own .npy or .npz file of classes × instances.
 
     Args:
-        file: a .npy file of [classes, instances, ...], or a .npz file of one such array or of train, validation and
+        file: NumPy file, .npy of [classes, instances, ...], or .npz of one such array or of train, validation and
             test.
         channels_last: pictures are [height, width, channels] in it, not [channels, height, width].
         validation: share of the classes that settings are chosen by; nothing to a file that has the parts.

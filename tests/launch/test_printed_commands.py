@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli import command as cli
+from launch.options import program
 from launch.cli.command import COMMANDS, main
 from launch.kinds.supervised.recipes import TASK
 from launch.options.fields import split_words
@@ -35,9 +35,9 @@ def words_of(*lines):
 
 def printed(text):
     """The words of the commands of ours that a text shows, as a shell reads them."""
-    lines = re.findall(rf"^ *((?:lukasa|{re.escape(cli.program())}|tensorboard) .*)$", text, re.MULTILINE)
+    lines = re.findall(rf"^ *((?:lukasa|{re.escape(program.program())}|tensorboard) .*)$", text, re.MULTILINE)
     lines += re.findall(r"with {1,2}((?:lukasa|tensorboard|\S+ -m launch) .+)$", text, re.MULTILINE)
-    found = words_of(*dict.fromkeys(line.replace(cli.program(), "lukasa", 1) for line in lines))
+    found = words_of(*dict.fromkeys(line.replace(program.program(), "lukasa", 1) for line in lines))
     assert len(found) == len(set(lines)), "some command reads as several"
     return found
 
