@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from launch.options import program
 from launch.cli.command import COMMANDS, main
 from launch.kinds.supervised.recipes import TASK
+from launch.options import program
 from launch.options.fields import split_words
 from launch.options.program import command
 from launch.runs import storage
