@@ -106,7 +106,9 @@ def test_a_target_network_begins_with_the_same_weights(tmp_path, ray_cluster):
     run = Run(tmp_path / "first")
     assert train(run, *RL, *few(RL)) == 0
     with quiet_libraries():
-        algorithm = make_config(read_command_line("rl", [*RL[1:], "--algorithm", "appo"]).experiment).build_algo()
+        algorithm = make_config(
+            read_command_line("rl", [*RL[1 : RL.index("--minibatch-size")], "--algorithm", "appo"]).experiment
+        ).build_algo()
         begin_with(algorithm, str(run.path))
         present = present_weights(algorithm)
         algorithm.stop()

@@ -105,7 +105,7 @@ def test_unknown_field_of_a_config_is_told(run, capsys):
         ({"lr": None}, "field 'lr' is None: expected a finite number"),
         ({"lr": float("nan")}, "field 'lr' is nan: expected a finite number"),
         ({"stop_at": "high"}, "expected a finite number or null"),
-        ({"algorithm": "a2c"}, "expected one of 'ppo', 'appo', 'impala'"),
+        ({"algorithm": "a2c"}, "unknown algorithm 'a2c': known are ppo, appo, impala"),
         ({"env_settings": [1]}, "field 'env_settings' is [1]: expected a JSON object"),
         ({"normalize_returns": 1}, "expected true or false"),
         ({"threads": 0}, "--threads is 0: expected at least 1"),

@@ -11,10 +11,11 @@ import pytest
 from launch.cli import main
 from launch.kinds.supervised.recipes import TASK
 from launch.options.errors import UserError
+from launch.ray.placement import own_bundles
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import MetricsWriter, Run, locked, read_metrics
 from launch.sweeps.sweep import Result, Sweep, Trial, open_sweep, ranked, results
-from launch.sweeps.tune import TuneOptions, bundles, new_sweep, split_own
+from launch.sweeps.tune import TuneOptions, new_sweep, split_own
 
 TASK_OPTIONS = "task --task copy --sampler.max-length 2 --core gru --memory.size 4 --batch-size 8 --report-every 64"
 
@@ -107,15 +108,15 @@ def test_trial_takes_its_threads_and_its_processes(tmp_path):
     from launch.kinds.rl.recipes import RL
 
     experiment = RL.make("repeat_previous_gru")
-    assert bundles(experiment, TuneOptions()) == [{"CPU": 1, "GPU": 0.0}]
+    assert own_bundles(experiment) == [{"CPU": 1, "GPU": 0.0}]
     from dataclasses import replace
 
     many = replace(experiment, threads=3, runners=2, learners=2, aggregators=1, algorithm="appo")
-    assert sum(one["CPU"] for one in bundles(many, TuneOptions())) == 3 + 2 + 2 * 2
-    assert bundles(many, TuneOptions(cpus_per_trial=5))[0]["CPU"] == 5
+    assert sum(one["CPU"] for one in own_bundles(many)) == 3 + 2 + 2 * 2
+    assert own_bundles(many, cpus=5)[0]["CPU"] == 5
     on_gpu = replace(TASK.make("copy_ntm"), device="cuda")
-    assert bundles(on_gpu, TuneOptions())[0]["GPU"] == 1
-    assert bundles(on_gpu, TuneOptions(gpus_per_trial=0.5))[0]["GPU"] == 0.5
+    assert own_bundles(on_gpu)[0]["GPU"] == 1
+    assert own_bundles(on_gpu, gpus=0.5)[0]["GPU"] == 0.5
 
 
 def test_scheduler_remembers_what_ended_trials_measured(tmp_path):
