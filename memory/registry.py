@@ -6,6 +6,7 @@ import difflib
 import importlib
 import inspect
 import typing
+from collections.abc import Callable
 from typing import Any
 
 from memory.baselines import GRU, LSTM, FeedForward
@@ -68,13 +69,26 @@ def core_class(name: str) -> type[Core]:
     return CORES[name]
 
 
-def _imported(path: str) -> type[Core]:
-    module_name, _, class_name = path.partition(":")
+def import_named(path: str, refuse: Callable[[str, str], UnknownNameError]) -> Any:
+    """What an import path names.
+
+    Args:
+        path: "package.module:Name".
+        refuse: makes the error, of the path and of what is wrong with it.
+
+    Raises:
+        UnknownNameError: it cannot be imported.
+    """
+    module_name, _, name = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        return getattr(importlib.import_module(module_name), name)
     except Exception as error:  # a module of one's own may raise anything
         reason = f"cannot be imported ({type(error).__name__}: {error}): expected 'package.module:Class'"
-        raise CoreImportError(path, reason) from error
+        raise refuse(path, reason) from error
+
+
+def _imported(path: str) -> type[Core]:
+    found = import_named(path, CoreImportError)
     if not (isinstance(found, type) and issubclass(found, Core)):
         reason = "is not a memory.Core: expected the import path of a subclass of memory.Core"
         raise CoreImportError(path, reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import typing
 from typing import Any
@@ -13,6 +12,7 @@ from agents.rllib.learning_options import AlgorithmOptions
 from agents.rllib.memory_config import MemoryConfig
 from memory import UnknownNameError
 from memory.options import check_value
+from memory.registry import import_named
 
 ALGORITHMS: dict[str, type[MemoryConfig]] = {
     "ppo": MemoryPPOConfig,
@@ -51,12 +51,7 @@ def algorithm_class(name: str) -> type[MemoryConfig]:
 
 
 def _imported(path: str) -> type[MemoryConfig]:
-    module_name, _, class_name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # a module of one's own may raise anything
-        reason = f"cannot be imported ({type(error).__name__}: {error}): expected 'package.module:Class'"
-        raise AlgorithmImportError(path, reason) from error
+    found = import_named(path, AlgorithmImportError)
     if not (isinstance(found, type) and issubclass(found, MemoryConfig)):
         reason = "is not a config for memory agents: expected a subclass of agents.rllib.MemoryPPOConfig, for example"
         raise AlgorithmImportError(path, reason)

@@ -14,9 +14,7 @@ from collections.abc import Callable, Mapping
 from launch.options.describing import Row, describe
 from launch.options.errors import UserError, nearest
 from launch.options.kept_tables import kept
-from launch.options.own_algorithms import describe_algorithm, describe_own_algorithm
-from launch.options.own_cores import describe_own_core
-from launch.options.own_datasets import describe_own_dataset
+from launch.options.own import describe_algorithm, describe_own_algorithm, describe_own_core, describe_own_dataset
 
 Table = dict[str, dict[str, Row]]
 

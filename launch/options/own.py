@@ -1,13 +1,28 @@
-"""Algorithms of reinforcement learning as the command line sees them: the known ones, and those of one's own."""
+"""Cores, algorithms and data sets of one's own on the command line, each named by its module, and their options."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from launch.options.describing import row_of
+from launch.options.describing import describe, row_of
 from launch.options.errors import UserError
 from launch.options.fields import Option, documented
+
+
+def describe_own_core(path: str) -> dict[str, Any]:
+    """What a core of one's own says about itself, as ``launch.options.described.described`` says of the others.
+
+    Raises:
+        UserError: it cannot be imported, or an option of it cannot be given on a command line.
+    """
+    import memory
+
+    def says(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+        return describe(memory.core_class(path), options.values())
+
+    return _described(f"core {path!r}", lambda: memory.core_options(path), memory.UnknownNameError, says)
 
 
 def describe_own_algorithm(path: str) -> dict[str, Any]:
@@ -19,18 +34,25 @@ def describe_own_algorithm(path: str) -> dict[str, Any]:
     import memory
     from agents import rllib  # imports Ray
 
-    try:
-        options = rllib.algorithm_options(path)
-    except memory.UnknownNameError as error:
-        raise UserError(str(error)) from None
-    for name, one in options.items():
-        if one.default is one.empty:
-            raise UserError(f"option {name!r} of algorithm {path!r} has no default, which it needs here: give it one")
-    try:
+    def says(_: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
         return describe_algorithm(path)
-    except TypeError as error:
-        known = f"algorithm {path!r}: {str(error).partition(': add it')[0]}"
-        raise UserError(f"{known}: use int, float, bool or str") from None
+
+    return _described(f"algorithm {path!r}", lambda: rllib.algorithm_options(path), memory.UnknownNameError, says)
+
+
+def describe_own_dataset(path: str) -> dict[str, Any]:
+    """What a data set of one's own says about itself, as ``launch.options.described.described`` says of the others.
+
+    Raises:
+        UserError: it cannot be imported, or an option of it cannot be given on a command line.
+    """
+    import tasks
+
+    def says(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+        found = tasks.find_dataset(path)
+        return {"title": found.title, "place": found.place, **describe(found.make, options.values())}
+
+    return _described(f"data set {path!r}", lambda: tasks.dataset_options(path), tasks.UnknownDatasetError, says)
 
 
 def describe_algorithm(name: str) -> dict[str, Any]:
@@ -49,3 +71,23 @@ def describe_algorithm(name: str) -> dict[str, Any]:
             row_of(Option((one.name,), one.annotation, one.default, texts.get(one.name, ""))) for one in options
         ],
     }
+
+
+def _described(
+    what: str,
+    read: Callable[[], Mapping[str, inspect.Parameter]],
+    unknown: type[Exception],
+    says: Callable[[Mapping[str, inspect.Parameter]], dict[str, Any]],
+) -> dict[str, Any]:
+    """What a thing says about itself, whose options a command line has to be able to give."""
+    try:
+        options = read()
+    except unknown as error:
+        raise UserError(str(error)) from None
+    for name, one in options.items():
+        if one.default is one.empty:
+            raise UserError(f"option {name!r} of {what} has no default, which it needs here: give it one")
+    try:
+        return says(options)
+    except TypeError as error:
+        raise UserError(f"{what}: {str(error).partition(': add it')[0]}: use int, float, bool or str") from None

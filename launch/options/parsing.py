@@ -70,16 +70,6 @@ def read_options(default: Options, known: Sequence[Option], argv: Sequence[str])
     return _replaced(default, values)
 
 
-def check_names(known: Sequence[Option], argv: Sequence[str]) -> None:
-    """Refuse a command line with options that there are not.
-
-    Raises:
-        UserError: an option is unknown; the message gives the nearest one.
-    """
-    for _ in _grouped(known, argv):
-        pass
-
-
 def _grouped(known: Sequence[Option], argv: Sequence[str]) -> list[tuple[Option, str, list[str]]]:
     """Every option that is given: itself, as it was spelt, and the words that follow it."""
     by_name = {one.name: one for one in known} | {one.negative: one for one in known if one.negative}

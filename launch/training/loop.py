@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +17,7 @@ from launch.runs.checkpoints import fitting, last_good, save_checkpoint, set_lat
 from launch.runs.directory import MetricsWriter, Run, rewind_metrics
 from launch.runs.endings import Outcome, Resume
 from launch.runs.metering import measured
-from launch.runs.progress import Reporter, make_reporter
+from launch.runs.progress import Reporter, Silence, make_reporter
 from launch.runs.stopping import Wish, stop_on_signals
 
 FIRST_SEED = 1_000_000
@@ -136,6 +136,35 @@ class Worker:
     def leads(self) -> bool:
         """Whether it writes."""
         return self.sharing.rank == 0
+
+
+def quietly(listen: Callable[[], AbstractContextManager[Wish]]) -> Worker:
+    """The only worker, where nobody sits at the terminal: it shows nothing, and stops on the wish alone."""
+    return Worker(listen=listen, make_reporter=lambda *_, **__: Silence())
+
+
+def train_job(
+    run: Run,
+    experiment: Any,
+    resume: Resume | None,
+    worker: Worker | None,
+    make_trainer: Callable[[Any, Sharing], Any],
+    make_job: Callable[[Any, Any], Job],
+) -> Outcome:
+    """Make the trainer of an experiment, and train until it is done; raises as ``train_batches``.
+
+    Args:
+        run: a run directory that this process holds.
+        experiment: what to train: ``Settings``, ``threads`` and ``start_from``, which says nothing to a resumed run.
+        resume: the checkpoint to continue from and its state.
+        worker: what this process is among others; the only one when None.
+        make_trainer: of an experiment and who shares its batches.
+        make_job: of an experiment and its trainer.
+    """
+    torch.set_num_threads(experiment.threads)
+    worker = worker or Worker()
+    trainer = make_trainer(replace(experiment, start_from=None) if resume else experiment, worker.sharing)
+    return train_batches(run, experiment, make_job(experiment, trainer), resume, worker)
 
 
 def train_batches(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch.optim import Optimizer
@@ -17,7 +17,7 @@ from launch.kinds.initial_weights import load_initial_weights
 from launch.options.errors import UserError
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume
-from launch.training.loop import FIRST_SEED, Row, Worker, train_batches
+from launch.training.loop import FIRST_SEED, Row, Worker, train_job
 from memory import UnknownNameError
 from tasks.episodes import Shots
 
@@ -104,10 +104,7 @@ def train(run: Run, experiment: FewShotExperiment, resume: Resume | None, worker
     Raises:
         TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
     """
-    torch.set_num_threads(experiment.threads)
-    worker = worker or Worker()
-    trainer = make_trainer(replace(experiment, start_from=None) if resume else experiment, worker.sharing)
-    return train_batches(run, experiment, FewShotJob(experiment, trainer), resume, worker)
+    return train_job(run, experiment, resume, worker, make_trainer, FewShotJob)
 
 
 @dataclass(frozen=True)

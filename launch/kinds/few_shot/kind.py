@@ -63,15 +63,9 @@ def subject(experiment: FewShotExperiment) -> Subject:
 
 def _train(run: Run, experiment: FewShotExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
     from launch.kinds.few_shot.job import train
+    from launch.training.loop import quietly
 
-    if listen is None:
-        return train(run, experiment, resume)
-
-    from launch.runs.progress import Silence
-    from launch.training.loop import Worker
-
-    worker = Worker(listen=listen, make_reporter=lambda *_, **__: Silence())
-    return train(run, experiment, resume, worker)
+    return train(run, experiment, resume, None if listen is None else quietly(listen))
 
 
 def _on_ray() -> OnRay[FewShotExperiment]:

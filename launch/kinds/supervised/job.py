@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from launch.kinds.supervised.settings import higher_is_better, make_sampler, spl
 from launch.options.errors import UserError
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume
-from launch.training.loop import FIRST_SEED, Row, Worker, train_batches
+from launch.training.loop import FIRST_SEED, Row, Worker, train_job
 
 FLOW_SEQUENCES = 8
 """Sequences that the gradient's flow is measured on."""
@@ -127,10 +127,7 @@ def train(run: Run, experiment: TaskExperiment, resume: Resume | None, worker: W
     Raises:
         TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
     """
-    torch.set_num_threads(experiment.threads)
-    worker = worker or Worker()
-    trainer = make_trainer(replace(experiment, start_from=None) if resume else experiment, worker.sharing)
-    return train_batches(run, experiment, TaskJob(experiment, trainer), resume, worker)
+    return train_job(run, experiment, resume, worker, make_trainer, TaskJob)
 
 
 @dataclass(frozen=True)

@@ -45,15 +45,9 @@ def check_experiment(experiment: TaskExperiment) -> None:
 
 def _train(run: Run, experiment: TaskExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
     from launch.kinds.supervised.job import train
+    from launch.training.loop import quietly
 
-    if listen is None:
-        return train(run, experiment, resume)
-
-    from launch.runs.progress import Silence
-    from launch.training.loop import Worker
-
-    worker = Worker(listen=listen, make_reporter=lambda *_, **__: Silence())
-    return train(run, experiment, resume, worker)
+    return train(run, experiment, resume, None if listen is None else quietly(listen))
 
 
 def _on_ray() -> OnRay[TaskExperiment]:
