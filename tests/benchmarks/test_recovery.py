@@ -21,7 +21,7 @@ def machines():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("machine-rl", "lost a runner: 1 left, and training goes on"),
+        pytest.param("machine-rl", "lost a runner: 1 left, and training goes on", marks=pytest.mark.slow),
         pytest.param("machine-task", "a worker was lost: all workers go on from", marks=pytest.mark.slow),
         pytest.param("machine-few-shot", "a worker was lost: all workers go on from", marks=pytest.mark.slow),
         pytest.param("worker", "a worker was lost: all workers go on from", marks=pytest.mark.slow),

@@ -84,6 +84,7 @@ def test_sparse_measures_prints_and_saves(capsys, tmp_path):
     assert {"time.png", "memory.png"} <= {path.name for path in (tmp_path / "new").iterdir()}
 
 
+@pytest.mark.slow
 def test_episodes_are_measured_beside_training(capsys):
     recipes = "omniglot_lstm,omniglot_prototypical"
     words = ["--recipes", recipes, "--batches", "2", "--warm-up", "1", "--source", "generated"]

@@ -192,7 +192,7 @@ def wait_until_nobody_trains(folder):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_sweep_goes_on_where_it_was(tmp_path, ray_cluster, number):
     folder = tmp_path / "s"
     # Steps that no machine gets done meanwhile, with a checkpoint at every line of metrics.
