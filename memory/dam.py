@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from memory import addressing
 from memory.controllers import Kind, make_controller
 from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
-from memory.derivatives import needs_reference
-from memory.ranking import slot_ranks
-from memory.sam import Heads
+from memory.heads import Heads
+from memory.least_used import discounted_usage, least_used_slots
 
 
 class DAMState(NamedTuple):
@@ -119,22 +118,6 @@ class DAM(Core):
         )
 
 
-def least_used_slots(usage: Tensor, heads: int) -> Tensor:
-    """The slot that each head may write anew: the least used one, the next for the next head; ties by lowest slot.
-
-    Args:
-        usage: [B, N], U.
-        heads: H.
-
-    Returns:
-        bool [B, H, N]; one slot set for each head.
-    """
-    if needs_reference():
-        return slot_ranks(usage).unsqueeze(1) == torch.arange(heads, device=usage.device).unsqueeze(1)
-    order = torch.sort(usage, dim=-1, stable=True).indices[:, :heads]
-    return F.one_hot(order, usage.shape[-1]).bool()
-
-
 def dense_write_weights(prev_read_weights: Tensor, least_used: Tensor, heads: Heads) -> Tensor:
     """Where the heads write; w^W = α (γ w^R_{t-1} + (1 − γ) 1_LRA), eq. 5.
 
@@ -148,18 +131,3 @@ def dense_write_weights(prev_read_weights: Tensor, least_used: Tensor, heads: He
     """
     gates = heads.interpolation_gates.unsqueeze(2)
     return heads.write_gates.unsqueeze(2) * torch.lerp(least_used.to(gates.dtype), prev_read_weights, gates)
-
-
-def discounted_usage(prev_usage: Tensor, write_weights: Tensor, read_weights: Tensor, discount: float) -> Tensor:
-    """How much each slot was accessed; U^(1), the discounted sum of write and read weights; no gradient.
-
-    Args:
-        prev_usage: [B, N].
-        write_weights: [B, H, N].
-        read_weights: [B, H, N].
-        discount: λ in [0, 1].
-
-    Returns:
-        [B, N]; non-negative.
-    """
-    return discount * prev_usage + (write_weights.sum(1) + read_weights.sum(1)).detach()

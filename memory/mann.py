@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from memory import addressing
 from memory.controllers import Kind, make_controller
 from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
-from memory.dam import discounted_usage, least_used_slots
 from memory.kernels.content import content_weights
+from memory.least_used import discounted_usage, least_used_slots
 
 
 class MANNState(NamedTuple):

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from memory.controllers import Kind, make_controller
-from memory.core import HALVES, Core, check_inputs, in_dtype, in_full_precision, whole_precision
-from memory.kernels.sparse_access import Heads, access, access_reference, parse, sparse_content_weights, widths
+from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.heads import Heads, gates, parse, widths
+from memory.kernels.sparse_access import access, access_reference
 from memory.sparse import SparseMemory
-from memory.sparse.layout import IndexName, IndexOptions, Storage
-
-RECORDED_DENSELY = 4096
-"""Up to so many slots ``memory.record`` shows weightings over all of them, beyond it slots and their weights."""
+from memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
+from memory.sparse.weightings import last, recorded
 
 
 class SAMState(NamedTuple):
@@ -28,9 +27,6 @@ class SAMState(NamedTuple):
     read_weights: Tensor  # [B, H, C], sums to 1; 0 where the slot is -1
     reads: Tensor  # [B, H, W], what the heads read at the step before
     controller: Any
-
-
-__all__ = ["SAM", "Heads", "SAMState", "gates", "last", "recorded", "sparse_content_weights"]
 
 
 class SAM(Core):
@@ -117,42 +113,3 @@ class SAM(Core):
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""
         return parse(interface, self.heads, self.word_size)
-
-
-def last(write_slots: Tensor) -> tuple[Tensor, Tensor]:
-    """The slot that each head may write anew, the last of its write slots [B, H, C + 1], as a weighting of 1."""
-    oldest = write_slots[..., -1:]
-    return oldest, torch.ones_like(oldest, dtype=torch.get_default_dtype())
-
-
-def gates(heads: Any) -> dict[str, Tensor]:
-    """What ``memory.record`` shows of the interface: α, γ and β, each [B, H]."""
-    return {name: getattr(heads, name) for name in ("write_gates", "interpolation_gates", "strengths")}
-
-
-def sparse_dtypes(dtype: torch.dtype, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of the sparse memory of a core of some dtype: halves are how rows are kept, not computed with."""
-    if dtype not in HALVES:
-        return {**options, "dtype": dtype}
-    storage = str(dtype).removeprefix("torch.") if options["storage"] == "full" else options["storage"]
-    return {**options, "storage": storage, "dtype": torch.float32}
-
-
-def recorded(slots: int, weightings: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """What ``memory.record`` shows of sparse weightings.
-
-    Args:
-        slots: N.
-        weightings: by name, slots and weights [B, H, C].
-
-    Returns:
-        By name, weights [B, H, N] where N is at most ``RECORDED_DENSELY``; else "name_slots" and "name_weights".
-    """
-    if slots > RECORDED_DENSELY:
-        pairs = {f"{name}_slots": pair[0] for name, pair in weightings.items()}
-        return pairs | {f"{name}_weights": pair[1] for name, pair in weightings.items()}
-    shown = {}
-    for name, (places, weights) in weightings.items():
-        dense = weights.new_zeros(*weights.shape[:2], slots + 1)  # the last column takes what is at no slot
-        shown[name] = dense.scatter_add(2, places.masked_fill(places < 0, slots), weights)[..., :slots]
-    return shown

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from memory.controllers import Kind, every_layer, make_controller
 from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
-from memory.sam import gates, last, recorded, sparse_content_weights, sparse_dtypes
+from memory.heads import gates
 from memory.sparse import SparseMemory
-from memory.sparse.layout import IndexName, IndexOptions, Storage
+from memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
 from memory.sparse.link_tables import Decay
 from memory.sparse.links import SparseLinks
-from memory.sparse.weightings import largest_sums
+from memory.sparse.weightings import largest_sums, last, recorded, sparse_content_weights
 
 
 class SDNCState(NamedTuple):

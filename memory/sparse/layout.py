@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -104,3 +104,11 @@ class Layout:
             )
         if order.numel() and bool((order.amax(1) >= used).any()):
             raise ValueError("order names slots that are not written: it belongs to another memory")
+
+
+def sparse_dtypes(dtype: torch.dtype, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the sparse memory of a core of some dtype: halves are how rows are kept, not computed with."""
+    if dtype not in HALVES.values():
+        return {**options, "dtype": dtype}
+    storage = str(dtype).removeprefix("torch.") if options["storage"] == "full" else options["storage"]
+    return {**options, "storage": storage, "dtype": torch.float32}

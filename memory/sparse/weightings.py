@@ -1,6 +1,6 @@
 """Weightings over many slots as lists of the few that have a weight.
 
-Legend: B batch, R rows looked up, C slots listed.
+Legend: B batch, H heads, R rows looked up, C slots listed, N slots, W word size.
 """
 
 from __future__ import annotations
@@ -8,6 +8,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from memory.addressing import NORM_EPSILON
+
+RECORDED_DENSELY = 4096
+"""Up to so many slots ``memory.record`` shows weightings over all of them, beyond it slots and their weights."""
 
 
 def matching(rows: Tensor, slots: Tensor, weights: Tensor) -> Tensor:
@@ -50,3 +55,50 @@ def _compared(weights: Tensor) -> Tensor:
         return weights
     # The bits of non-negative numbers, read as whole numbers, are in the numbers' own order.
     return (weights.view(torch.int64) + (1 << 28)) >> 29
+
+
+def sparse_content_weights(rows: Tensor, slots: Tensor, keys: Tensor, strengths: Tensor) -> Tensor:
+    """Where the rows found resemble the keys; w̃^R, the softmax of eq. 2 over the nearest words alone.
+
+    Args:
+        rows: [B, H, C, W], the words found for each key.
+        slots: int64 [B, H, C], -1 where none was found.
+        keys: [B, H, W], q.
+        strengths: [B, H], β.
+
+    Returns:
+        [B, H, C]; sums to 1, 0 where the slot is -1.
+    """
+    row_scale = (rows.square().sum(-1) + NORM_EPSILON).rsqrt()  # [B, H, C]
+    key_scale = (keys.square().sum(-1) + NORM_EPSILON).rsqrt() * strengths  # [B, H]
+    similarity = torch.matmul(rows, (keys * key_scale.unsqueeze(2)).unsqueeze(3)).squeeze(3) * row_scale
+    missing = slots < 0
+    # Finite, so that a head that finds nothing at all reads zeros and not 0/0.
+    weights = torch.softmax(similarity.masked_fill(missing, torch.finfo(similarity.dtype).min), -1)
+    return weights.masked_fill(missing, 0)
+
+
+def recorded(slots: int, weightings: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """What ``memory.record`` shows of sparse weightings.
+
+    Args:
+        slots: N.
+        weightings: by name, slots and weights [B, H, C].
+
+    Returns:
+        By name, weights [B, H, N] where N is at most ``RECORDED_DENSELY``; else "name_slots" and "name_weights".
+    """
+    if slots > RECORDED_DENSELY:
+        pairs = {f"{name}_slots": pair[0] for name, pair in weightings.items()}
+        return pairs | {f"{name}_weights": pair[1] for name, pair in weightings.items()}
+    shown = {}
+    for name, (places, weights) in weightings.items():
+        dense = weights.new_zeros(*weights.shape[:2], slots + 1)  # the last column takes what is at no slot
+        shown[name] = dense.scatter_add(2, places.masked_fill(places < 0, slots), weights)[..., :slots]
+    return shown
+
+
+def last(write_slots: Tensor) -> tuple[Tensor, Tensor]:
+    """The slot that each head may write anew, the last of its write slots [B, H, C + 1], as a weighting of 1."""
+    oldest = write_slots[..., -1:]
+    return oldest, torch.ones_like(oldest, dtype=torch.get_default_dtype())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import memory
-from memory.dam import discounted_usage, least_used_slots
+from memory.least_used import discounted_usage, least_used_slots
 from tests.memory import oracles
 from tests.memory.core_oracles import assert_core_equals, controller_step, linear
 from tests.memory.interface import Places, raw_gate, steer

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from memory.addressing import NORM_EPSILON
 from memory.derivatives import refuse_second_derivatives
-from memory.kernels.sparse_access.interface import Access, widths
+from memory.heads import widths
+from memory.kernels.sparse_access.interface import Access
 from memory.sparse import SparseMemory
 from memory.sparse.operations import Tape
 from memory.sparse.store import Store

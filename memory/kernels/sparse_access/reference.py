@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.addressing import NORM_EPSILON
-from memory.kernels.sparse_access.interface import Access, parse
+from memory.heads import parse
+from memory.kernels.sparse_access.interface import Access
+from memory.sparse.weightings import sparse_content_weights
 
 
 def access(memory: Any, interface: Tensor, read_slots: Tensor, read_weights: Tensor) -> Access:
@@ -35,24 +36,3 @@ def access(memory: Any, interface: Tensor, read_slots: Tensor, read_weights: Ten
     accessed = torch.cat([write_weights.detach(), weights.detach()], 2)
     memory = memory.access(torch.cat([write_slots, slots], 2).flatten(1), accessed.flatten(1))
     return Access(memory, slots, weights, reads, write_slots, write_weights)
-
-
-def sparse_content_weights(rows: Tensor, slots: Tensor, keys: Tensor, strengths: Tensor) -> Tensor:
-    """Where the rows found resemble the keys; w̃^R, the softmax of eq. 2 over the nearest words alone.
-
-    Args:
-        rows: [B, H, C, W], the words found for each key.
-        slots: int64 [B, H, C], -1 where none was found.
-        keys: [B, H, W], q.
-        strengths: [B, H], β.
-
-    Returns:
-        [B, H, C]; sums to 1, 0 where the slot is -1.
-    """
-    row_scale = (rows.square().sum(-1) + NORM_EPSILON).rsqrt()  # [B, H, C]
-    key_scale = (keys.square().sum(-1) + NORM_EPSILON).rsqrt() * strengths  # [B, H]
-    similarity = torch.matmul(rows, (keys * key_scale.unsqueeze(2)).unsqueeze(3)).squeeze(3) * row_scale
-    missing = slots < 0
-    # Finite, so that a head that finds nothing at all reads zeros and not 0/0.
-    weights = torch.softmax(similarity.masked_fill(missing, torch.finfo(similarity.dtype).min), -1)
-    return weights.masked_fill(missing, 0)

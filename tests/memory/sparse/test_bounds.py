@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 import memory
-from memory.kernels.sparse_access import access, widths
+from memory.heads import widths
+from memory.kernels.sparse_access import access
 from memory.sparse import SparseMemory, UnstorableError
 from memory.sparse.indexes import INDEXES
 from memory.sparse.layout import Layout

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import memory
 from memory.sparse.store import StaleStateError
+from memory.sparse.weightings import sparse_content_weights
 from tests.memory.interface import raw_gate, steer
 from tests.memory.samples import Sampler, lively_core
 from tests.memory.sparse.dense import DenseSAM
@@ -122,7 +123,7 @@ def test_first_step_reads_its_own_write_and_marks_what_is_missing():
 
 def test_a_head_that_finds_nothing_reads_zeros():
     rows, slots = torch.zeros(1, 2, 3, 4), torch.tensor([[[-1, -1, -1], [5, -1, -1]]])
-    weights = memory.sam.sparse_content_weights(rows, slots, torch.ones(1, 2, 4), torch.ones(1, 2))
+    weights = sparse_content_weights(rows, slots, torch.ones(1, 2, 4), torch.ones(1, 2))
     assert weights.tolist() == [[[0, 0, 0], [1, 0, 0]]]
 
 
