@@ -1,6 +1,7 @@
 """Differentiable memory cores behind one contract."""
 
 from memory.ablation import state_parts, without
+from memory.controlled import Controlled
 from memory.core import Core, State
 from memory.recording import Recording, record
 from memory.registry import CORES, UnknownNameError, check_core_options, core_class, core_options, make_core
@@ -17,6 +18,7 @@ from memory.unrolling import unroll
 
 __all__ = [
     "CORES",
+    "Controlled",
     "Core",
     "Recording",
     "State",

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from memory import addressing
-from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
-from memory.heads import Heads
+from memory.controlled import Controlled, Shown
+from memory.controllers import Kind
+from memory.heads import Heads, parse, widths
 from memory.least_used import discounted_usage, least_used_slots
 
 
@@ -28,7 +27,7 @@ class DAMState(NamedTuple):
     controller: Any
 
 
-class DAM(Core):
+class DAM(Controlled):
     """Dense Access Memory: each head writes to what it read before or to the least used slot, then reads by content.
 
     Args:
@@ -58,18 +57,19 @@ class DAM(Core):
         discount: float = 0.99,
         initial_memory: float = 1e-6,
     ):
-        super().__init__()
         if heads > slots:
             raise ValueError(f"option 'heads' of core 'dam' is {heads}: expected at most {slots} (slots)")
-        self.input_size, self.output_size = input_size, output_size
+        super().__init__(
+            input_size,
+            output_size,
+            controller=controller,
+            controller_size=controller_size,
+            controller_layers=controller_layers,
+            read_size=heads * word_size,
+            interface_size=sum(widths(heads, word_size)),
+        )
         self.slots, self.word_size, self.heads = slots, word_size, heads
         self.discount, self.initial_memory = discount, initial_memory
-        self.controller: Any = make_controller(
-            controller, input_size + heads * word_size, controller_size, controller_layers
-        )
-        self.widths = [heads * word_size, heads * word_size, heads, 2 * heads]
-        self.interface = nn.Linear(controller_size, sum(self.widths))
-        self.output = nn.Linear(controller_size + heads * word_size, output_size)
 
     def initial_state(self, batch_size: int) -> DAMState:
         """Constant memory that nobody has read or written, a controller at rest."""
@@ -82,40 +82,27 @@ class DAM(Core):
             controller=self.controller.initial_state(batch_size),
         )
 
-    def forward(self, inputs: Tensor, state: DAMState) -> tuple[Tensor, DAMState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
-        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        emitted = self.interface(hidden)
-        dtype = state.memory.dtype
-        with whole_precision(inputs.device):
-            state = in_full_precision(state)
-            heads = self.parse(emitted.to(state.memory.dtype))
-            least_used = least_used_slots(state.usage, self.heads)  # [B, H, N]
-            write_weights = dense_write_weights(state.read_weights, least_used, heads)
-            kept = state.memory.masked_fill(least_used.any(1).unsqueeze(2), 0)
-            memory = torch.baddbmm(kept, write_weights.transpose(1, 2), heads.words)
-            read_weights = addressing.content_weights(memory, heads.keys, heads.strengths)
-            reads = addressing.read(memory, read_weights)
-            usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
-        if self.recorder is not None:
+    def step(self, state: DAMState, emitted: Tensor) -> tuple[DAMState, Shown]:
+        """Write, then read."""
+        heads = self.parse(emitted)
+        least_used = least_used_slots(state.usage, self.heads)  # [B, H, N]
+        write_weights = dense_write_weights(state.read_weights, least_used, heads)
+        kept = state.memory.masked_fill(least_used.any(1).unsqueeze(2), 0)
+        memory = torch.baddbmm(kept, write_weights.transpose(1, 2), heads.words)
+        read_weights = addressing.content_weights(memory, heads.keys, heads.strengths)
+        reads = addressing.read(memory, read_weights)
+        usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
+
+        def shown() -> dict[str, Tensor]:
             named = {"read": read_weights, "write": write_weights, "memory": memory, "usage": usage}
             named |= {"least_used": least_used, "strengths": heads.strengths, "write_gates": heads.write_gates}
-            self.recorder.append(named | {"interpolation_gates": heads.interpolation_gates})
-        after = in_dtype(dtype, DAMState(memory, usage, read_weights, reads, controller))
-        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
+            return named | {"interpolation_gates": heads.interpolation_gates}
+
+        return DAMState(memory, usage, read_weights, reads, state.controller), shown
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""
-        keys, words, strengths, gates = interface.split(self.widths, 1)
-        write_gates, interpolation_gates = torch.sigmoid(gates).split(self.heads, 1)
-        return Heads(
-            keys=keys.unflatten(1, (self.heads, -1)),
-            words=words.unflatten(1, (self.heads, -1)),
-            strengths=F.softplus(strengths),
-            write_gates=write_gates,
-            interpolation_gates=interpolation_gates,
-        )
+        return parse(interface, self.heads, self.word_size)
 
 
 def dense_write_weights(prev_read_weights: Tensor, least_used: Tensor, heads: Heads) -> Tensor:

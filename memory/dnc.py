@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from memory import addressing
-from memory.controllers import Kind, every_layer, make_controller
-from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.controlled import Controlled, Shown
+from memory.controllers import Kind
 from memory.kernels.dnc_access import Interface, access
 
 BOOKKEEPING = ("memory", "usage", "allocation", "links", "precedence")
@@ -33,7 +33,7 @@ class DNCState(NamedTuple):
     controller: Any
 
 
-class DNC(Core):
+class DNC(Controlled):
     """Differentiable Neural Computer: one write head with dynamic allocation, read heads that follow temporal links.
 
     Args:
@@ -62,19 +62,21 @@ class DNC(Core):
         controller_layers: int = 1,
         stop_usage_gradient: bool = False,
     ):
-        super().__init__()
-        self.input_size, self.output_size = input_size, output_size
-        self.slots, self.word_size, self.read_heads = slots, word_size, read_heads
-        self.stop_usage_gradient = stop_usage_gradient
-        self.controller: Any = make_controller(
-            controller, input_size + read_heads * word_size, controller_size, controller_layers
-        )
         # Fields that share a squashing function lie side by side, so that each function is called once.
         keys, gates = (read_heads + 1) * word_size, word_size + read_heads + 2
-        self.widths = [keys, read_heads + 1, gates, word_size, 3 * read_heads]
-        hidden = controller_size * (1 if controller == "feedforward" else controller_layers)
-        self.interface = nn.Linear(hidden, sum(self.widths))
-        self.output = nn.Linear(hidden + read_heads * word_size, output_size)
+        widths = [keys, read_heads + 1, gates, word_size, 3 * read_heads]
+        super().__init__(
+            input_size,
+            output_size,
+            controller=controller,
+            controller_size=controller_size,
+            controller_layers=controller_layers,
+            read_size=read_heads * word_size,
+            interface_size=sum(widths),
+            all_layers_steer=True,
+        )
+        self.slots, self.word_size, self.read_heads, self.widths = slots, word_size, read_heads, widths
+        self.stop_usage_gradient = stop_usage_gradient
 
     def initial_state(self, batch_size: int) -> DNCState:
         """All zeros: an empty memory that nobody has read or written."""
@@ -91,26 +93,18 @@ class DNC(Core):
             controller=self.controller.initial_state(batch_size),
         )
 
-    def forward(self, inputs: Tensor, state: DNCState) -> tuple[Tensor, DNCState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
-        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        hidden = every_layer(hidden, controller)
-        emitted = self.interface(hidden)
+    def step(self, state: DNCState, emitted: Tensor) -> tuple[DNCState, Shown]:
+        """Write, link what was written, read."""
+        prev_write_weights = state.write_weights.detach() if self.stop_usage_gradient else state.write_weights
+        interface = self.parse(emitted)
+        after = access(*state[:5], prev_write_weights, interface)
 
-        dtype = state.memory.dtype
-        with whole_precision(inputs.device):
-            state = in_full_precision(state)
-            prev_write_weights = state.write_weights.detach() if self.stop_usage_gradient else state.write_weights
-            interface = self.parse(emitted.to(state.memory.dtype))
-            after = access(*state[:5], prev_write_weights, interface)
-        if self.recorder is not None:
+        def shown() -> dict[str, Tensor]:
             named = {"read": after.read_weights, "write": after.write_weights.unsqueeze(1)}
             named |= {name: getattr(after, name) for name in BOOKKEEPING}
-            named |= {name: getattr(interface, name) for name in GATES}
-            self.recorder.append(named)
-        state = in_dtype(dtype, DNCState(*after[:7], controller))
-        return self.output(torch.cat([hidden, state.reads.flatten(1)], 1)), state
+            return named | {name: getattr(interface, name) for name in GATES}
+
+        return DNCState(*after[:7], state.controller), shown
 
     def parse(self, interface: Tensor) -> Interface:
         """Split and squash the interface vector, [B, sum of widths]."""

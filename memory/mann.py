@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from memory import addressing
-from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.controlled import Controlled, Shown
+from memory.controllers import Kind
 from memory.kernels.content import content_weights
 from memory.least_used import discounted_usage, least_used_slots
 
@@ -36,7 +36,7 @@ class Heads(NamedTuple):
     strengths: Tensor | None  # [B, H], at least 1, of the keys; None: 1
 
 
-class MANN(Core):
+class MANN(Controlled):
     """Least recently used access: heads write keys where they read before or to least used slots, then read by content.
 
     Args:
@@ -71,18 +71,21 @@ class MANN(Core):
         discount: float = 0.95,
         initial_memory: float = 1e-6,
     ):
-        super().__init__()
         if read_heads > slots:
             raise ValueError(f"option 'read_heads' of core 'mann' is {read_heads}: expected at most {slots} (slots)")
-        self.input_size, self.output_size = input_size, output_size
-        self.slots, self.word_size, self.read_heads = slots, word_size, read_heads
+        read_size, strengths = read_heads * word_size, read_heads if key_strength == "emitted" else 0
+        widths = [read_size, read_heads, read_size if words == "own" else 0, strengths]
+        super().__init__(
+            input_size,
+            output_size,
+            controller=controller,
+            controller_size=controller_size,
+            controller_layers=controller_layers,
+            read_size=read_size,
+            interface_size=sum(widths),
+        )
+        self.slots, self.word_size, self.read_heads, self.widths = slots, word_size, read_heads, widths
         self.discount, self.initial_memory = discount, initial_memory
-        read_size = read_heads * word_size
-        self.controller: Any = make_controller(controller, input_size + read_size, controller_size, controller_layers)
-        strengths = read_heads if key_strength == "emitted" else 0
-        self.widths = [read_size, read_heads, read_size if words == "own" else 0, strengths]
-        self.interface = nn.Linear(controller_size, sum(self.widths))
-        self.output = nn.Linear(controller_size + read_size, output_size)
 
     def initial_state(self, batch_size: int) -> MANNState:
         """Constant memory that nobody has read or written, a controller at rest."""
@@ -95,30 +98,24 @@ class MANN(Core):
             controller=self.controller.initial_state(batch_size),
         )
 
-    def forward(self, inputs: Tensor, state: MANNState) -> tuple[Tensor, MANNState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
-        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        emitted = self.interface(hidden)
-        dtype = state.memory.dtype
-        with whole_precision(inputs.device):
-            state = in_full_precision(state)
-            heads = self.parse(emitted.to(state.memory.dtype))
-            least_used = least_used_slots(state.usage, self.read_heads)  # [B, H, N]
-            write_weights = lrua_write_weights(state.read_weights, least_used, heads.write_gates)
-            kept = state.memory.masked_fill(least_used.any(1).unsqueeze(2), 0)
-            words = heads.keys if heads.words is None else heads.words
-            strengths = torch.ones_like(heads.write_gates) if heads.strengths is None else heads.strengths
-            memory = torch.baddbmm(kept, write_weights.transpose(1, 2), words)
-            read_weights = content_weights(memory, heads.keys, strengths)
-            reads = addressing.read(memory, read_weights)
-            usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
-        if self.recorder is not None:
+    def step(self, state: MANNState, emitted: Tensor) -> tuple[MANNState, Shown]:
+        """Write, then read."""
+        heads = self.parse(emitted)
+        least_used = least_used_slots(state.usage, self.read_heads)  # [B, H, N]
+        write_weights = lrua_write_weights(state.read_weights, least_used, heads.write_gates)
+        kept = state.memory.masked_fill(least_used.any(1).unsqueeze(2), 0)
+        words = heads.keys if heads.words is None else heads.words
+        strengths = torch.ones_like(heads.write_gates) if heads.strengths is None else heads.strengths
+        memory = torch.baddbmm(kept, write_weights.transpose(1, 2), words)
+        read_weights = content_weights(memory, heads.keys, strengths)
+        reads = addressing.read(memory, read_weights)
+        usage = discounted_usage(state.usage, write_weights, read_weights, self.discount)
+
+        def shown() -> dict[str, Tensor]:
             named = {"read": read_weights, "write": write_weights, "memory": memory, "usage": usage}
-            named |= {"least_used": least_used, "strengths": strengths, "write_gates": heads.write_gates}
-            self.recorder.append(named)
-        after = in_dtype(dtype, MANNState(memory, usage, read_weights, reads, controller))
-        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
+            return named | {"least_used": least_used, "strengths": strengths, "write_gates": heads.write_gates}
+
+        return MANNState(memory, usage, read_weights, reads, state.controller), shown
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""

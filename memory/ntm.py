@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memory import addressing
-from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.controlled import Controlled, Shown
+from memory.controllers import Kind
 from memory.kernels.ntm_address import address
 
 ADDRESSING = ("strengths", "interpolation_gates", "shifts", "sharpness")
@@ -42,7 +42,7 @@ class Heads(NamedTuple):
     add: Tensor  # [B, P, W]
 
 
-class NTM(Core):
+class NTM(Controlled):
     """Neural Turing Machine: the write heads write, then the read heads read the memory M_t of the same step.
 
     Args:
@@ -84,7 +84,6 @@ class NTM(Core):
         learn_memory: bool = False,
         initial_motion: Literal["random", "tape"] = "random",
     ):
-        super().__init__()
         if shifts % 2 == 0 or shifts > slots:
             raise ValueError(
                 f"option 'shifts' of core 'ntm' is {shifts}: expected an odd number, at most {slots} (slots)"
@@ -93,18 +92,21 @@ class NTM(Core):
             raise ValueError(
                 f"option 'shifts' of core 'ntm' is {shifts}: expected at least 3, for heads that step on like a tape"
             )
-        self.input_size, self.output_size = input_size, output_size
-        self.slots, self.word_size, self.initial_memory = slots, word_size, initial_memory
-        self.read_heads, self.write_heads = read_heads, write_heads
         heads = read_heads + write_heads
-        self.controller: Any = make_controller(
-            controller, input_size + read_heads * word_size, controller_size, controller_layers
-        )
         # Fields that share a squashing function lie side by side, so that each function is called once.
         words = write_heads * word_size
-        self.widths = [heads * word_size, 2 * heads, heads + words, heads * shifts, words]
-        self.interface = nn.Linear(controller_size, sum(self.widths))
-        self.output = nn.Linear(controller_size + read_heads * word_size, output_size)
+        widths = [heads * word_size, 2 * heads, heads + words, heads * shifts, words]
+        super().__init__(
+            input_size,
+            output_size,
+            controller=controller,
+            controller_size=controller_size,
+            controller_layers=controller_layers,
+            read_size=read_heads * word_size,
+            interface_size=sum(widths),
+        )
+        self.slots, self.word_size, self.initial_memory = slots, word_size, initial_memory
+        self.read_heads, self.write_heads, self.widths = read_heads, write_heads, widths
         self.initial_reads = nn.Parameter(torch.zeros(read_heads, word_size), requires_grad=initial_reads == "learned")
         self.initial_logits = nn.Parameter(torch.randn(heads, slots)) if initial_weights == "learned" else None
         content = torch.full((slots, word_size), float(initial_memory))
@@ -127,27 +129,22 @@ class NTM(Core):
         reads = self.initial_reads.expand(batch_size, -1, -1)
         return NTMState(memory, read_weights, write_weights, reads, self.controller.initial_state(batch_size))
 
-    def forward(self, inputs: Tensor, state: NTMState) -> tuple[Tensor, NTMState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
-        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        emitted = self.interface(hidden)
-        kinds, dtype = [self.read_heads, self.write_heads], state.memory.dtype
-        with whole_precision(inputs.device):
-            state = in_full_precision(state)
-            heads = self.parse(emitted.to(state.memory.dtype))
-            readers, writers = zip(*(part.split(kinds, 1) for part in heads[:5]), strict=True)
-            write_weights = address(state.memory, state.write_weights, *writers)
-            memory = addressing.erase_and_add(state.memory, write_weights, heads.erase, heads.add)
-            read_weights = address(memory, state.read_weights, *readers)
-            reads = addressing.read(memory, read_weights)
-        if self.recorder is not None:
+    def step(self, state: NTMState, emitted: Tensor) -> tuple[NTMState, Shown]:
+        """Write, then read."""
+        heads = self.parse(emitted)
+        kinds = [self.read_heads, self.write_heads]
+        readers, writers = zip(*(part.split(kinds, 1) for part in heads[:5]), strict=True)
+        write_weights = address(state.memory, state.write_weights, *writers)
+        memory = addressing.erase_and_add(state.memory, write_weights, heads.erase, heads.add)
+        read_weights = address(memory, state.read_weights, *readers)
+        reads = addressing.read(memory, read_weights)
+
+        def shown() -> dict[str, Tensor]:
             named = {"read": read_weights, "write": write_weights, "memory": memory}
             named |= {f"read_{name}": part for name, part in zip(ADDRESSING, readers[1:], strict=True)}
-            named |= {f"write_{name}": part for name, part in zip(ADDRESSING, writers[1:], strict=True)}
-            self.recorder.append(named)
-        after = in_dtype(dtype, NTMState(memory, read_weights, write_weights, reads, controller))
-        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
+            return named | {f"write_{name}": part for name, part in zip(ADDRESSING, writers[1:], strict=True)}
+
+        return NTMState(memory, read_weights, write_weights, reads, state.controller), shown
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from memory.controllers import Kind, make_controller
-from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.controlled import Controlled, Shown
+from memory.controllers import Kind
 from memory.heads import Heads, gates, parse, widths
 from memory.kernels.sparse_access import access, access_reference
 from memory.sparse import SparseMemory
@@ -29,7 +29,7 @@ class SAMState(NamedTuple):
     controller: Any
 
 
-class SAM(Core):
+class SAM(Controlled):
     """Sparse Access Memory: each head writes to what it read before or to the oldest slot, then reads its nearest.
 
     Args:
@@ -65,18 +65,20 @@ class SAM(Core):
         storage: Storage = "full",
         delta: float = 0.005,
     ):
-        super().__init__()
         for option, value in (("reads", reads), ("heads", heads)):
             if value > slots:
                 raise ValueError(f"option {option!r} of core 'sam' is {value}: expected at most {slots} (slots)")
-        self.input_size, self.output_size = input_size, output_size
+        super().__init__(
+            input_size,
+            output_size,
+            controller=controller,
+            controller_size=controller_size,
+            controller_layers=controller_layers,
+            read_size=heads * word_size,
+            interface_size=sum(widths(heads, word_size)),
+        )
         self.slots, self.word_size, self.heads, self.reads = slots, word_size, heads, reads
         self.sparse = {"index": index, "index_options": index_options, "storage": storage, "delta": delta}
-        self.controller: Any = make_controller(
-            controller, input_size + heads * word_size, controller_size, controller_layers
-        )
-        self.interface = nn.Linear(controller_size, sum(widths(heads, word_size)))
-        self.output = nn.Linear(controller_size + heads * word_size, output_size)
 
     def initial_state(self, batch_size: int) -> SAMState:
         """An empty memory that nobody has read, a controller at rest."""
@@ -91,24 +93,18 @@ class SAM(Core):
             controller=self.controller.initial_state(batch_size),
         )
 
-    def forward(self, inputs: Tensor, state: SAMState) -> tuple[Tensor, SAMState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
-        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        emitted = self.interface(hidden)
+    def step(self, state: SAMState, emitted: Tensor) -> tuple[SAMState, Shown]:
+        """Write, search, read."""
         # What stands in for a memory, to follow what is done to it, is asked step by step.
         access_memory = access if isinstance(state.memory, SparseMemory) else access_reference
-        dtype = state.reads.dtype
-        with whole_precision(inputs.device):
-            state = in_full_precision(state)
-            after = access_memory(state.memory, emitted.to(state.reads.dtype), state.read_slots, state.read_weights)
-        if self.recorder is not None:
+        after = access_memory(state.memory, emitted, state.read_slots, state.read_weights)
+
+        def shown() -> dict[str, Tensor]:
             read, write = (after.read_slots, after.read_weights), (after.write_slots, after.write_weights)
-            shown = recorded(after.memory.slots, {"read": read, "write": write, "least_used": last(after.write_slots)})
-            self.recorder.append(shown | gates(self.parse(emitted)))
-        state = SAMState(after.memory, after.read_slots, after.read_weights, after.reads, controller)
-        state = in_dtype(dtype, state)
-        return self.output(torch.cat([hidden, state.reads.flatten(1)], 1)), state
+            named = recorded(after.memory.slots, {"read": read, "write": write, "least_used": last(after.write_slots)})
+            return named | gates(self.parse(emitted))
+
+        return SAMState(after.memory, after.read_slots, after.read_weights, after.reads, state.controller), shown
 
     def parse(self, interface: Tensor) -> Heads:
         """Split and squash what the controller emits, [B, sum of widths]."""

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from memory.controllers import Kind, every_layer, make_controller
-from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from memory.controlled import Controlled, Shown
+from memory.controllers import Kind
 from memory.heads import gates
 from memory.sparse import SparseMemory
 from memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
@@ -44,7 +44,7 @@ class Heads(NamedTuple):
     read_modes: Tensor  # [B, H, 3], π: backward, by content, forward; sums to 1
 
 
-class SDNC(Core):
+class SDNC(Controlled):
     """Sparse Differentiable Neural Computer: a SAM whose heads also read what was written before or after.
 
     Args:
@@ -85,21 +85,24 @@ class SDNC(Core):
         storage: Storage = "full",
         delta: float = 0.005,
     ):
-        super().__init__()
         for option, value in (("reads", reads), ("heads", heads)):
             if value > slots:
                 raise ValueError(f"option {option!r} of core 'sdnc' is {value}: expected at most {slots} (slots)")
-        self.input_size, self.output_size = input_size, output_size
+        widths = [heads * word_size, heads * word_size, heads, 2 * heads, 3 * heads]
+        super().__init__(
+            input_size,
+            output_size,
+            controller=controller,
+            controller_size=controller_size,
+            controller_layers=controller_layers,
+            read_size=heads * word_size,
+            interface_size=sum(widths),
+            all_layers_steer=True,
+        )
         self.slots, self.word_size, self.heads, self.reads = slots, word_size, heads, reads
         self.sparse = {"index": index, "index_options": index_options, "storage": storage, "delta": delta}
         self.linking = {"entries": links, "decay": link_decay}
-        self.controller: Any = make_controller(
-            controller, input_size + heads * word_size, controller_size, controller_layers
-        )
-        self.widths = [heads * word_size, heads * word_size, heads, 2 * heads, 3 * heads]
-        hidden = controller_size * (1 if controller == "feedforward" else controller_layers)
-        self.interface = nn.Linear(hidden, sum(self.widths))
-        self.output = nn.Linear(hidden + heads * word_size, output_size)
+        self.widths = widths
 
     def initial_state(self, batch_size: int) -> SDNCState:
         """An empty memory without links that nobody has read, a controller at rest."""
@@ -114,34 +117,9 @@ class SDNC(Core):
             controller=self.controller.initial_state(batch_size),
         )
 
-    def forward(self, inputs: Tensor, state: SDNCState) -> tuple[Tensor, SDNCState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
-        hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
-        hidden = every_layer(hidden, controller)
-        emitted = self.interface(hidden)
-        dtype = state.reads.dtype
-        with whole_precision(inputs.device):
-            state = in_full_precision(state)
-            after = self.access(state, self.parse(emitted.to(state.reads.dtype)))
-        after = in_dtype(dtype, after._replace(controller=controller))
-        return self.output(torch.cat([hidden, after.reads.flatten(1)], 1)), after
-
-    def parse(self, interface: Tensor) -> Heads:
-        """Split and squash what the controller emits, [B, sum of widths]."""
-        keys, words, strengths, gates, modes = torch.split_with_sizes(interface, self.widths, 1)
-        write_gates, interpolation_gates = torch.sigmoid(gates).chunk(2, 1)
-        return Heads(
-            keys=keys.unflatten(1, (self.heads, -1)),
-            words=words.unflatten(1, (self.heads, -1)),
-            strengths=F.softplus(strengths),
-            write_gates=write_gates,
-            interpolation_gates=interpolation_gates,
-            read_modes=torch.softmax(modes.unflatten(1, (self.heads, 3)), -1),
-        )
-
-    def access(self, state: SDNCState, heads: Heads) -> SDNCState:
+    def step(self, state: SDNCState, emitted: Tensor) -> tuple[SDNCState, Shown]:
         """Write, link what was written, read."""
+        heads = self.parse(emitted)
         oldest = state.memory.least_recent(self.heads)
         write_slots, write_weights = write_weighting(state, oldest, heads)
         keep = torch.ones_like(write_slots, dtype=torch.bool)
@@ -160,11 +138,26 @@ class SDNC(Core):
         reads = torch.matmul(weights.unsqueeze(2), rows).squeeze(2)  # [B, H, W]
         accessed = torch.cat([write_weights.detach(), weights.detach()], 2)
         memory = memory.access(torch.cat([write_slots, slots], 2).flatten(1), accessed.flatten(1))
-        if self.recorder is not None:
+
+        def shown() -> dict[str, Tensor]:
             weightings = {"read": (slots, weights), "write": (write_slots, write_weights)}
-            shown = recorded(memory.slots, weightings | {"least_used": last(write_slots)})
-            self.recorder.append(shown | gates(heads) | {"read_modes": heads.read_modes})
-        return SDNCState(memory, links, slots, weights, reads, state.controller)
+            named = recorded(memory.slots, weightings | {"least_used": last(write_slots)})
+            return named | gates(heads) | {"read_modes": heads.read_modes}
+
+        return SDNCState(memory, links, slots, weights, reads, state.controller), shown
+
+    def parse(self, interface: Tensor) -> Heads:
+        """Split and squash what the controller emits, [B, sum of widths]."""
+        keys, words, strengths, gates, modes = torch.split_with_sizes(interface, self.widths, 1)
+        write_gates, interpolation_gates = torch.sigmoid(gates).chunk(2, 1)
+        return Heads(
+            keys=keys.unflatten(1, (self.heads, -1)),
+            words=words.unflatten(1, (self.heads, -1)),
+            strengths=F.softplus(strengths),
+            write_gates=write_gates,
+            interpolation_gates=interpolation_gates,
+            read_modes=torch.softmax(modes.unflatten(1, (self.heads, 3)), -1),
+        )
 
 
 def write_weighting(state: SDNCState, oldest: Tensor, heads: Heads) -> tuple[Tensor, Tensor]:
