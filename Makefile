@@ -30,7 +30,7 @@ format: $(VENV)/developers
 
 # The reference of all packages, from their docstrings.
 docs: $(VENV)/writers
-	OMP_NUM_THREADS=1 $(BIN)/pdoc --docformat google --output-directory build/docs memory tasks envs agents launch
+	OMP_NUM_THREADS=1 $(BIN)/pdoc --docformat google --output-directory build/docs ground memory tasks envs agents launch
 
 # Today's newest versions that fit together, in an environment of their own, for every later install.
 constraints:

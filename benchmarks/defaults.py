@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.defaults_report import page
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 from launch.runs.directory import create_run, describe_run, read_metrics

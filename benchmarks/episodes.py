@@ -16,8 +16,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES, SEQUENCE_RECIPES
-from launch.options.errors import UserError, nearest
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contestants import WORD
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 
 BYTES_OF_A_SLOT = 4 * WORD + 1.5 * (4 * WORD + 16) + 32
 """A full memory's row, its copy in an index with slack, its place in the usage order."""

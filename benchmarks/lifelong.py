@@ -19,11 +19,11 @@ from benchmarks import lifelong_report
 from benchmarks.class_memories import INDEXES, Drawings, Queries, filled, filled_twice, many_like, race, tell
 from benchmarks.contestants import use_one_thread
 from benchmarks.fitting import available_bytes
+from ground.mistakes import UserError
 from launch.kinds.few_shot.data import new_part
 from launch.kinds.few_shot.evaluation import load_learner, read_numbers
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.few_shot.recipes import FEW_SHOT
-from launch.options.errors import UserError
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 from launch.runs.directory import describe_run, open_run

@@ -18,11 +18,11 @@ from torch import Tensor
 
 import memory
 from agents.sequence import Trainer, on_core
+from ground.mistakes import UserError
 from launch.kinds.supervised.evaluation import load_core
 from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.recipes import TASK
 from launch.kinds.supervised.settings import make_sampler
-from launch.options.errors import UserError
 from launch.runs.directory import open_run
 from memory.sparse.indexes import INDEXES, make_index
 from tasks import Sampler

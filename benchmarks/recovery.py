@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machines import Machines, two_machines
-from launch.options.errors import UserError, nearest
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 from launch.runs.checkpoints import list_checkpoints

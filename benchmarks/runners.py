@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.runners_report import page, show
+from ground.mistakes import UserError
 from launch.kinds.rl.experiment import RLExperiment
 from launch.kinds.rl.recipes import RL
 from launch.options.described import described
-from launch.options.errors import UserError
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 from launch.runs.directory import Run, describe_run, read_metrics

@@ -20,7 +20,8 @@ import torch
 from benchmarks.contestants import clustered_words, use_one_thread
 from benchmarks.fitting import check_fits
 from benchmarks.sharded_report import show, table
-from launch.options.errors import UserError, nearest
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 from launch.ray.session import running_ray

@@ -24,7 +24,8 @@ from benchmarks.contestants import (
 )
 from benchmarks.extra_memory import measure_apart
 from benchmarks.fitting import available_bytes, check_fits, dense_bytes, fit_line
-from launch.options.errors import UserError, nearest
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.options.fields import Switch
 from launch.options.parsing import parse
 from launch.runs.directory import describe_run

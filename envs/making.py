@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -21,6 +20,8 @@ from envs.names import how_to_get, missing_package, registers, which_was_meant
 from envs.settings import check_whole_number
 from envs.streams import SpreadSeeds, SpreadsSeeds
 from envs.symbolic_grid import SymbolicGrid
+from ground.mistakes import UserError
+from ground.names import UnknownNameError, most_like
 
 GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
 """What ``gymnasium.make`` itself takes beside the environment's own settings."""
@@ -29,11 +30,11 @@ NO_CHECKER = {"disable_env_checker": True}
 """Gymnasium's checker asserts what ``Conforming`` sets right."""
 
 
-class UnknownEnvironmentError(ValueError):
+class UnknownEnvironmentError(UnknownNameError):
     """An environment id that nobody registered; the message gives the nearest one that is known."""
 
 
-class MissingExtraError(ImportError):
+class MissingExtraError(UserError, ImportError):
     """An environment whose package is not installed; the message says how to install it."""
 
 
@@ -126,7 +127,7 @@ def _find_spec(env_id: str) -> EnvSpec:
         entry: Any = build
         return EnvSpec(id=name, entry_point=entry)
     if module:
-        known = [one for one in (*gym.registry, *ENVIRONMENTS) if difflib.get_close_matches(name, [one], 1, cutoff=0.5)]
+        known = [one for one in (*gym.registry, *ENVIRONMENTS) if most_like(name, [one])]
         hint = which_was_meant(name, known) if known else f"module {module!r} neither registers it nor has such a class"
     else:
         hint = which_was_meant(name, [*gym.registry, *ENVIRONMENTS])
@@ -165,8 +166,8 @@ def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any]
     known = [name for name in parameters if name != "num_envs"]
     for setting in settings:
         if setting not in (*known, *more):
-            near = difflib.get_close_matches(setting, [*known, *more], 1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none of its own'}"
+            near = most_like(setting, [*known, *more])
+            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(known) or 'none of its own'}"
             raise ValueError(f"environment {env_id!r} has no setting {setting!r}: {hint}")
 
 

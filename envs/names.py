@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from collections.abc import Iterable
+
+from ground.names import most_like
 
 REGISTERED_BY = {"popgym-": "popgym", "MiniGrid-": "minigrid", "BabyAI-": "minigrid", "ALE/": "ale_py"}
 """Packages that register environments when imported, by how their ids begin."""
@@ -79,9 +80,8 @@ def which_was_meant(name: str, known: Iterable[str]) -> str:
     atari = [one for one in known if one.startswith("ALE/") and _base(one[4:])[0] == base]
     if atari:
         return f"did you mean {atari[-1]!r}?"
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    if near := most_like(name, known, 0.6):
+        return f"did you mean {near!r}?"
     return "lukasa list envs names some, and any id that Gymnasium or an installed package registers will do"
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from envs.bandits import BanditVector
 from envs.making import make_vec
 from envs.settings import check_whole_number
 from envs.tabular import TabularMDPVector
+from ground.names import UnknownNameError, nearest
 
 BANDIT_PLAYERS: dict[str, bandit_players.BanditPlayer] = {
     "random": bandit_players.random_arm,
@@ -92,9 +92,7 @@ def _by_name(player: Any, players: dict[str, Any], env_id: str) -> Any:
     if callable(player):
         return player
     if player not in players:
-        near = difflib.get_close_matches(str(player), players, 1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(players)}"
-        raise ValueError(f"environment {env_id!r} has no player {player!r}: {hint}")
+        raise UnknownNameError(f"environment {env_id!r} has no player {player!r}: {nearest(player, players)}")
     return players[player]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ground.mistakes import UserError
 from launch.kinds.table import kind_of
-from launch.options.errors import UserError
 from launch.runs.checkpoints import PREFIX
 from launch.runs.directory import open_run
 

@@ -1,10 +1,11 @@
 """Differentiable memory cores behind one contract."""
 
+from ground.names import UnknownNameError
 from memory.ablation import state_parts, without
 from memory.controlled import Controlled
 from memory.core import Core, State
 from memory.recording import Recording, record
-from memory.registry import CORES, UnknownNameError, check_core_options, core_class, core_options, make_core
+from memory.registry import CORES, check_core_options, core_class, core_options, make_core
 from memory.states import (
     detach_state,
     fork_state,

@@ -5,13 +5,13 @@ Legend: B batch, D input width, K output width.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ground.names import UnknownNameError, nearest
 from memory.core import Core, State
 from memory.states import StatePart, state_leaves
 
@@ -68,9 +68,7 @@ def check_part(core: Core, part: str) -> None:
         ValueError: the message says which parts there are, and why not this one.
     """
     if part not in PARTS:
-        near = difflib.get_close_matches(part, PARTS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose {', '.join(map(repr, PARTS))}"
-        raise ValueError(f"a core has no part {part!r} to be wiped: {hint}")
+        raise UnknownNameError(f"a core has no part {part!r} to be wiped: {nearest(part, PARTS)}")
     name, parts = type(core).__name__, state_parts(core)
     if part in parts:
         return

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import typing
 from collections.abc import Callable
 from typing import Any
 
+from ground.names import UnknownNameError, unknown
 from memory.baselines import GRU, LSTM, FeedForward
 from memory.core import Core
 from memory.dam import DAM
@@ -36,21 +36,11 @@ CORES: dict[str, type[Core]] = {
 """Every core by the name that ``make_core`` and the command line know."""
 
 
-class UnknownNameError(ValueError):
-    """A name that is not known; the message gives the nearest one that is."""
-
-    def __init__(self, what: str, name: str, known: typing.Iterable[str]):
-        known = list(known)
-        near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-        hint = f"the nearest known one is {near[0]!r}" if near else f"known are {', '.join(known)}"
-        super().__init__(f"unknown {what} {name!r}: {hint}")
-
-
 class CoreImportError(UnknownNameError):
     """A core of one's own that cannot be imported; the message says why."""
 
     def __init__(self, path: str, reason: str):
-        ValueError.__init__(self, f"core {path!r} {reason}")
+        super().__init__(f"core {path!r} {reason}")
 
 
 def core_class(name: str) -> type[Core]:
@@ -65,7 +55,7 @@ def core_class(name: str) -> type[Core]:
     if ":" in name:
         return _imported(name)
     if name not in CORES:
-        raise UnknownNameError("core", name, CORES)
+        raise UnknownNameError(unknown("core", name, CORES))
     return CORES[name]
 
 
@@ -129,7 +119,7 @@ def check_core_options(name: str, options: dict[str, Any]) -> None:
         return
     for option, value in options.items():
         if option not in known:
-            raise UnknownNameError(f"option of core {name!r}:", option, known)
+            raise UnknownNameError(unknown(f"option of core {name!r}:", option, known))
         if own:  # whose values only it knows
             continue
         _check_value(name, option, value, known[option].annotation)

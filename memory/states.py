@@ -5,13 +5,13 @@ Legend: B batch.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from ground.names import most_like
 from memory.core import Core, State
 
 
@@ -242,9 +242,8 @@ def _map_leaves(function: Callable[..., Any], state: State, *others: State) -> S
 def _check_names(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     for name in tensors:
         if name not in expected:
-            near = difflib.get_close_matches(name, expected, 1)
-            hint = f"; the nearest known one is {near[0]!r}" if near else ""
-            raise ValueError(f"state has an unknown tensor {name!r}{hint}")
+            near = most_like(name, expected)
+            raise ValueError(f"state has an unknown tensor {name!r}{f': did you mean {near!r}?' if near else ''}")
     missing = [name for name in expected if name not in tensors]
     if missing:
         raise ValueError(f"state lacks {', '.join(missing)}: it was not written by this kind of core")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ground.mistakes import UserError
+
 VARIABLE = "LUKASA_DATA"
 """Environment variable that names the folder with the data sets."""
 
@@ -18,7 +20,7 @@ TIMEOUT = 30
 """Seconds without an answer after which a download is given up."""
 
 
-class DataError(Exception):
+class DataError(UserError):
     """Data that is missing, cut short or something else: one sentence that says what to do."""
 
 

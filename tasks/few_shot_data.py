@@ -5,15 +5,15 @@ Dimensions: C classes, E instances of each.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import math
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from ground.names import UnknownNameError, nearest, unknown
 from tasks.class_arrays import array
 from tasks.class_parts import Part
 from tasks.examples import Examples
@@ -90,7 +90,7 @@ DATASETS: dict[str, Dataset] = {
 """Every data set by the name that ``make_dataset`` and the command line know."""
 
 
-class UnknownDatasetError(ValueError):
+class UnknownDatasetError(UnknownNameError):
     """A data set, or an option of one, that there is not; or one of your own that cannot be used."""
 
 
@@ -106,7 +106,7 @@ def find_dataset(name: str) -> Dataset:
     if ":" in name:
         return _imported(name)
     if name not in DATASETS:
-        raise UnknownDatasetError(f"unknown data set {name!r}: {_nearest(name, DATASETS)}")
+        raise UnknownDatasetError(unknown("data set", name, DATASETS))
     return DATASETS[name]
 
 
@@ -152,7 +152,7 @@ def make_dataset(name: str, **options: Any) -> FewShotData:
     known = dataset_options(name)
     for option, value in options.items():
         if option not in known:
-            raise UnknownDatasetError(f"data set {name!r} has no option {option!r}: {_nearest(option, known)}")
+            raise UnknownDatasetError(f"data set {name!r} has no option {option!r}: {nearest(option, known)}")
         _check_value(f"data set {name!r}: {option}", value, known[option].annotation)
     made = find_dataset(name).make(**options)
     if not isinstance(made, FewShotData):
@@ -192,9 +192,3 @@ def _check_value(where: str, value: Any, kind: Any) -> None:
     }.get(kind, (True, ""))
     if not fits:
         raise ValueError(f"{where} is {value!r}: expected {expected}")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"

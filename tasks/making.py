@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Generator
 
+from ground.names import UnknownNameError, nearest, unknown
 from tasks.batch import Batch
 from tasks.catalogue import TASKS, Task
 from tasks.curriculum import Curriculum
 from tasks.samplers import FiniteSampler, Sampler
 
 
-class UnknownTaskError(ValueError):
+class UnknownTaskError(UnknownNameError):
     """A task, or a split of one, that there is not; the message gives the nearest one."""
-
-    def __init__(self, what: str, name: str, known: Iterable[str]):
-        super().__init__(f"unknown {what} {name!r}: {_nearest(name, known)}")
 
 
 def task_options(name: str) -> dict[str, inspect.Parameter]:
@@ -58,11 +55,11 @@ def make_task(name: str, *, split: str = "train", **options: Any) -> Sampler:
     """
     task = _find(name)
     if split not in task.splits:
-        raise UnknownTaskError(f"split of task {name!r}:", split, task.splits)
+        raise UnknownTaskError(unknown(f"split of task {name!r}:", split, task.splits))
     known = task_options(name)
     for option in options:
         if option not in known:
-            raise TypeError(f"task {name!r} has no option {option!r}: {_nearest(option, known)}")
+            raise TypeError(f"task {name!r} has no option {option!r}: {nearest(option, known)}")
     return task.sampler(**{**task.options, **task.splits[split].options, **options})
 
 
@@ -111,11 +108,5 @@ def check_curriculum(name: str, curriculum: Curriculum, **options: Any) -> None:
 
 def _find(name: str) -> Task:
     if name not in TASKS:
-        raise UnknownTaskError("task", name, TASKS)
+        raise UnknownTaskError(unknown("task", name, TASKS))
     return TASKS[name]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"

@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-PACKAGES = ("memory", "tasks", "envs", "agents", "launch", "benchmarks")
+PACKAGES = ("ground", "memory", "tasks", "envs", "agents", "launch", "benchmarks")
 
 
 def modules(root, packages=PACKAGES):

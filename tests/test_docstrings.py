@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("memory", "tasks", "envs", "agents", "launch", "benchmarks")
+PACKAGES = ("ground", "memory", "tasks", "envs", "agents", "launch", "benchmarks")
 
 
 def module_name(path: Path) -> str:

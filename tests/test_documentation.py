@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ground.mistakes import UserError
 from launch.cli.command import find_command
 from launch.kinds.table import KINDS, kind_of
-from launch.options.errors import UserError
 from launch.options.fields import split_words
 from launch.options.parsing import parse
 from launch.training.requests import read_command_line

@@ -12,7 +12,7 @@ from agents.few_shot.matching import MatchingNetwork
 from agents.few_shot.neighbours import NearestNeighbour
 from agents.few_shot.prototypical import PrototypicalNetwork
 from agents.few_shot.sequences import SequenceLearner
-from memory import UnknownNameError
+from ground.names import UnknownNameError, unknown
 from memory.options import check_value, keyword_options
 
 LEARNERS: dict[str, type[Learner]] = {
@@ -32,7 +32,7 @@ def learner_options(name: str) -> dict[str, inspect.Parameter]:
         UnknownNameError: there is no such learner.
     """
     if name not in LEARNERS:
-        raise UnknownNameError("learner", name, LEARNERS)
+        raise UnknownNameError(unknown("learner", name, LEARNERS))
     return keyword_options(LEARNERS[name])
 
 
@@ -46,7 +46,7 @@ def check_learner_options(name: str, options: dict[str, Any]) -> None:
     known = learner_options(name)
     for option, value in options.items():
         if option not in known:
-            raise UnknownNameError(f"option of learner {name!r}:", option, known)
+            raise UnknownNameError(unknown(f"option of learner {name!r}:", option, known))
         check_value(f"option {option!r} of learner {name!r}", value, known[option].annotation)
 
 

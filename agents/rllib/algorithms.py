@@ -10,7 +10,7 @@ from typing import Any
 from agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
 from agents.rllib.learning_options import AlgorithmOptions
 from agents.rllib.memory_config import MemoryConfig
-from memory import UnknownNameError
+from ground.names import UnknownNameError, unknown
 from memory.options import check_value
 from memory.registry import import_named
 
@@ -27,7 +27,7 @@ class AlgorithmImportError(UnknownNameError):
     """An algorithm of one's own that cannot be imported; the message says why."""
 
     def __init__(self, path: str, reason: str):
-        ValueError.__init__(self, f"algorithm {path!r} {reason}")
+        super().__init__(f"algorithm {path!r} {reason}")
 
 
 def algorithm_class(name: str) -> type[MemoryConfig]:
@@ -46,7 +46,7 @@ def algorithm_class(name: str) -> type[MemoryConfig]:
     if ":" in name:
         return _imported(name)
     if name not in ALGORITHMS:
-        raise UnknownNameError("algorithm", name, ALGORITHMS)
+        raise UnknownNameError(unknown("algorithm", name, ALGORITHMS))
     return ALGORITHMS[name]
 
 
@@ -91,7 +91,7 @@ def make_algorithm_options(name: str, **options: Any) -> AlgorithmOptions:
     known = algorithm_options(name)
     for option, value in options.items():
         if option not in known:
-            raise UnknownNameError(f"option of algorithm {name!r}:", option, known)
+            raise UnknownNameError(unknown(f"option of algorithm {name!r}:", option, known))
         if ":" in name:  # whose values only it knows
             continue
         check_value(f"option {option!r} of algorithm {name!r}", value, known[option].annotation)

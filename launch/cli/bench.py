@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
-from launch.options.errors import UserError, nearest
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.options.fields import split_words
 
 SUBJECTS = {

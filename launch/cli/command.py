@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.kinds.table import KINDS, is_kind
-from launch.options.errors import UserError, nearest
-from launch.options.program import faults, one_line, told_to_users
+from launch.options.program import faults, one_line
 
 COMMANDS = {
     "tune": (
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not isinstance(error, told_to_users() + faults()):
+        if not isinstance(error, (UserError, *faults())):
             raise
         print(f"lukasa: {one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error, faults()) else 2

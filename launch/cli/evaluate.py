@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ground.mistakes import UserError
 from launch.comparing.several_seeds import is_several, open_several
 from launch.kinds.described import options_of_command
 from launch.kinds.table import KINDS, kind_of
-from launch.options.errors import UserError
 from launch.options.fields import split_words
 from launch.options.parsing import parse
 from launch.runs.directory import open_run

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.options.fields import split_words
 from launch.options.parsing import parse
 from launch.options.program import command

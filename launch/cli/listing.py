@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.kinds.described import recipes as described_recipes
 from launch.options.described import rows as described_rows
 from launch.options.describing import Row
-from launch.options.errors import UserError, nearest
 from launch.options.fields import Switch, split_words
 from launch.options.parsing import parse
 

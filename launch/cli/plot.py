@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ground.mistakes import UserError
 from launch.comparing.curves import read_learning
 from launch.comparing.several_seeds import Compared, open_compared
 from launch.kinds.described import options_of_command
 from launch.kinds.subjects import Subject
 from launch.kinds.table import KINDS, kind_of
-from launch.options.errors import UserError
 from launch.options.fields import split_words
 from launch.options.parsing import parse
 from launch.pictures.formats import picture_format, picture_path

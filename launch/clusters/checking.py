@@ -7,7 +7,6 @@ key that was misspelt is named in one sentence, before a machine is paid for.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +16,9 @@ from typing import Any
 
 import yaml
 
+from ground.mistakes import UserError
+from ground.names import most_like, nearest
 from launch.clusters.kuberay import check_ray_job
-from launch.options.errors import UserError, nearest
 from launch.options.fields import split_words
 from launch.options.parsing import parse
 
@@ -216,8 +216,8 @@ def _refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> No
 def _refuse_misspelt(given: Iterable[str], known: Iterable[str], where: str) -> None:
     known = list(known)
     for name in given:
-        if name not in known and (near := difflib.get_close_matches(name, known, 1, cutoff=0.75)):
-            raise UserError(f"unknown key {where}{name}: did you mean {near[0]!r}?")
+        if name not in known and (near := most_like(name, known, 0.75)):
+            raise UserError(f"unknown key {where}{name}: did you mean {near!r}?")
 
 
 def _schema() -> Config:

@@ -11,13 +11,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ground.mistakes import UserError
 from launch.comparing.curves import common_subject, labels_of, plot_learning
 from launch.comparing.labels import ELSEWHERE, SETTLED, differences, show_value
 from launch.comparing.scores import curves_of, mean_score, show_interval
 from launch.comparing.several_seeds import Compared, counted_seeds, open_compared
 from launch.kinds.subjects import Subject
 from launch.kinds.table import kind_of
-from launch.options.errors import UserError
 from launch.options.fields import Switch, split_words
 from launch.options.parsing import parse
 from launch.runs.progress import show_score

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ground.mistakes import UserError
 from launch.comparing.several_seeds import Compared
 from launch.kinds.subjects import Subject
-from launch.options.errors import UserError
 from launch.pictures.formats import check_picture_name
 from launch.runs.directory import Run, is_score, read_metrics
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.intervals import bootstrap_interval
+from ground.mistakes import UserError
 from launch.comparing.several_seeds import SeveralSeeds, counted_seeds
 from launch.kinds.kind import Kind
-from launch.options.errors import UserError
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.saved_values import without_nan
 

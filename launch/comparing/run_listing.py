@@ -11,10 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ground.mistakes import UserError
 from launch.comparing.scores import curves_of, mean_score, show_interval
 from launch.comparing.several_seeds import is_several, open_compared
 from launch.kinds.table import kind_of
-from launch.options.errors import UserError
 from launch.options.fields import Switch, split_words
 from launch.options.parsing import parse
 from launch.runs.progress import show_score

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ground.mistakes import UserError
 from launch.kinds.kind import Kind
-from launch.options.errors import UserError
 from launch.runs.directory import Run, create_run, open_run, write_atomically
 
 FORMAT = 1

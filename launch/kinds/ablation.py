@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import memory
-from launch.options.errors import UserError
+from ground.mistakes import UserError, as_user_error
 
 Part = Literal["memory", "controller", "both"]
 
@@ -26,10 +26,8 @@ def parts_to_wipe(core: memory.Core, part: str | None, ablation: bool) -> list[s
         return [None, *memory.state_parts(core)] if ablation else [None]
     if ablation:
         raise UserError(f"--ablation wipes each part in turn: leave --without {part} out")
-    try:
+    with as_user_error(f"--without {part}: "):
         memory.without(core, part)
-    except ValueError as error:
-        raise UserError(f"--without {part}: {error}") from None
     return [part]
 
 

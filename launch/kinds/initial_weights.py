@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.runs.checkpoints import PREFIX, Checkpoint, find_checkpoint, load_checkpoint, to_plain
 from launch.runs.directory import open_run
 

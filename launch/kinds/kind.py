@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.kinds.subjects import Subject
-from launch.options.errors import UserError, nearest
 from launch.ray.placement import OnRay
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume

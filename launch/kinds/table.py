@@ -7,9 +7,10 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.kinds.kind import Kind
 from launch.kinds.subjects import Subject
-from launch.options.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,16 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.options.describing import Row, describe
-from launch.options.errors import UserError, nearest
 from launch.options.kept_tables import kept
 from launch.options.own import describe_algorithm, describe_own_algorithm, describe_own_core, describe_own_dataset
 
 Table = dict[str, dict[str, Row]]
 
 SOURCES = (
+    "ground/*.py",
     "memory/**/*.py",
     "tasks/*.py",
     "envs/*.py",

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ground.mistakes import UserError
 from launch.options.describing import describe, row_of
-from launch.options.errors import UserError
 from launch.options.fields import Option, documented
 
 

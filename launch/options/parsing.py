@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launch.options.errors import UserError, nearest
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.options.fields import Option, options_of
 from launch.options.help import Page
 from launch.options.words import read_pairs

@@ -1,4 +1,4 @@
-"""How this program was started, how its commands are written, and which errors are for its users."""
+"""How this program was started, how its commands are written, and which errors are faults."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from launch.options.errors import TrainingError, UserError
-
-_TOLD_TO_USERS = (
-    ("memory", "UnknownNameError"),
-    ("envs", "UnknownEnvironmentError"),
-    ("envs", "MissingExtraError"),
-    ("tasks", "UnknownTaskError"),
-    ("tasks", "DataError"),
-)
+from ground.mistakes import TrainingError
 
 
 def program() -> str:
@@ -73,12 +65,3 @@ def faults() -> tuple[type[Exception], ...]:
     """The errors that are reported in one sentence and are nobody's misuse: what failed while it was at work."""
     failed = sys.modules.get("envs")
     return (TrainingError, *((failed.EnvironmentFailedError,) if failed else ()))
-
-
-def told_to_users() -> tuple[type[Exception], ...]:
-    """The errors whose message is written for users.
-
-    Only packages that are loaded are asked: what is not loaded cannot have raised, and loading takes seconds.
-    """
-    loaded = [(sys.modules[module], name) for module, name in _TOLD_TO_USERS if module in sys.modules]
-    return (UserError, *(getattr(module, name) for module, name in loaded))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from launch.options.errors import UserError, nearest
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.pictures.episode_panels import Features, Panel, Slots
 from launch.pictures.slot_views import LEAST, SlotView, ages, dense_view, sparse_view
 

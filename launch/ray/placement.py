@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.options.fields import Switch
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume

@@ -22,7 +22,7 @@ from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.ray.folder import short_folder
 from launch.ray.placement import Bundle
 

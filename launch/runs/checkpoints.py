@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.options.errors import TrainingError, UserError, nearest
+from ground.mistakes import TrainingError, UserError
+from ground.names import nearest
 
 STATE_FILE, MANIFEST_FILE, PREFIX = "state.pt", "manifest.json", "step-"
 

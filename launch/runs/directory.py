@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 
 if TYPE_CHECKING:
     from launch.runs.prometheus import Gauges

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from launch.options.errors import TrainingError
-from launch.options.program import told_to_users
+from ground.mistakes import TrainingError, UserError
 from launch.runs.checkpoints import last_good, list_checkpoints
 from launch.runs.directory import Run
 
@@ -52,7 +51,7 @@ def in_one_sentence(run: Run, *, is_new: bool) -> Iterator[None]:
         said = str(error) + _no_run_left(run, is_new)
         raise TrainingError(said + _keep_trace(run, error.__cause__, is_new)) from error.__cause__
     except Exception as error:
-        if isinstance(error, told_to_users()):
+        if isinstance(error, UserError):
             raise
         left = last_good(run.checkpoints) + _no_run_left(run, is_new)
         raise TrainingError(f"{sentence(error)}; {left}{_keep_trace(run, error, is_new)}") from error

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.runs.checkpoints import MANIFEST_FILE, list_checkpoints
 
 if TYPE_CHECKING:

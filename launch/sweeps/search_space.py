@@ -11,7 +11,8 @@ import numpy as np
 from ray import tune
 from ray.tune.search.sample import Domain
 
-from launch.options.errors import UserError, nearest
+from ground.mistakes import UserError
+from ground.names import nearest
 
 DRAWN = {
     "uniform": tune.uniform,

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ground.mistakes import UserError
 from launch.kinds.table import kind_of, subject_of
-from launch.options.errors import UserError
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import Run, create_run, describe_run, is_score, open_run, read_metrics, write_atomically
 

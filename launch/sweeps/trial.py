@@ -11,8 +11,8 @@ from typing import Any
 
 from ray import tune
 
+from ground.mistakes import TrainingError, UserError
 from launch.kinds.table import kind_of
-from launch.options.errors import TrainingError, UserError
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from launch.runs.directory import Run, is_score, locked, open_run, read_metrics
 from launch.runs.endings import Resume

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.kinds.table import KINDS, is_kind, kind_of, subject_of
-from launch.options.errors import UserError, nearest
 from launch.options.fields import Switch, peek, split_words
 from launch.options.parsing import parse
 from launch.options.program import command

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.kinds.kind import Experiments
 from launch.options.described import rows
-from launch.options.errors import UserError, nearest
 from launch.options.program import command
 
 

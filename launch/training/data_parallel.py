@@ -22,8 +22,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from agents.sequence import ALONE, ProcessGroup, Sharing
-from launch.options.errors import TrainingError, UserError
-from launch.options.program import told_to_users
+from ground.mistakes import TrainingError, UserError
 from launch.ray.placement import Bundle, OnRay, Placement
 from launch.ray.quiet import quiet_libraries
 from launch.ray.session import check_visible
@@ -233,7 +232,7 @@ def _work(task: dict[str, Any]) -> Outcome | TrainingError:
         return task["train"](run, experiment, _last_checkpoint(run, sharing), worker)
     except TrainingError as error:
         return error  # as all workers do, after the same batch
-    except told_to_users() as error:
+    except UserError as error:
         ray.get(desk.tell.remote("error", f"worker {sharing.rank} cannot train: {error}"))
         raise
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from agents.sequence import ALONE, DivergenceError, Sharing
-from launch.options.errors import TrainingError
+from ground.mistakes import TrainingError
 from launch.runs.checkpoints import fitting, last_good, save_checkpoint, set_later_aside, to_plain
 from launch.runs.directory import MetricsWriter, Run, rewind_metrics
 from launch.runs.endings import Outcome, Resume

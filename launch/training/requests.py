@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.comparing.several_seeds import OPTIONS as SEED_OPTIONS
 from launch.comparing.several_seeds import asked_seeds, is_several, open_group, open_several
 from launch.kinds.kind import Experiments, Kind, option_name
 from launch.kinds.table import kind_of
-from launch.options.errors import UserError, nearest
 from launch.options.fields import Switch, is_given, options_class, peek, split_words
 from launch.options.help import Page
 from launch.options.parsing import parse

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from ground.mistakes import UserError
 from launch.comparing.scores import describe_scores, is_finished
 from launch.comparing.several_seeds import SeveralSeeds, counted_seeds, create_several, is_several, open_several
 from launch.kinds.kind import Kind, option_name
-from launch.options.errors import UserError
 from launch.options.program import command
 from launch.ray.placement import OnRay, Placement, own_bundles
 from launch.runs.directory import Run, locked, read_metrics

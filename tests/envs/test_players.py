@@ -182,7 +182,7 @@ def test_tabular_players_see_every_step_and_no_move_across_episodes():
 def test_player_that_does_not_exist_names_the_nearest_one():
     with pytest.raises(ValueError, match="'Bandit-N10-K5-v0' has no player 'gittin': did you mean 'gittins'"):
         play("gittin", "Bandit-N10-K5-v0")
-    with pytest.raises(ValueError, match="has no player 'zzz': there are random, psrl"):
+    with pytest.raises(ValueError, match="has no player 'zzz': known are random, psrl"):
         play("zzz", "TabularMDP-N10-v0")
     with pytest.raises(ValueError, match="'TMaze-L50-v0' has no classical players: choose a Bandit or a TabularMDP"):
         play("random", "TMaze-L50-v0")

@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from ground.mistakes import UserError
 from launch.cli import main
-from launch.options.program import told_to_users
 
 TEXT = """
     0 -1 1 2.5 1e3 1e400 nan inf -inf None null true False '' --x -x = a=b [1 [1,2] {} {"a":1} "1 ' \0 é 🙂 ../.. / ~
@@ -127,7 +127,7 @@ def verdict(do, folder):
             raise
         found = "help"
     except Exception as error:
-        if not isinstance(error, told_to_users()):
+        if not isinstance(error, UserError):
             raise
         found = is_sentence(" ".join(str(error).split()))
     else:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from agents import rllib
+from ground.mistakes import UserError
 from launch.cli import main
 from launch.kinds.rl.algorithms import make_config
 from launch.kinds.rl.experiment import RLExperiment
@@ -19,7 +20,6 @@ from launch.kinds.rl.learning import PLAIN, given_options, is_asynchronous, not_
 from launch.kinds.rl.recipes import RL
 from launch.kinds.rl.waits import watched
 from launch.kinds.table import kind_of
-from launch.options.errors import UserError
 from launch.runs.directory import open_run, read_metrics
 from launch.training.requests import check_unchanged, read_request
 from tests.launch.refusals import fails

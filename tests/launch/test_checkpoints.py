@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.runs import checkpoints
 from launch.runs.checkpoints import (
     find_checkpoint,

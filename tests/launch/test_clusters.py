@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ground.mistakes import UserError
 from launch.cli import main
 from launch.clusters.checking import check_cluster
 from launch.clusters.node_stop import find, stop
-from launch.options.errors import UserError
 from launch.train import with_address
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +138,7 @@ def test_wrong_value_is_one_sentence(tmp_path):
 def test_file_that_is_not_here_is_named_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = read("cluster.yaml")
-    assert refused(config, tmp_path) == ("file_mounts: memory is not here: run this in the folder of the repository")
+    assert refused(config, tmp_path) == "file_mounts: ground is not here: run this in the folder of the repository"
     monkeypatch.chdir(ROOT)
     (tmp_path / ".ray" / "auth_token").unlink()
     assert refused(config, tmp_path) == (

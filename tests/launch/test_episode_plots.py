@@ -9,7 +9,7 @@ import torch
 
 import envs
 import memory
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.pictures.episode_panels import Features, Frames, Rewards, Slots, Strip, Symbols
 from launch.pictures.episodes import draw_episode
 from launch.pictures.memory_panels import NAMES, choose, memory_panels

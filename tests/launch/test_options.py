@@ -18,11 +18,12 @@ import launch.options.described
 import launch.options.help
 import launch.options.kept_tables
 import launch.options.words
+from ground.mistakes import UserError
+from ground.names import nearest
 from launch.cli import main
 from launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
 from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.recipes import TASK
-from launch.options.errors import UserError, nearest
 from launch.options.fields import Switch, options_of
 from launch.options.help import Page
 from launch.options.parsing import parse

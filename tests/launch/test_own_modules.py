@@ -121,6 +121,6 @@ def test_options_of_ones_own_core_are_its_parameters(folder):
     main(["--version"])
     sys.path.append(str(folder))
     assert {name: one.annotation for name, one in memory.core_options("own_module:Small").items()} == {"width": int}
-    with pytest.raises(memory.UnknownNameError, match="'witdh': the nearest known one is 'width'"):
+    with pytest.raises(memory.UnknownNameError, match="'witdh': did you mean 'width'"):
         memory.make_core("own_module:Small", input_size=2, output_size=2, witdh=3)
     assert envs.make("own_module:Counting").reset()[0].tolist() == [0.0]

@@ -3,13 +3,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from ground.mistakes import UserError
 from launch.comparing.curves import plot_learning
 from launch.comparing.several_seeds import Compared
 from launch.kinds.rl.kind import KIND, subject
 from launch.kinds.rl.pictures import PlotOptions
 from launch.kinds.rl.recipes import RL
 from launch.kinds.subjects import Subject
-from launch.options.errors import UserError
 from launch.pictures.formats import picture_format
 from launch.pictures.learning import Curve, draw_learning
 from launch.runs.directory import MetricsWriter, Run

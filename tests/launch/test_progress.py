@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-import launch.options.errors
 import launch.options.fields
 import launch.runs.progress
 from launch.kinds.supervised.recipes import TASK
@@ -53,7 +52,6 @@ def test_examples_in_docstrings_hold():
 
     for module in (
         launch.cli.command,
-        launch.options.errors,
         launch.options.fields,
         launch.runs.progress,
         launch.kinds.rl.evaluation,

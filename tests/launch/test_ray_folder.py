@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.ray.folder import LONGEST, SOCKET_BYTES, fits, short_folder
 
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.ray import session as ray_session
 
 pytestmark = pytest.mark.ray

@@ -12,8 +12,8 @@ import time
 import pytest
 import torch
 
+from ground.mistakes import UserError
 from launch.cli import main
-from launch.options.errors import UserError
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from launch.runs.directory import Run, read_metrics
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import memory
+from ground.mistakes import UserError
 from launch.cli import main
 from launch.kinds.rl.experiment import RLExperiment
 from launch.kinds.rl.recipes import RL
 from launch.kinds.supervised.recipes import TASK
 from launch.kinds.table import kind_of
-from launch.options.errors import UserError
 from launch.runs.directory import (
     MetricsWriter,
     Run,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.sweeps.search_space import as_words, combinations, read_space
 
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from ground.mistakes import UserError
 from launch.cli import main
 from launch.comparing import several_seeds
 from launch.comparing.several_seeds import open_group, open_several, read_seeds
-from launch.options.errors import UserError
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import Run, locked, read_metrics
 from tests.launch.refusals import fails

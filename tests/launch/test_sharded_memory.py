@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import memory
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.ray.sharded import ShardedMemories, Sharding, ShardLostError
 from launch.ray.sharded.routing import Found, join_rows, merge, parts, split_write
 from memory.sparse import SparseMemory
@@ -346,7 +346,7 @@ def test_what_a_sharded_memory_cannot_do_is_one_sentence(memories, tmp_path):
 
 def test_memory_without_ray_is_refused(tmp_path):
     program = f"""
-        from launch.options.errors import UserError
+        from ground.mistakes import UserError
         from launch.ray.sharded import ShardedMemories, Sharding
         try:
             ShardedMemories(Sharding(2, {str(tmp_path)!r}))

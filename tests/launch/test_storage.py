@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ground.mistakes import UserError
 from launch.cli import main
-from launch.options.errors import UserError
 from launch.runs import storage
 from launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 from launch.runs.directory import create_run, describe_run, rewind_metrics

@@ -12,6 +12,7 @@ import envs
 from agents.few_shot import ClassAgent
 from agents.rllib import RLAgent
 from agents.sequence import CoreAgent
+from ground.mistakes import UserError
 from launch import load_agent, rollout
 from launch.cli import main
 from launch.kinds.few_shot.data import make_shots
@@ -20,7 +21,6 @@ from launch.kinds.few_shot.recipes import FEW_SHOT
 from launch.kinds.supervised.evaluation import load_core
 from launch.kinds.supervised.recipes import TASK
 from launch.kinds.supervised.settings import make_sampler
-from launch.options.errors import UserError
 from launch.runs.directory import open_run
 
 TASK_WORDS = "train task --task copy --core ntm --memory.slots 8 --memory.word-size 4 --steps 64 --batch-size 16"

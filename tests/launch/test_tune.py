@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from ground.mistakes import UserError
 from launch.cli import main
 from launch.kinds.supervised.recipes import TASK
-from launch.options.errors import UserError
 from launch.ray.placement import own_bundles
 from launch.runs.checkpoints import list_checkpoints
 from launch.runs.directory import MetricsWriter, Run, locked, read_metrics

@@ -114,7 +114,7 @@ def test_recording_sees_the_steps_of_the_wiped_core(name: str, part: str):
     ("name", "part", "told"),
     [
         ("ntm-lstm", "memry", "no part 'memry' to be wiped: did you mean 'memory'?"),
-        ("ntm-lstm", "xyz", "choose 'memory', 'controller', 'both'"),
+        ("ntm-lstm", "xyz", "known are memory, controller, both"),
         ("ntm-feedforward", "controller", "the controller of this core NTM is feed-forward and carries nothing"),
         ("sam-feedforward", "both", "only 'memory' can be wiped"),
         ("gru", "controller", "core GRU has no controller beside its memory, its whole state is one: wipe 'memory'"),

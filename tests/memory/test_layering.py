@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = {"memory", "tasks", "envs", "agents", "launch"}
+PACKAGES = {"ground", "memory", "tasks", "envs", "agents", "launch"}
 # What each package may import of ours; each may import itself.
 MAY_IMPORT = {
-    "memory": set(),
-    "tasks": set(),
-    "envs": set(),
-    "agents": {"memory", "tasks", "envs"},
-    "launch": {"memory", "tasks", "envs", "agents"},
+    "ground": set(),
+    "memory": {"ground"},
+    "tasks": {"ground"},
+    "envs": {"ground"},
+    "agents": {"ground", "memory", "tasks", "envs"},
+    "launch": {"ground", "memory", "tasks", "envs", "agents"},
 }
 RAY_USERS = ("agents/rllib/", "launch/")
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -79,6 +80,11 @@ def test_ray_is_used_only_by_its_own_folders(relative: str):
 @pytest.mark.parametrize("relative", [relative for relative in sources() if relative.startswith(("memory/", "tasks/"))])
 def test_memory_and_tasks_never_use_gymnasium(relative: str):
     assert "gymnasium" not in imports_of(sources()[relative])
+
+
+@pytest.mark.parametrize("relative", [relative for relative in sources() if relative.startswith("ground/")])
+def test_ground_uses_only_python_and_numpy(relative: str):
+    assert imports_of(sources()[relative]) <= {"ground", "numpy", *sys.stdlib_module_names}
 
 
 @pytest.mark.parametrize("package", ["memory", "tasks"])

@@ -123,7 +123,7 @@ def test_missing_tensors_are_named(missing: list[str]):
 
 def test_unknown_tensor_names_the_nearest_one():
     flat = memory.state_to_dict(dnc().initial_state(2))
-    with pytest.raises(ValueError, match="unknown tensor 'precedences'; the nearest known one is 'precedence'"):
+    with pytest.raises(ValueError, match="unknown tensor 'precedences': did you mean 'precedence'"):
         memory.state_from_dict(dnc(), {**flat, "precedences": flat["precedence"]})
 
 

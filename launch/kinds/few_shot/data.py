@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import tasks
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.few_shot.experiment import SHARED, FewShotExperiment
 from launch.kinds.kind import option_name
-from launch.options.errors import UserError
 from tasks import FewShotData
 from tasks.class_parts import Part, check_part
 from tasks.episodes import Shots
@@ -23,11 +23,9 @@ def make_data(experiment: FewShotExperiment) -> FewShotData:
         UserError: there is none of that name, or it cannot have these options.
         tasks.DataError: the data is not available.
     """
-    try:
+    with as_user_error():
         known = tasks.dataset_options(experiment.data)
         return tasks.make_dataset(experiment.data, **experiment.dataset, **_shared(experiment, list(known)))
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def _shared(experiment: FewShotExperiment, known: list[str]) -> dict[str, Any]:
@@ -57,10 +55,8 @@ def part_of(experiment: FewShotExperiment, data: FewShotData, part: str) -> Part
     Raises:
         UserError: there is no such part.
     """
-    try:
+    with as_user_error():
         check_part(part, data.parts, experiment.data_title)
-    except ValueError as error:
-        raise UserError(str(error)) from None
     return data.parts[part]
 
 
@@ -112,11 +108,9 @@ def make_shots(
         tasks.DataError: the data is not available.
     """
     data = make_data(experiment)
-    try:
+    with as_user_error():
         examples = replace(data.load(part), augmentation=Augmentation() if augment else None)
         return Shots(examples=examples, ways=ways, shots=shots, queries=queries or experiment.queries)
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def training_shots(experiment: FewShotExperiment) -> Shots:

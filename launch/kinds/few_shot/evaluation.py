@@ -13,13 +13,13 @@ from rich.table import Table
 from torch import Generator, Tensor
 
 from agents.few_shot import Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
 from launch.kinds.few_shot.data import make_data, make_shots, new_part, part_of
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.few_shot.job import build_learner, side_by_side
 from launch.kinds.kind import Evaluation
 from launch.kinds.published import SHOTS
-from launch.options.errors import UserError
 from launch.options.fields import Switch
 from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from launch.runs.directory import Run
@@ -122,11 +122,9 @@ def score_one_shot_runs(run: Run, experiment: FewShotExperiment, options: EvalOp
         training, test = training.to(experiment.device), test.to(experiment.device)
         return trained.learner(training[None, :, None], test[None])[0].argmax(-1)
 
-    try:
+    with as_user_error():
         # One learner, wiped in turn: each is scored before the next part of it is wiped.
         errors = [{"without": part, "scored": one_shot_error(classify, runs)} for part, _ in ablated(trained, options)]
-    except ValueError as fault:
-        raise UserError(str(fault)) from None
     (error, each), others = errors[0]["scored"], [(one["without"], one["scored"][0]) for one in errors]
     pixels, each_pixels = one_shot_error(nearest_pixels, runs)
     names = [one.name for one in runs]
@@ -218,10 +216,8 @@ def _row(trained: TrainedLearner, shots: Shots, part: str, options: EvalOptions)
         generator = Generator().manual_seed(options.seed)
         return evaluate_episodes(learner, shots, options.episodes, generator, batch_size=side_by_side(shots))
 
-    try:
+    with as_user_error():
         found = scored(trained.learner)
-    except ValueError as error:
-        raise UserError(str(error)) from None
     return {
         "ways": shots.ways,
         "shots": shots.shots,

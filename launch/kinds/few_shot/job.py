@@ -11,14 +11,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
 from agents.sequence import ALONE, Sharing, make_optimizer, make_schedule
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.few_shot.data import make_data, make_shots, training_shots, validation_part
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.initial_weights import load_initial_weights
-from launch.options.errors import UserError
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume
 from launch.training.loop import FIRST_SEED, Row, Worker, train_job
-from memory import UnknownNameError
 from tasks.episodes import Shots
 
 VALIDATED, VALIDATION_SEED = 200, 2
@@ -37,12 +36,8 @@ def build_learner(experiment: FewShotExperiment) -> Learner:
     """
     torch.manual_seed(experiment.seed)
     shape = make_data(experiment).shape
-    try:
+    with as_user_error():
         learner = make_learner(experiment.learner, shape, experiment.ways, **experiment.options)
-    except UnknownNameError:
-        raise
-    except ValueError as error:
-        raise UserError(str(error)) from None
     return learner.to(experiment.device)
 
 
@@ -67,12 +62,10 @@ def make_trainer(experiment: FewShotExperiment, sharing: Sharing = ALONE) -> Epi
     if experiment.start_from:
         load_initial_weights(learner, "few-shot", "learner", experiment.start_from)
     parameters = [one for one in learner.parameters() if one.requires_grad]
-    try:
+    with as_user_error():
         optimizer = make_optimizer(
             experiment.optimizer, parameters, experiment.lr, weight_decay=experiment.weight_decay
         )
-    except ValueError as error:
-        raise UserError(str(error)) from None
     return EpisodeTrainer(
         learner,
         shots,

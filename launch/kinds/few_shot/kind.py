@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.few_shot.experiment import FewShotExperiment
 from launch.kinds.few_shot.recipes import FEW_SHOT
 from launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
 from launch.kinds.subjects import Subject
-from launch.options.errors import UserError
 from launch.ray.placement import OnRay
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume
@@ -39,12 +39,10 @@ def check_experiment(experiment: FewShotExperiment) -> None:
         tested_parts.append(validation_part(experiment))
     trainer = make_trainer(experiment)
     ways, shots = experiment.tested_on
-    try:
+    with as_user_error():
         scored = [make_shots(experiment, part, ways=ways, shots=shots) for part in tested_parts]
         for tested in (trainer.shots, *scored):
             evaluate_episodes(trainer.learner, tested, 1, torch.Generator())
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def subject(experiment: FewShotExperiment) -> Subject:

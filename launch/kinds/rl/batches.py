@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from ground.mistakes import UserError
 from launch.kinds.kind import option_name
 from launch.kinds.rl.experiment import RLExperiment
 from launch.kinds.rl.learning import is_asynchronous, takes
-from launch.options.errors import UserError
 
 
 def check_divisible(experiment: RLExperiment) -> None:

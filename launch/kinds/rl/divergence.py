@@ -10,7 +10,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
 from agents.rllib.gradients import UNUSABLE, part_of
-from launch.options.errors import TrainingError
+from ground.mistakes import TrainingError
 from launch.runs.checkpoints import last_good
 from launch.runs.directory import Run
 

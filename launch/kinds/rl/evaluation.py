@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import memory
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.ablation import Part, named, parts_to_wipe, scores_table, title_of
 from launch.kinds.kind import Evaluation, option_name
 from launch.kinds.rl.experiment import RLExperiment
-from launch.options.errors import UserError
 from launch.options.fields import Switch
 from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
 from launch.runs.directory import Run, read_metrics
@@ -125,10 +125,8 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
 
     torch.set_num_threads(experiment.threads)
     with quiet_libraries():
-        try:
+        with as_user_error("", ImportError):
             module = make_module(make_config(experiment), experiment)
-        except (ImportError, ValueError) as error:
-            raise UserError(str(error)) from None
         with fitting(checkpoint):
             module.set_state(played_weights(state))
     return Agent(run, experiment, checkpoint, module)

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 
 import envs
 from agents.rllib.runner import RunnerFailedError, check_elsewhere
+from ground.mistakes import TrainingError, UserError
 from launch.kinds.rl.advice import Watch
 from launch.kinds.rl.algorithms import begin_with, make_config, present_weights, restore_state
 from launch.kinds.rl.divergence import check_learned
@@ -25,7 +26,6 @@ from launch.kinds.rl.learning import is_asynchronous
 from launch.kinds.rl.outcomes import episodes_ended
 from launch.kinds.rl.saving import Saver
 from launch.kinds.rl.waits import memories, waits
-from launch.options.errors import TrainingError, UserError
 from launch.ray.placement import Bundle, OnRay, Placement
 from launch.ray.quiet import quiet_libraries
 from launch.ray.session import running_ray

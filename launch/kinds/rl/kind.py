@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.kind import Evaluation, Kind, Listen, Pictures
 from launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
 from launch.kinds.rl.learning import given_options
 from launch.kinds.rl.recipes import RL
 from launch.kinds.subjects import Subject
-from launch.options.errors import UserError
 from launch.ray.placement import OnRay, Placement
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume
@@ -29,23 +29,19 @@ def check_experiment(experiment: RLExperiment) -> None:
 
     RL.check_numbers(experiment)
     RL.check_together(experiment)
-    try:
+    with as_user_error():
         memory.make_core(experiment.core, input_size=2, output_size=2, **experiment.memory)
         make_algorithm_options(experiment.algorithm, **given_options(experiment))
-    except memory.UnknownNameError:
-        raise
-    except ValueError as error:
-        raise UserError(str(error)) from None
     _check_environment(experiment)
 
     from launch.kinds.rl.algorithms import make_config, make_module, played_weights
     from launch.ray.quiet import quiet_libraries
 
     try:
-        with quiet_libraries():
+        with as_user_error("", ImportError), quiet_libraries():
             module = make_module(make_config(experiment), experiment)
-    except (ImportError, ValueError) as error:
-        raise UserError(str(error)) from None
+    except UserError:
+        raise
     except Exception as error:
         if ":" not in experiment.algorithm:
             raise
@@ -62,15 +58,14 @@ def _check_environment(experiment: RLExperiment) -> None:
 
     make: list[Any] = [lambda: envs.make(experiment.env, **experiment.env_settings)]
     try:
-        if envs.has_vector_program(experiment.env):
-            make.append(lambda: envs.make_vec(experiment.env, 1, **experiment.env_settings))
-        for env in [one() for one in make]:
-            with suppress(Exception):  # one that fails in this has done its work
-                env.close()
-    except (envs.UnknownEnvironmentError, envs.MissingExtraError):
+        with as_user_error():
+            if envs.has_vector_program(experiment.env):
+                make.append(lambda: envs.make_vec(experiment.env, 1, **experiment.env_settings))
+            for env in [one() for one in make]:
+                with suppress(Exception):  # one that fails in this has done its work
+                    env.close()
+    except UserError:
         raise
-    except ValueError as error:
-        raise UserError(str(error)) from None
     except Exception as error:
         raise UserError(str(envs.failure_of(experiment.env, "its constructor", error))) from error
 

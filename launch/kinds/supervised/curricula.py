@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.supervised.experiment import CurriculumOptions, TaskExperiment
-from launch.options.errors import UserError
 
 if TYPE_CHECKING:
     from tasks import Curriculum
@@ -33,7 +33,7 @@ def make_curriculum(
 
     if options.kind == "uniform" and options != CurriculumOptions():
         raise UserError("options of --curriculum need a kind: add --curriculum.kind lessons, or doubling")
-    try:
+    with as_user_error():
         if options.kind == "lessons":
             curriculum: Curriculum = tasks.Lessons(
                 _read_lessons(options.lessons),
@@ -54,8 +54,6 @@ def make_curriculum(
         else:
             curriculum = tasks.Uniform()
         tasks.check_curriculum(task, curriculum, **settings)
-    except ValueError as error:
-        raise UserError(str(error)) from None
     return curriculum
 
 

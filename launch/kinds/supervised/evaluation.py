@@ -14,6 +14,7 @@ from rich.table import Table
 import memory
 import tasks
 from agents.sequence import evaluate
+from ground.mistakes import UserError
 from launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
 from launch.kinds.kind import Evaluation
 from launch.kinds.supervised.experiment import TaskExperiment
@@ -27,7 +28,6 @@ from launch.kinds.supervised.settings import (
     split_sequences,
     split_settings,
 )
-from launch.options.errors import UserError
 from launch.options.fields import Switch
 from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from launch.runs.directory import Run

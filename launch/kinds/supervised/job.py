@@ -11,11 +11,11 @@ import torch
 
 import memory
 from agents.sequence import ALONE, Sharing, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.initial_weights import load_initial_weights
 from launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
 from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.settings import higher_is_better, make_sampler, split_sequences, split_settings
-from launch.options.errors import UserError
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume
 from launch.training.loop import FIRST_SEED, Row, Worker, train_job
@@ -36,13 +36,9 @@ def make_core(experiment: TaskExperiment, spec: Any) -> memory.Core:
     """
     torch.manual_seed(experiment.seed)
     sizes = {"input_size": spec.input_size, "output_size": spec.output_size}
-    try:
+    with as_user_error("", ImportError):
         core = memory.make_core(experiment.core, **sizes, **experiment.memory)
         core.initial_state(experiment.batch_size)  # a memory too large, or an index that cannot be made, shows here
-    except memory.UnknownNameError:
-        raise
-    except (ImportError, ValueError) as error:
-        raise UserError(str(error)) from None
     return core.to(experiment.device)
 
 
@@ -78,7 +74,7 @@ def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Traine
     curriculum = make_curriculum(
         experiment.curriculum, experiment.task, experiment.sampler, higher_is_better=higher_is_better(spec.unit)
     )
-    try:
+    with as_user_error():
         optimizer = make_optimizer(
             experiment.optimizer,
             [one for one in core.parameters() if one.requires_grad],
@@ -87,8 +83,6 @@ def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Traine
             epsilon=experiment.epsilon,
             weight_decay=experiment.weight_decay,
         )
-    except ValueError as error:
-        raise UserError(str(error)) from None
     schedule = make_schedule(
         optimizer,
         experiment.schedule,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from ground.mistakes import UserError
 from launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
 from launch.kinds.subjects import Subject
 from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.recipes import TASK
-from launch.options.errors import UserError
 from launch.ray.placement import OnRay
 from launch.runs.directory import Run
 from launch.runs.endings import Outcome, Resume

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import memory
 from agents.sequence import on_core, own_steps, respond, state_gradients
+from ground.mistakes import UserError
 from launch.kinds.kind import Pictures
 from launch.kinds.supervised.drawings import Answer, draw_answers, draw_contents, draw_flow
 from launch.kinds.supervised.evaluation import TrainedCore, check_widths, load_core, read_lengths
@@ -19,7 +20,6 @@ from launch.kinds.supervised.experiment import TaskExperiment
 from launch.kinds.supervised.presentation_pictures import plot_presentations
 from launch.kinds.supervised.presentations import observer
 from launch.kinds.supervised.settings import length_settings, make_sampler, split_settings
-from launch.options.errors import UserError
 from launch.pictures.episode_panels import Features, Panel
 from launch.pictures.episodes import draw_episode
 from launch.pictures.formats import Format, picture_path

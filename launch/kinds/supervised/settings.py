@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 import tasks
+from ground.mistakes import UserError, as_user_error
 from launch.kinds.supervised.experiment import TaskExperiment
-from launch.options.errors import UserError
 from tasks import Batch, Curriculum, FiniteSampler, Sampler
 
 SIDE_BY_SIDE = 50
@@ -58,12 +58,8 @@ def make_sampler(task: str, split: str, settings: dict[str, Any]) -> Sampler:
         UserError: the task cannot have these settings.
         tasks.UnknownTaskError: there is no such task or split.
     """
-    try:
+    with as_user_error("", TypeError):
         return tasks.make_task(task, split=split, **settings)
-    except tasks.UnknownTaskError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise UserError(str(error)) from None
 
 
 def split_sequences(task: str, sampler: Sampler, split: str, count: int | None) -> Iterator[Batch]:

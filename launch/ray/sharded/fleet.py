@@ -19,7 +19,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.ray.sharded.routing import Change, Grow, Question
 from launch.ray.sharded.shard import Shard
 from launch.ray.sharded.sharding import Sharding

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from launch.ray.sharded.fleet import Fleet
 from launch.ray.sharded.saving import read_saved
 from launch.ray.sharded.sharding import Sharding

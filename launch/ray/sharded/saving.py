@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from memory.sparse.layout import Layout
 
 FORMAT = 1

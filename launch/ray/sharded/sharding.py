@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 import ray
 
-from launch.options.errors import UserError
+from ground.mistakes import UserError
 from memory.sparse.layout import Layout
 
 Placement: TypeAlias = Literal["SPREAD", "STRICT_SPREAD", "PACK"]

@@ -5,16 +5,15 @@ Legend: B batch, N slots, W word size.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ground.names import UnknownNameError, unknown
 from memory.options import keyword_options
 from memory.sparse.indexes.automatic import Automatic
 from memory.sparse.indexes.exact import Exact
@@ -41,7 +40,7 @@ def index_options(name: str) -> dict[str, inspect.Parameter]:
         ValueError: there is no such index.
     """
     if name not in INDEXES:
-        raise ValueError(f"unknown index {name!r}: {_nearest(name, INDEXES)}")
+        raise UnknownNameError(unknown("index", name, INDEXES))
     return keyword_options(INDEXES[name])
 
 
@@ -61,7 +60,7 @@ def check_index_options(name: str, options: IndexOptions) -> None:
                     f"option {option!r} belongs to index {others[0]!r}, not to {name!r}: "
                     f"{takes}; choose index {others[0]!r} or leave the option out"
                 )
-            raise ValueError(f"unknown option {option!r} of index {name!r}: {_nearest(option, known)}")
+            raise UnknownNameError(unknown(f"option of index {name!r}:", option, known))
         kind = known[option].annotation
         if isinstance(value, bool) or not isinstance(value, kind) or value <= 0 or not math.isfinite(value):
             raise ValueError(f"option {option!r} of index {name!r} is {value!r}: expected a positive {kind.__name__}")
@@ -102,11 +101,3 @@ def make_index(
     check_index_options(name, options)
     rows = (lambda: contents) if isinstance(contents, Tensor) else contents
     return INDEXES[name](Contents(batch_size, slots, word_size, torch.device(device), rows), **options)
-
-
-def _nearest(name: str, known: typing.Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    if near:
-        return f"the nearest known one is {near[0]!r}"
-    return f"known are {', '.join(known)}" if known else "it takes none"

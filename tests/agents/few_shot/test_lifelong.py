@@ -293,7 +293,7 @@ def test_embeddings_are_those_of_evaluation_and_leave_training_as_it_was():
         (lambda m: memory_of(0), "slots 0, candidates 16: expected at least 1"),
         (lambda m: memory_of(4, candidates=0), "candidates 0: expected at least 1"),
         (lambda m: memory_of(4, keep="mean"), "cannot keep 'mean': choose 'means' or 'instances'"),
-        (lambda m: memory_of(4, index="exakt"), "the nearest known one is 'exact'"),
+        (lambda m: memory_of(4, index="exakt"), "did you mean 'exact'"),
         (lambda m: memory_of(1 << 50), "GiB when all are written"),
     ],
 )

@@ -31,8 +31,8 @@ def test_options_reach_the_learner():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("prototipical", {}, "unknown learner 'prototipical': the nearest known one is 'prototypical'"),
-        ("matching", {"chanels": 3}, "unknown option of learner 'matching': 'chanels': the nearest known one is 'chan"),
+        ("prototipical", {}, "unknown learner 'prototipical': did you mean 'prototypical'"),
+        ("matching", {"chanels": 3}, "unknown option of learner 'matching': 'chanels': did you mean 'chan"),
         ("matching", {"channels": 0}, "option 'channels' of learner 'matching' is 0: expected a whole number of at le"),
         ("matching", {"channels": 2.5}, "is 2.5: expected a whole number"),
         ("matching", {"channels": True}, "is True: expected a whole number"),

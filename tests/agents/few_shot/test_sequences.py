@@ -92,7 +92,7 @@ def test_episodes_of_another_number_of_classes_are_refused():
 
 
 def test_unknown_core_and_option_are_named():
-    with pytest.raises(memory.UnknownNameError, match="unknown core 'snale': the nearest known one is 'snail'"):
+    with pytest.raises(memory.UnknownNameError, match="unknown core 'snale': did you mean 'snail'"):
         SequenceLearner((5,), 3, encoder="linear", core="snale")
     with pytest.raises(memory.UnknownNameError, match=r"'lenght'.*'length'"):
         SequenceLearner((5,), 3, encoder="linear", core="snail", core_options={"lenght": 3})

@@ -38,8 +38,8 @@ def test_settings_reach_the_module(config_class):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"core": "dcn"}, "unknown core 'dcn': the nearest known one is 'dnc'"),
-        ({"core": "dnc", "slot": 8}, "unknown option of core 'dnc': 'slot': the nearest known one is 'slots'"),
+        ({"core": "dcn"}, "unknown core 'dcn': did you mean 'dnc'"),
+        ({"core": "dnc", "slot": 8}, "unknown option of core 'dnc': 'slot': did you mean 'slots'"),
         ({"core": "dnc", "slots": -1}, "option 'slots' of core 'dnc' is -1: expected a whole number of at least 1"),
         ({"embedding_size": 0}, "embedding_size is 0: expected a whole number of at least 1"),
         ({"max_seq_len": 2.5}, "max_seq_len is 2.5: expected a whole number of at least 1, or None"),

@@ -248,10 +248,10 @@ def test_missing_faiss_names_the_extra_and_the_other_indexes(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("exakt", {}, "unknown index 'exakt': the nearest known one is 'exact'"),
+        ("exakt", {}, "unknown index 'exakt': did you mean 'exact'"),
         ("lsh", {"probes": 8}, "option 'probes' belongs to index 'faiss', not to 'lsh': it takes tables, bucket"),
         ("exact", {"tables": 8}, "belongs to index 'lsh', not to 'exact': it takes none"),
-        ("faiss", {"probe": 8}, "unknown option 'probe' of index 'faiss': the nearest known one is 'probes'"),
+        ("faiss", {"probe": 8}, "unknown option of index 'faiss': 'probe': did you mean 'probes'"),
         ("faiss", {"probes": 0}, "option 'probes' of index 'faiss' is 0: expected a positive int"),
         ("lsh", {"tables": "8"}, "option 'tables' of index 'lsh' is '8': expected a positive int"),
     ],

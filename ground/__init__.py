@@ -1,0 +1,1 @@
+"""What everything else rests on, in plain Python and NumPy: names, mistakes, files, statistics, registries."""
