@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 # FAISS for the GPU where there is one, for the CPU elsewhere.
 FAISS := $(if $(shell command -v nvidia-smi 2>/dev/null && nvidia-smi -L 2>/dev/null),gpu,cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-SETTINGS := pyproject.toml constraints.txt
+SETTINGS := pyproject.toml setup.py constraints.txt
+
+# The folder in which this tree is called `lukasa`, for programs that read it without installing it.
+NAMES := $(VENV)/names
 
 .PHONY: train test test-all lint format docs constraints clean
 
@@ -19,7 +22,7 @@ test: $(VENV)/developers
 test-all: $(VENV)/developers
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-lint: $(VENV)/developers
+lint: $(VENV)/developers $(NAMES)/lukasa
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -30,7 +33,8 @@ format: $(VENV)/developers
 
 # The reference of all packages, from their docstrings.
 docs: $(VENV)/writers
-	OMP_NUM_THREADS=1 $(BIN)/pdoc --docformat google --output-directory build/docs ground memory tasks envs agents launch
+	OMP_NUM_THREADS=1 $(BIN)/pdoc --docformat google --output-directory build/docs lukasa.ground lukasa.memory \
+		lukasa.tasks lukasa.envs lukasa.agents lukasa.launch
 
 # Today's newest versions that fit together, in an environment of their own, for every later install.
 constraints:
@@ -43,6 +47,10 @@ constraints:
 	} > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 	rm -rf build/constraints
+
+$(NAMES)/lukasa:
+	mkdir -p $(NAMES)
+	ln -sfn ../.. $@
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

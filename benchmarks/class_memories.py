@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.few_shot import ClassMemory, make_encoder
+from lukasa.agents.few_shot import ClassMemory, make_encoder
 
 Numbers = dict[str, Any]
 

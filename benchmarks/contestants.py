@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import memory
+from lukasa import memory
 
 INPUTS, OUTPUTS, WORD, HEADS, READS, HIDDEN = 9, 8, 32, 4, 4, 100
 """The set-up of Rae et al. 2016, figure 1: an LSTM of 100 units, 4 access heads, K = 4, words of 32."""

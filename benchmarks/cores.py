@@ -18,10 +18,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-import memory
-from benchmarks.plain import PlainDNC, PlainNTM
-from launch.options.fields import Switch
-from launch.options.parsing import parse
+from lukasa import memory
+from lukasa.benchmarks.plain import PlainDNC, PlainNTM
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
 
 INPUTS, HIDDEN, BATCH = 9, 100, 16
 WORD = {"ntm": 20, "dnc": 32}

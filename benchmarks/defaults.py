@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.defaults_report import page
-from ground.mistakes import UserError
-from launch.options.fields import Switch
-from launch.options.parsing import parse
-from launch.runs.directory import create_run, describe_run, read_metrics
+from lukasa.benchmarks.defaults_report import page
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.directory import create_run, describe_run, read_metrics
 
 STEPS = {
     "CartPole-v1": 50_000,
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
     check(options)
     with contextlib.ExitStack() as stack:
         if set(options.agents) - PUBLIC.keys():
-            from launch.ray.session import running_ray
+            from lukasa.launch.ray.session import running_ray
 
             stack.enter_context(running_ray(1))  # for all cells: starting it takes longer than some of them
         for cell in cells(options):
@@ -110,7 +110,7 @@ def check(options: DefaultsOptions) -> None:
     Raises:
         UserError: an agent is unknown, or one of others is asked for without a Python that has it.
     """
-    import memory
+    from lukasa import memory
 
     for agent in options.agents:
         if agent in PUBLIC and options.public is None:
@@ -132,8 +132,8 @@ def cells(options: DefaultsOptions) -> list[Cell]:
 
 def train_ours(cell: Cell) -> dict[str, Any]:
     """Train an agent of ours as ``lukasa train rl --env ENV --core CORE`` does."""
-    from launch.kinds.rl.experiment import RLExperiment
-    from launch.kinds.rl.job import train
+    from lukasa.launch.kinds.rl.experiment import RLExperiment
+    from lukasa.launch.kinds.rl.job import train
 
     experiment = RLExperiment(env=cell.env, core=cell.agent, steps=cell.steps, seed=cell.seed, checkpoint_every=1e9)
     with tempfile.TemporaryDirectory(prefix="defaults") as folder:
@@ -161,9 +161,11 @@ def train_public(cell: Cell, python: Path | None) -> dict[str, Any]:
     words = [cell.agent, cell.env, str(cell.seed), str(cell.steps), str(POINTS)]
     started = time.monotonic()
     command = [str(python), str(program), *words]
-    path = os.pathsep.join(filter(None, [str(program.parents[1]), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": path}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    with tempfile.TemporaryDirectory() as names:
+        # That Python has no package of ours; the folder of all packages, whatever its name, is `lukasa` to it.
+        Path(names, "lukasa").symlink_to(program.parents[1])
+        environment = os.environ | {"PYTHONPATH": names}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise UserError(f"{cell.agent} on {cell.env} failed: {last}")

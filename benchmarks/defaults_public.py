@@ -15,7 +15,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback  # pyright: ignore[reportMissingImports]
 from stable_baselines3.common.monitor import Monitor  # pyright: ignore[reportMissingImports]
 
-import envs
+from lukasa import envs
 
 AGENTS = {"PPO": ("stable_baselines3", "MlpPolicy"), "RecurrentPPO": ("sb3_contrib", "MlpLstmPolicy")}
 EPISODES_IN_MEAN = 100

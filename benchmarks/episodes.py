@@ -16,11 +16,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES, SEQUENCE_RECIPES
-from launch.options.fields import Switch
-from launch.options.parsing import parse
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES, SEQUENCE_RECIPES
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def measure(recipe: str, settings: Settings) -> Row:
 def _prepared(recipe: str, source: str) -> Work:
     generator = torch.Generator().manual_seed(0)
     if recipe in SEQUENCE_RECIPES:
-        from launch.kinds.supervised.job import make_trainer as make_sequence_trainer
+        from lukasa.launch.kinds.supervised.job import make_trainer as make_sequence_trainer
 
         task = SEQUENCE_RECIPES[recipe]()
         task = replace(task, sampler={**task.sampler, "source": source})
@@ -106,7 +106,7 @@ def _prepared(recipe: str, source: str) -> Work:
         data = sampler.data  # pyright: ignore
         pictures = int(sampler.sample(1, generator).mask.shape[1])
         return Work(lambda: sampler.sample(size, generator), lambda: trainer.step().draw_wait, data, size, pictures)
-    from launch.kinds.few_shot.job import make_trainer as make_episode_trainer
+    from lukasa.launch.kinds.few_shot.job import make_trainer as make_episode_trainer
 
     experiment = replace(FEW_SHOT_RECIPES[recipe](), source=source)
     learning, size = make_episode_trainer(experiment), experiment.batch_size

@@ -3,7 +3,7 @@
 Two counts: ``tensors`` is what torch's allocator holds at its peak, exactly; ``heap`` is all that is allocated in the
 process at its peak, the bookkeeping of autograd and of Python included.
 
-    python -m benchmarks.extra_memory sam 1024 100 auto
+    python -m lukasa.benchmarks.extra_memory sam 1024 100 auto
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 
-import memory
-from benchmarks.contestants import WARM_UPS, Contestant, ntm_contestant, sam_contestant, use_one_thread
+from lukasa import memory
+from lukasa.benchmarks.contestants import WARM_UPS, Contestant, ntm_contestant, sam_contestant, use_one_thread
 
 SEQUENCES = 3
 """Of SAM; of the dense NTM, which needs minutes for one and the same each time, one."""
@@ -91,11 +90,9 @@ def measure(core: str, slots: int, steps: int, index: str) -> dict[str, int | No
 
 def measure_apart(core: str, slots: int, steps: int, index: str) -> dict[str, int | None] | str:
     """As ``measure``, in a fresh process; where that one does not come back, why."""
-    root = str(Path(__file__).resolve().parents[1])
-    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     # Python's own small objects come out of the C heap too, so that they are counted.
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONMALLOC": "malloc", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.extra_memory", core, str(slots), str(steps), index]
+    environment = os.environ | {"PYTHONMALLOC": "malloc", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "lukasa.benchmarks.extra_memory", core, str(slots), str(steps), index]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode < 0:
         return f"stopped by signal {-done.returncode}, as the system does when memory runs out"

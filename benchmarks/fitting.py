@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.contestants import WORD
-from ground.mistakes import UserError
+from lukasa.benchmarks.contestants import WORD
+from lukasa.ground.mistakes import UserError
 
 BYTES_OF_A_SLOT = 4 * WORD + 1.5 * (4 * WORD + 16) + 32
 """A full memory's row, its copy in an index with slack, its place in the usage order."""

@@ -13,21 +13,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from agents.few_shot import Encoder, MatchingNetwork, PrototypicalNetwork, embed_all
-from agents.intervals import mean_interval
-from benchmarks import lifelong_report
-from benchmarks.class_memories import INDEXES, Drawings, Queries, filled, filled_twice, many_like, race, tell
-from benchmarks.contestants import use_one_thread
-from benchmarks.fitting import available_bytes
-from ground.mistakes import UserError
-from launch.kinds.few_shot.data import new_part
-from launch.kinds.few_shot.evaluation import load_learner, read_numbers
-from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.recipes import FEW_SHOT
-from launch.options.fields import Switch
-from launch.options.parsing import parse
-from launch.runs.directory import describe_run, open_run
-from tasks.omniglot import PARTS, load_omniglot, split_characters
+from lukasa.agents.few_shot import Encoder, MatchingNetwork, PrototypicalNetwork, embed_all
+from lukasa.agents.intervals import mean_interval
+from lukasa.benchmarks import lifelong_report
+from lukasa.benchmarks.class_memories import INDEXES, Drawings, Queries, filled, filled_twice, many_like, race, tell
+from lukasa.benchmarks.contestants import use_one_thread
+from lukasa.benchmarks.fitting import available_bytes
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.few_shot.data import new_part
+from lukasa.launch.kinds.few_shot.evaluation import load_learner, read_numbers
+from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.directory import describe_run, open_run
+from lukasa.tasks.omniglot import PARTS, load_omniglot, split_characters
 
 Numbers = dict[str, Any]
 

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from launch.runs.directory import write_atomically
+from lukasa.launch.runs.directory import write_atomically
 
 Numbers = dict[str, Any]
 Rows = list[list[str]]

@@ -1,6 +1,6 @@
 """A Ray cluster of two machines on one, whose second machine can be lost and given back.
 
-``python -m benchmarks.machines CPUS`` holds it, and does what it reads line by line: ``lose`` or ``give``.
+``python -m lukasa.benchmarks.machines CPUS`` holds it, and does what it reads line by line: ``lose`` or ``give``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.ray.folder import short_folder
+from lukasa.launch.ray.folder import short_folder
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,14 @@ def workers_named(name: str, session: str) -> list[int]:
 @contextlib.contextmanager
 def two_machines(cpus: int = 1) -> Iterator[Machines]:
     """Two machines of so many CPUs each, for as long as the block lasts."""
-    root = str(Path(__file__).parents[1])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.machines", str(cpus)],
+        [sys.executable, "-m", "lukasa.benchmarks.machines", str(cpus)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         env=environment,
-        cwd=root,
     ) as holder:
         assert holder.stdin
         assert holder.stdout

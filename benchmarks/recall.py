@@ -16,16 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import memory
-from agents.sequence import Trainer, on_core
-from ground.mistakes import UserError
-from launch.kinds.supervised.evaluation import load_core
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.recipes import TASK
-from launch.kinds.supervised.settings import make_sampler
-from launch.runs.directory import open_run
-from memory.sparse.indexes import INDEXES, make_index
-from tasks import Sampler
+from lukasa import memory
+from lukasa.agents.sequence import Trainer, on_core
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.supervised.evaluation import load_core
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.kinds.supervised.settings import make_sampler
+from lukasa.launch.runs.directory import open_run
+from lukasa.memory.sparse.indexes import INDEXES, make_index
+from lukasa.tasks import Sampler
 
 BRIEF_TASK = "associative_recall"
 BRIEF_MEMORY = {"word_size": 32, "heads": 4, "reads": 4, "controller_size": 100}

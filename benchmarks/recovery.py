@@ -22,13 +22,13 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machines import Machines, two_machines
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.options.fields import Switch
-from launch.options.parsing import parse
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, describe_run, read_metrics
+from lukasa.benchmarks.machines import Machines, two_machines
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run, describe_run, read_metrics
 
 Do = Callable[[Machines], None]
 SECONDS = 300.0
@@ -128,7 +128,7 @@ def measure(name: str, machines: Machines, folder: Path, before: int) -> Row:
     words += ["--ray", "--address", machines.address, "--workers", "2"]
     log = folder / f"{name}.log"
     with log.open("w") as told:
-        command = [sys.executable, "-m", "launch", *words]
+        command = [sys.executable, "-m", "lukasa.launch", *words]
         training = subprocess.Popen(command, stdout=told, stderr=told, env=machines.environment)
     try:
         _wait(training, log, lambda: len(read_metrics(run)) >= before and bool(list_checkpoints(run.checkpoints)))

@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runners_report import page, show
-from ground.mistakes import UserError
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.recipes import RL
-from launch.options.described import described
-from launch.options.fields import Switch
-from launch.options.parsing import parse
-from launch.runs.directory import Run, describe_run, read_metrics
+from lukasa.benchmarks.runners_report import page, show
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.options.described import described
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.directory import Run, describe_run, read_metrics
 
 Numbers = dict[str, Any]
 
@@ -118,7 +118,7 @@ def median_row(algorithm: str, runners: int, rows: Sequence[Numbers]) -> Numbers
 def measure(recipe: str, algorithm: str, runners: int, seconds: float) -> Numbers:
     """One measurement, in a process of its own."""
     asked = json.dumps({"recipe": recipe, "algorithm": algorithm, "runners": runners, "seconds": seconds})
-    command = [sys.executable, "-m", "launch", "bench", "runners", "--one", asked]
+    command = [sys.executable, "-m", "lukasa.launch", "bench", "runners", "--one", asked]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
         raise RuntimeError(f"{algorithm} with {runners} runners failed:\n{answer.stderr}")
@@ -146,7 +146,7 @@ def train_for(run: Run, experiment: RLExperiment, seconds: float) -> None:
     """Train until there are so many seconds after the first iterations."""
     from contextlib import nullcontext
 
-    from launch.kinds.rl import job as rl
+    from lukasa.launch.kinds.rl import job as rl
 
     rl.train(run, experiment, None, listen=lambda: nullcontext(_Enough(run, seconds)))
 
@@ -196,8 +196,8 @@ def shipped_bytes(experiment: RLExperiment) -> Numbers:
     import torch
     from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-    from launch.kinds.rl.algorithms import make_config
-    from launch.ray.quiet import quiet_libraries
+    from lukasa.launch.kinds.rl.algorithms import make_config
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     torch.set_num_threads(1)
     with quiet_libraries():

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from launch.options.described import described
+from lukasa.launch.options.described import described
 
 Numbers = dict[str, Any]
 COUNTS = (16, 128, 1024)

@@ -17,19 +17,19 @@ from typing import Any
 
 import torch
 
-from benchmarks.contestants import clustered_words, use_one_thread
-from benchmarks.fitting import check_fits
-from benchmarks.sharded_report import show, table
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.options.fields import Switch
-from launch.options.parsing import parse
-from launch.ray.session import running_ray
-from launch.ray.sharded import ShardedMemories, Sharding
-from launch.ray.sharded.routing import Gather
-from launch.runs.directory import describe_run
-from memory.sparse import SparseMemory
-from memory.sparse.indexes import INDEXES
+from lukasa.benchmarks.contestants import clustered_words, use_one_thread
+from lukasa.benchmarks.fitting import check_fits
+from lukasa.benchmarks.sharded_report import show, table
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.ray.session import running_ray
+from lukasa.launch.ray.sharded import ShardedMemories, Sharding
+from lukasa.launch.ray.sharded.routing import Gather
+from lukasa.launch.runs.directory import describe_run
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.indexes import INDEXES
 
 Numbers = dict[str, Any]
 WORD = 32

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import recall, sparse_report
-from benchmarks.contestants import (
+from lukasa.benchmarks import recall, sparse_report
+from lukasa.benchmarks.contestants import (
     Contestant,
     make_sam,
     ntm_contestant,
@@ -22,14 +22,14 @@ from benchmarks.contestants import (
     sequence,
     use_one_thread,
 )
-from benchmarks.extra_memory import measure_apart
-from benchmarks.fitting import available_bytes, check_fits, dense_bytes, fit_line
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.options.fields import Switch
-from launch.options.parsing import parse
-from launch.runs.directory import describe_run
-from memory.sparse.indexes import INDEXES
+from lukasa.benchmarks.extra_memory import measure_apart
+from lukasa.benchmarks.fitting import available_bytes, check_fits, dense_bytes, fit_line
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.directory import describe_run
+from lukasa.memory.sparse.indexes import INDEXES
 
 DENSE_STEPS = 10
 """Steps of the dense NTM's timed sequences: its time a step does not depend on them, its memory does."""
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
     plan = check(options)
     result = measure(options, *plan)
     if options.out is not None:
-        from benchmarks.sparse_pictures import save  # loads matplotlib
+        from lukasa.benchmarks.sparse_pictures import save  # loads matplotlib
 
         for path in save(result, options.out):
             tell(f"wrote {path}")

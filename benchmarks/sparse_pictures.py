@@ -11,10 +11,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import published_sparse as published
-from benchmarks.sparse_report import MIB, counted, markdown
-from launch.pictures.figures import save_figure
-from launch.runs.directory import write_atomically
+from lukasa.benchmarks import published_sparse as published
+from lukasa.benchmarks.sparse_report import MIB, counted, markdown
+from lukasa.launch.pictures.figures import save_figure
+from lukasa.launch.runs.directory import write_atomically
 
 Points = Iterable[tuple[float, float]]
 SPARSE, DENSE = "C0", "C3"

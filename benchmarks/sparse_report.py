@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fitting import fit_line
-from benchmarks.published_sparse import PAPER_EXTRA_MIB, PUBLIC_SAM
+from lukasa.benchmarks.fitting import fit_line
+from lukasa.benchmarks.published_sparse import PAPER_EXTRA_MIB, PUBLIC_SAM
 
 MIB = 2**20
 ENOUGH_TO_TELL = 2**16

@@ -21,10 +21,10 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from agents.rllib import MemoryPPOConfig, MemoryRLModule, register_environment
-from launch.options.fields import Switch
-from launch.options.parsing import parse
-from launch.ray.session import running_ray
+from lukasa.agents.rllib import MemoryPPOConfig, MemoryRLModule, register_environment
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.ray.session import running_ray
 
 CORES: dict[str, dict[str, Any]] = {
     "ntm 128x20": {"core": "ntm", "slots": 128, "word_size": 20},

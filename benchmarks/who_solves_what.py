@@ -1,6 +1,6 @@
 """Which core solves which stack language, binary addition and MQAR of which size, with one budget for every cell.
 
-    python -m benchmarks.who_solves_what [--cores lstm ntm] [--seeds 0 1] [--seconds 40] [--out results/FILE.jsonl]
+    python -m lukasa.benchmarks.who_solves_what [--cores lstm ntm] [--seeds 0 1] [--seconds 40] [--out FILE.jsonl]
 
 Each cell of the table is one core on one subject: it is trained until its sequences or its seconds of CPU are used
 up, then scored on the validation split and at twice the trained length. A cell is a line of JSON in ``--out``, written
@@ -23,11 +23,11 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-import memory
-from agents.sequence import Trainer, evaluate, make_optimizer
-from launch.kinds.supervised.settings import make_sampler, split_sequences
-from launch.options.parsing import parse
-from tasks.stack_languages import COUNTS
+from lukasa import memory
+from lukasa.agents.sequence import Trainer, evaluate, make_optimizer
+from lukasa.launch.kinds.supervised.settings import make_sampler, split_sequences
+from lukasa.launch.options.parsing import parse
+from lukasa.tasks.stack_languages import COUNTS
 
 SOLVED = 99.0
 """Percent right from which a subject counts as solved."""
@@ -286,4 +286,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(parse(Settings, sys.argv[1:], prog="python -m benchmarks.who_solves_what"))
+    main(parse(Settings, sys.argv[1:], prog="python -m lukasa.benchmarks.who_solves_what"))

@@ -1,17 +1,17 @@
 """Gymnasium environments that test memory; importing this package registers them."""
 
-from envs.autoreset import start_over_at_the_next_step
-from envs.bandits import Bandit, BanditVector
-from envs.catalogue import ENVIRONMENTS, Environment, episode_score, register_environments, score_unit
-from envs.conforming import Conforming, ObservationError, conform
-from envs.failures import EnvironmentFailedError, failure_of
-from envs.making import MissingExtraError, UnknownEnvironmentError, has_vector_program, make, make_vec
-from envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
-from envs.shaping import PotentialShaping, register_shaped
-from envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
-from envs.symbolic_grid import SymbolicGrid
-from envs.tabular import TabularMDP, TabularMDPVector
-from envs.tmaze import TMaze, TMazeVector
+from lukasa.envs.autoreset import start_over_at_the_next_step
+from lukasa.envs.bandits import Bandit, BanditVector
+from lukasa.envs.catalogue import ENVIRONMENTS, Environment, episode_score, register_environments, score_unit
+from lukasa.envs.conforming import Conforming, ObservationError, conform
+from lukasa.envs.failures import EnvironmentFailedError, failure_of
+from lukasa.envs.making import MissingExtraError, UnknownEnvironmentError, has_vector_program, make, make_vec
+from lukasa.envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
+from lukasa.envs.shaping import PotentialShaping, register_shaped
+from lukasa.envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
+from lukasa.envs.symbolic_grid import SymbolicGrid
+from lukasa.envs.tabular import TabularMDP, TabularMDPVector
+from lukasa.envs.tmaze import TMaze, TMazeVector
 
 __all__ = [
     "ENVIRONMENTS",

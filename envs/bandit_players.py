@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.bandits import BanditVector
-from envs.gittins import gittins_indexes
+from lukasa.envs.bandits import BanditVector
+from lukasa.envs.gittins import gittins_indexes
 
 
 class Pulls(NamedTuple):

@@ -46,8 +46,8 @@ def _repeat_previous(k: int) -> Environment:
         chance=-0.5,
         score_unit="return",
         settings={"k": k, "symbols": 4, "length": 48 + k},
-        entry_point="envs.repeat_previous:RepeatPrevious",
-        vector_entry_point="envs.repeat_previous:RepeatPreviousVector",
+        entry_point="lukasa.envs.repeat_previous:RepeatPrevious",
+        vector_entry_point="lukasa.envs.repeat_previous:RepeatPreviousVector",
     )
 
 
@@ -59,8 +59,8 @@ def _tmaze(corridor: int) -> Environment:
         chance=0.5,
         score_unit="success rate",
         settings={"corridor": corridor},
-        entry_point="envs.tmaze:TMaze",
-        vector_entry_point="envs.tmaze:TMazeVector",
+        entry_point="lukasa.envs.tmaze:TMaze",
+        vector_entry_point="lukasa.envs.tmaze:TMazeVector",
     )
 
 
@@ -72,8 +72,8 @@ def _bandit(pulls: int, arms: int, best: float) -> Environment:
         chance=pulls / 2,
         score_unit="return",
         settings={"pulls": pulls, "arms": arms},
-        entry_point="envs.bandits:Bandit",
-        vector_entry_point="envs.bandits:BanditVector",
+        entry_point="lukasa.envs.bandits:Bandit",
+        vector_entry_point="lukasa.envs.bandits:BanditVector",
     )
 
 
@@ -85,8 +85,8 @@ def _tabular(episodes: int, best: float) -> Environment:
         chance=10.0 * episodes,
         score_unit="return",
         settings={"episodes": episodes},
-        entry_point="envs.tabular:TabularMDP",
-        vector_entry_point="envs.tabular:TabularMDPVector",
+        entry_point="lukasa.envs.tabular:TabularMDP",
+        vector_entry_point="lukasa.envs.tabular:TabularMDPVector",
     )
 
 

@@ -13,15 +13,15 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from envs.autoreset import start_over_at_the_next_step
-from envs.catalogue import ENVIRONMENTS
-from envs.conforming import Conforming
-from envs.names import how_to_get, missing_package, registers, which_was_meant
-from envs.settings import check_whole_number
-from envs.streams import SpreadSeeds, SpreadsSeeds
-from envs.symbolic_grid import SymbolicGrid
-from ground.mistakes import UserError
-from ground.names import UnknownNameError, most_like
+from lukasa.envs.autoreset import start_over_at_the_next_step
+from lukasa.envs.catalogue import ENVIRONMENTS
+from lukasa.envs.conforming import Conforming
+from lukasa.envs.names import how_to_get, missing_package, registers, which_was_meant
+from lukasa.envs.settings import check_whole_number
+from lukasa.envs.streams import SpreadSeeds, SpreadsSeeds
+from lukasa.envs.symbolic_grid import SymbolicGrid
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import UnknownNameError, most_like
 
 GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
 """What ``gymnasium.make`` itself takes beside the environment's own settings."""

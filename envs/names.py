@@ -6,7 +6,7 @@ import importlib.util
 import re
 from collections.abc import Iterable
 
-from ground.names import most_like
+from lukasa.ground.names import most_like
 
 REGISTERED_BY = {"popgym-": "popgym", "MiniGrid-": "minigrid", "BabyAI-": "minigrid", "ALE/": "ale_py"}
 """Packages that register environments when imported, by how their ids begin."""

@@ -1,6 +1,6 @@
 """What the classical players earn, by name: the levels that an agent that learned to learn is held against.
 
-``python -m envs.players`` prints a table of all of them.
+``python -m lukasa.envs.players`` prints a table of all of them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs import bandit_players, tabular_players
-from envs.bandits import BanditVector
-from envs.making import make_vec
-from envs.settings import check_whole_number
-from envs.tabular import TabularMDPVector
-from ground.names import UnknownNameError, nearest
+from lukasa.envs import bandit_players, tabular_players
+from lukasa.envs.bandits import BanditVector
+from lukasa.envs.making import make_vec
+from lukasa.envs.settings import check_whole_number
+from lukasa.envs.tabular import TabularMDPVector
+from lukasa.ground.names import UnknownNameError, nearest
 
 BANDIT_PLAYERS: dict[str, bandit_players.BanditPlayer] = {
     "random": bandit_players.random_arm,
@@ -98,9 +98,9 @@ def _by_name(player: Any, players: dict[str, Any], env_id: str) -> Any:
 
 def main() -> None:
     """Print the returns of every player on every listed bandit and tabular MDP, as rows of Markdown."""
-    from envs.catalogue import ENVIRONMENTS
+    from lukasa.envs.catalogue import ENVIRONMENTS
 
-    parser = argparse.ArgumentParser(prog="python -m envs.players", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m lukasa.envs.players", description=main.__doc__)
     parser.add_argument("--trials", type=int, default=1000, help="trials of each player")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

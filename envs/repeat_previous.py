@@ -14,9 +14,9 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from envs.row_generators import RowGenerators
-from envs.settings import check_whole_number
-from envs.streams import SpreadsSeeds
+from lukasa.envs.row_generators import RowGenerators
+from lukasa.envs.settings import check_whole_number
+from lukasa.envs.streams import SpreadsSeeds
 
 
 class RepeatPrevious(gym.Env[int, int]):

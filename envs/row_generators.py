@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from gymnasium.utils import seeding
 
-from envs.streams import copy_seeds
+from lukasa.envs.streams import copy_seeds
 
 
 class RowGenerators:

@@ -81,4 +81,4 @@ def mountain_car(weight: float = 100.0, discount: float = 1.0, render_mode: str 
 def register_shaped() -> None:
     """Make the shaped environments known to Gymnasium; a second call changes nothing."""
     if "MountainCarContinuousShaped-v0" not in gym.registry:
-        gym.register("MountainCarContinuousShaped-v0", "envs.shaping:mountain_car", max_episode_steps=999)
+        gym.register("MountainCarContinuousShaped-v0", "lukasa.envs.shaping:mountain_car", max_episode_steps=999)

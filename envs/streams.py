@@ -5,8 +5,8 @@ seeds then play nearly the same episodes. Here a stream is named by a seed and a
 ``SeedSequence`` makes its own seed of them. The paths in use:
 
 - ``()`` + copy: copies of ``envs.make_vec(...).reset(seed=s)``.
-- ``(sitting, runner, evaluating, attempt)`` + copy: copies in a runner of RLlib (``agents.rllib.runner``).
-- ``(number,)``: the numbered episodes of ``agents.rllib.rollout``, and with it of ``lukasa eval`` and ``plot``.
+- ``(sitting, runner, evaluating, attempt)`` + copy: copies in a runner of RLlib (``lukasa.agents.rllib.runner``).
+- ``(number,)``: the numbered episodes of ``lukasa.agents.rllib.rollout``, and with it of ``lukasa eval`` and ``plot``.
 
 One environment alone keeps the seed that it is given: ``env.reset(seed=s)`` is what it always was.
 """

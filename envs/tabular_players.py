@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from envs.tabular import START, TabularMDPVector, plan
+from lukasa.envs.tabular import START, TabularMDPVector, plan
 
 
 class Steps(NamedTuple):

@@ -14,9 +14,9 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from envs.row_generators import RowGenerators
-from envs.settings import check_whole_number
-from envs.streams import SpreadsSeeds
+from lukasa.envs.row_generators import RowGenerators
+from lukasa.envs.settings import check_whole_number
+from lukasa.envs.streams import SpreadsSeeds
 
 NORTH, EAST, SOUTH, WEST = range(4)
 

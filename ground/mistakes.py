@@ -30,7 +30,7 @@ def as_user_error(before: str = "", *more: type[Exception]) -> Iterator[None]:
         ...     raise ValueError("expected a whole number")
         Traceback (most recent call last):
             ...
-        ground.mistakes.UserError: --size: expected a whole number
+        lukasa.ground.mistakes.UserError: --size: expected a whole number
     """
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from ground.mistakes import UserError
+from lukasa.ground.mistakes import UserError
 
 MOST_NAMED = 40
 """Known names that a message lists."""

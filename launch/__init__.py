@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launch.trained import load_agent as load_agent
-    from launch.trained import rollout as rollout
+    from lukasa.launch.trained import load_agent as load_agent
+    from lukasa.launch.trained import rollout as rollout
 
-# Both are in ``launch.trained``, which loads torch and, for reinforcement learning, Ray: imported when asked for.
+# Both are in ``lukasa.launch.trained``, which loads torch and for reinforcement learning Ray: imported when asked for.
 __all__ = ["load_agent", "rollout"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from launch import trained
+        from lukasa.launch import trained
 
         return getattr(trained, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
-"""``python -m launch`` is the command ``lukasa``."""
+"""``python -m lukasa.launch`` is the command ``lukasa``."""
 
 import sys
 
-from launch.cli import main
+from lukasa.launch.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

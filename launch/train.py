@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 PORT = "6379"
 
@@ -17,7 +18,9 @@ PORT = "6379"
 def main(argv: Sequence[str]) -> int:
     """Train with the options of ``lukasa train``; returns the exit code."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when Ray is imported
-    from launch.cli import command as cli
+    # Python looks for modules beside a program first, and the folder ``ray`` there is not Ray.
+    sys.path[:] = [path for path in sys.path if not path or Path(path).resolve() != Path(__file__).resolve().parent]
+    from lukasa.launch.cli import command as cli
 
     return cli.main(["train", *with_address(argv)])
 

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ground.mistakes import UserError
-from launch.kinds.table import kind_of
-from launch.runs.checkpoints import PREFIX
-from launch.runs.directory import open_run
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.checkpoints import PREFIX
+from lukasa.launch.runs.directory import open_run
 
 if TYPE_CHECKING:
     import gymnasium as gym
 
-    from agents.few_shot import ClassAgent
-    from agents.rllib import RLAgent, RolloutEpisode
-    from agents.sequence import CoreAgent
+    from lukasa.agents.few_shot import ClassAgent
+    from lukasa.agents.rllib import RLAgent, RolloutEpisode
+    from lukasa.agents.sequence import CoreAgent
 
 RLLIB_PARTS = ("learner_group", "env_runner")
 """Folders of a checkpoint that RLlib itself saved."""
@@ -42,8 +42,9 @@ def load_agent(
         seed: makes the drawn actions repeat.
 
     Returns:
-        An ``agents.rllib.RLAgent`` (``act(observation)``), ``agents.sequence.CoreAgent`` (``act(inputs)``) or
-        ``agents.few_shot.ClassAgent`` (``adapt(examples, labels)``, ``predict(queries)``), as the run was trained.
+        As the run was trained, a ``lukasa.agents.rllib.RLAgent`` (``act(observation)``), a
+        ``lukasa.agents.sequence.CoreAgent`` (``act(inputs)``) or a ``lukasa.agents.few_shot.ClassAgent``
+        (``adapt(examples, labels)``, ``predict(queries)``).
 
     Raises:
         UserError: there is no such run or checkpoint, it is cut short, or an option is not for its kind.
@@ -64,21 +65,21 @@ def load_agent(
 def rollout(
     source: Any, env: gym.Env | str | Sequence[gym.Env], episodes: int, *, checkpoint: str = "best", **options: Any
 ) -> list[RolloutEpisode]:
-    """Play whole episodes with a trained agent, as ``agents.rllib.rollout``, which a run directory may be given to.
+    """Play whole episodes with a trained agent, as ``lukasa.agents.rllib.rollout``, also with that of a run.
 
     Args:
         source: as in ``load_agent``, of reinforcement learning.
         env: where: an environment, its id, or several to play in side by side.
         episodes: how many.
         checkpoint: of a run directory: best, last, or its name.
-        **options: ``explore``, ``seed`` and the others of ``agents.rllib.rollout``.
+        **options: ``explore``, ``seed`` and the others of ``lukasa.agents.rllib.rollout``.
 
     Raises:
         UserError: there is no such run or checkpoint, or it is of another kind.
-        ValueError: as ``agents.rllib.rollout``.
+        ValueError: as ``lukasa.agents.rllib.rollout``.
     """
-    from agents.rllib import rollout as play
-    from launch.ray.quiet import quiet_libraries
+    from lukasa.agents.rllib import rollout as play
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     found = _find(source, checkpoint)
     with _threads_kept():
@@ -101,8 +102,8 @@ def _find(source: Any, checkpoint: str) -> tuple[Path, str] | None:
 
 def _player(path: Path, checkpoint: str) -> Any:
     """What plays of a run of reinforcement learning."""
-    from launch.kinds.rl.evaluation import load_agent as load_module
-    from launch.kinds.rl.recipes import RL
+    from lukasa.launch.kinds.rl.evaluation import load_agent as load_module
+    from lukasa.launch.kinds.rl.recipes import RL
 
     run, config = open_run(path)
     if config["kind"] != RL.name:
@@ -111,8 +112,8 @@ def _player(path: Path, checkpoint: str) -> Any:
 
 
 def _rl_agent(source: Any, **options: Any) -> RLAgent:
-    from agents.rllib import RLAgent
-    from launch.ray.quiet import quiet_libraries
+    from lukasa.agents.rllib import RLAgent
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     with quiet_libraries():
         return RLAgent(source, **options)

@@ -1,12 +1,12 @@
 """Differentiable memory cores behind one contract."""
 
-from ground.names import UnknownNameError
-from memory.ablation import state_parts, without
-from memory.controlled import Controlled
-from memory.core import Core, State
-from memory.recording import Recording, record
-from memory.registry import CORES, check_core_options, core_class, core_options, make_core
-from memory.states import (
+from lukasa.ground.names import UnknownNameError
+from lukasa.memory.ablation import state_parts, without
+from lukasa.memory.controlled import Controlled
+from lukasa.memory.core import Core, State
+from lukasa.memory.recording import Recording, record
+from lukasa.memory.registry import CORES, check_core_options, core_class, core_options, make_core
+from lukasa.memory.states import (
     detach_state,
     fork_state,
     map_state,
@@ -15,7 +15,7 @@ from memory.states import (
     state_to_dict,
     watched_state,
 )
-from memory.unrolling import unroll
+from lukasa.memory.unrolling import unroll
 
 __all__ = [
     "CORES",

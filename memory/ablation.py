@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ground.names import UnknownNameError, nearest
-from memory.core import Core, State
-from memory.states import StatePart, state_leaves
+from lukasa.ground.names import UnknownNameError, nearest
+from lukasa.memory.core import Core, State
+from lukasa.memory.states import StatePart, state_leaves
 
 CONTROLLER = "controller"
 """Field of a state that holds the recurrent state of the controller; all other fields are the memory's."""
@@ -29,7 +29,7 @@ def state_parts(core: Core) -> tuple[str, ...]:
     usage, links. A state without that field is memory as a whole, such as that of an LSTM.
 
     Example:
-        >>> from memory import make_core
+        >>> from lukasa.memory import make_core
         >>> state_parts(make_core("ntm", input_size=3, output_size=2))
         ('memory', 'controller', 'both')
         >>> state_parts(make_core("ntm", input_size=3, output_size=2, controller="feedforward"))

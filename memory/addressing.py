@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from memory.ranking import slot_ranks
+from lukasa.memory.ranking import slot_ranks
 
 NORM_EPSILON = 1e-6
 

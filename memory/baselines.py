@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from memory.controllers import Kind, make_controller
-from memory.core import Core, State, check_inputs
+from lukasa.memory.controllers import Kind, make_controller
+from lukasa.memory.core import Core, State, check_inputs
 
 
 class _Plain(Core):

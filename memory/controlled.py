@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from memory.controllers import Kind, every_layer, make_controller
-from memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
+from lukasa.memory.controllers import Kind, every_layer, make_controller
+from lukasa.memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
 
 Shown: TypeAlias = Callable[[], dict[str, Tensor]]
 """Makes what ``memory.record`` shows of a step, each [B, ...]; called only while somebody looks."""
@@ -38,7 +38,7 @@ class Controlled(Core):
     * ``step``.
 
     All arithmetic of a step is in those four parts. A kernel that runs whole sequences therefore has one place to be
-    hooked in: a ``sequence`` of this class (``memory.core.WholeSequence``), chosen by the core's class and its
+    hooked in: a ``sequence`` of this class (``lukasa.memory.core.WholeSequence``), chosen by the core's class and its
     controller's, which takes the weights of the three layers.
 
     Args:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memory.derivatives import is_transformed
+from lukasa.memory.derivatives import is_transformed
 
 Kind: TypeAlias = Literal["lstm", "gru", "feedforward"]
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from memory import addressing
-from memory.controlled import Controlled, Shown
-from memory.controllers import Kind
-from memory.heads import Heads, parse, widths
-from memory.least_used import discounted_usage, least_used_slots
+from lukasa.memory import addressing
+from lukasa.memory.controlled import Controlled, Shown
+from lukasa.memory.controllers import Kind
+from lukasa.memory.heads import Heads, parse, widths
+from lukasa.memory.least_used import discounted_usage, least_used_slots
 
 
 class DAMState(NamedTuple):

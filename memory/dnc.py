@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from memory import addressing
-from memory.controlled import Controlled, Shown
-from memory.controllers import Kind
-from memory.kernels.dnc_access import Interface, access
+from lukasa.memory import addressing
+from lukasa.memory.controlled import Controlled, Shown
+from lukasa.memory.controllers import Kind
+from lukasa.memory.kernels.dnc_access import Interface, access
 
 BOOKKEEPING = ("memory", "usage", "allocation", "links", "precedence")
 GATES = ("free_gates", "allocation_gate", "write_gate", "read_modes")

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memory.derivatives import needs_reference
-from memory.ranking import slot_ranks
+from lukasa.memory.derivatives import needs_reference
+from lukasa.memory.ranking import slot_ranks
 
 
 def least_used_slots(usage: Tensor, heads: int) -> Tensor:

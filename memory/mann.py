@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from memory import addressing
-from memory.controlled import Controlled, Shown
-from memory.controllers import Kind
-from memory.kernels.content import content_weights
-from memory.least_used import discounted_usage, least_used_slots
+from lukasa.memory import addressing
+from lukasa.memory.controlled import Controlled, Shown
+from lukasa.memory.controllers import Kind
+from lukasa.memory.kernels.content import content_weights
+from lukasa.memory.least_used import discounted_usage, least_used_slots
 
 
 class MANNState(NamedTuple):

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from memory import addressing
-from memory.controlled import Controlled, Shown
-from memory.controllers import Kind
-from memory.kernels.ntm_address import address
+from lukasa.memory import addressing
+from lukasa.memory.controlled import Controlled, Shown
+from lukasa.memory.controllers import Kind
+from lukasa.memory.kernels.ntm_address import address
 
 ADDRESSING = ("strengths", "interpolation_gates", "shifts", "sharpness")
 """What ``memory.record`` shows of the interface, of the read heads and of the write heads: β, g, s and γ."""

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from memory.core import Core, State
-from memory.states import state_from_dict, state_to_dict
+from lukasa.memory.core import Core, State
+from lukasa.memory.states import state_from_dict, state_to_dict
 
 Run = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]
 """Inputs [B, T, D], a state and starts [B, T] to outputs [B, T, K] and the last state."""

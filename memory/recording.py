@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from memory.core import Core
+from lukasa.memory.core import Core
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def record(core: Core) -> Iterator[Recording]:
     """Record every step that a core takes inside the ``with`` block; free when nobody looks.
 
     Example:
-        >>> import memory, torch
+        >>> import torch
+        >>> from lukasa import memory
         >>> core = memory.make_core("ntm", input_size=3, output_size=2, slots=8, word_size=4)
         >>> with memory.record(core) as recording:
         ...     _ = memory.unroll(core, torch.zeros(1, 5, 3))

@@ -8,18 +8,18 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from ground.names import UnknownNameError, unknown
-from memory.baselines import GRU, LSTM, FeedForward
-from memory.core import Core
-from memory.dam import DAM
-from memory.dnc import DNC
-from memory.mann import MANN
-from memory.ntm import NTM
-from memory.options import check_value, keyword_options
-from memory.sam import SAM
-from memory.sdnc import SDNC
-from memory.snail import SNAIL
-from memory.sparse.layout import IndexOptions
+from lukasa.ground.names import UnknownNameError, unknown
+from lukasa.memory.baselines import GRU, LSTM, FeedForward
+from lukasa.memory.core import Core
+from lukasa.memory.dam import DAM
+from lukasa.memory.dnc import DNC
+from lukasa.memory.mann import MANN
+from lukasa.memory.ntm import NTM
+from lukasa.memory.options import check_value, keyword_options
+from lukasa.memory.sam import SAM
+from lukasa.memory.sdnc import SDNC
+from lukasa.memory.snail import SNAIL
+from lukasa.memory.sparse.layout import IndexOptions
 
 CORES: dict[str, type[Core]] = {
     "ntm": NTM,

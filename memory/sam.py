@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from memory.controlled import Controlled, Shown
-from memory.controllers import Kind
-from memory.heads import Heads, gates, parse, widths
-from memory.kernels.sparse_access import access, access_reference
-from memory.sparse import SparseMemory
-from memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
-from memory.sparse.weightings import last, recorded
+from lukasa.memory.controlled import Controlled, Shown
+from lukasa.memory.controllers import Kind
+from lukasa.memory.heads import Heads, gates, parse, widths
+from lukasa.memory.kernels.sparse_access import access, access_reference
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
+from lukasa.memory.sparse.weightings import last, recorded
 
 
 class SAMState(NamedTuple):

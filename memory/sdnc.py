@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memory.controlled import Controlled, Shown
-from memory.controllers import Kind
-from memory.heads import gates
-from memory.sparse import SparseMemory
-from memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
-from memory.sparse.link_tables import Decay
-from memory.sparse.links import SparseLinks
-from memory.sparse.weightings import largest_sums, last, recorded, sparse_content_weights
+from lukasa.memory.controlled import Controlled, Shown
+from lukasa.memory.controllers import Kind
+from lukasa.memory.heads import gates
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
+from lukasa.memory.sparse.link_tables import Decay
+from lukasa.memory.sparse.links import SparseLinks
+from lukasa.memory.sparse.weightings import largest_sums, last, recorded, sparse_content_weights
 
 
 class SDNCState(NamedTuple):

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memory.core import Core, check_inputs, whole_precision
-from memory.derivatives import needs_reference
+from lukasa.memory.core import Core, check_inputs, whole_precision
+from lukasa.memory.derivatives import needs_reference
 
 WIDENING = (1, 4, 8)
 """Keys and values of the three attention blocks: 64, 256, 512 and 32, 128, 256 in the paper."""

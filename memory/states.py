@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ground.names import most_like
-from memory.core import Core, State
+from lukasa.ground.names import most_like
+from lukasa.memory.core import Core, State
 
 
 @runtime_checkable

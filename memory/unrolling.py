@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from memory.core import Core, State, WholeSequence, check_inputs
-from memory.packing import unroll_packed
-from memory.states import StatePart, check_state, misfit, reset_rows, state_leaves
+from lukasa.memory.core import Core, State, WholeSequence, check_inputs
+from lukasa.memory.packing import unroll_packed
+from lukasa.memory.states import StatePart, check_state, misfit, reset_rows, state_leaves
 
 
 @overload

@@ -1,10 +1,10 @@
 """Supervised tasks and few-shot episodes, on torch and numpy alone."""
 
-from tasks.batch import Batch
-from tasks.catalogue import TASKS, Split, Task
-from tasks.curriculum import Curriculum, Doubling, Lessons, Uniform
-from tasks.data import DATA_SETS, DataError
-from tasks.few_shot_data import (
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.catalogue import TASKS, Split, Task
+from lukasa.tasks.curriculum import Curriculum, Doubling, Lessons, Uniform
+from lukasa.tasks.data import DATA_SETS, DataError
+from lukasa.tasks.few_shot_data import (
     DATASETS,
     Dataset,
     FewShotData,
@@ -13,9 +13,9 @@ from tasks.few_shot_data import (
     find_dataset,
     make_dataset,
 )
-from tasks.making import UnknownTaskError, check_curriculum, make_task, split_batches, task_options
-from tasks.samplers import FiniteSampler, Sampler
-from tasks.spec import Field, Score, Spec
+from lukasa.tasks.making import UnknownTaskError, check_curriculum, make_task, split_batches, task_options
+from lukasa.tasks.samplers import FiniteSampler, Sampler
+from lukasa.tasks.spec import Field, Score, Spec
 
 __all__ = [
     "DATASETS",

@@ -11,10 +11,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tasks.batch import Batch
-from tasks.drawing import draw_whole, lay_out
-from tasks.settings import check_range
-from tasks.spec import Field, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import draw_whole, lay_out
+from lukasa.tasks.settings import check_range
+from lukasa.tasks.spec import Field, Spec
 
 PLUS, EQUALS, STOP = 2, 3, 4
 """Symbols beside the digits 0 and 1."""

@@ -14,11 +14,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tasks.babi_files import WORDS, Story, read_stories, task_text
-from tasks.babi_stories import FACTS, TELLERS, tell
-from tasks.batch import Batch
-from tasks.settings import check_choice, check_whole
-from tasks.spec import Field, Spec
+from lukasa.tasks.babi_files import WORDS, Story, read_stories, task_text
+from lukasa.tasks.babi_stories import FACTS, TELLERS, tell
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.settings import check_choice, check_whole
+from lukasa.tasks.spec import Field, Spec
 
 Part = Literal["train", "validation", "test"]
 
@@ -55,7 +55,7 @@ class Babi:
 
     A linear layer on the input is an embedding of the words. An answer of several words has as many placeholders,
     one after another, and is right when all its words are. Tasks are drawn first, each as often as the others, and
-    then one of its stories. The stories come from the files, see ``tasks.data``.
+    then one of its stories. The stories come from the files, see ``lukasa.tasks.data``.
 
     Chance: 75.7 error %, for one who knows each task's possible answers and draws one of them.
     Best: 0.0 error %.

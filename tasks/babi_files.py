@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.data import DataError, folders, locate
+from lukasa.tasks.data import DataError, folders, locate
 
 PLACEHOLDER, FULL_STOP, QUESTION_MARK = "-", ".", "?"
 """Shown where an answer is expected, and the ends of sentences."""
@@ -54,7 +54,7 @@ def task_text(task: int, size: str, part: str, data_dir: str = "") -> tuple[str,
         task: from 1 to 20.
         size: "en" or "en-10k".
         part: "train" or "test".
-        data_dir: folder to look in first; see ``tasks.data``.
+        data_dir: folder to look in first; see ``lukasa.tasks.data``.
 
     Raises:
         DataError: it is not there, or damaged.

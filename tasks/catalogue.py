@@ -7,22 +7,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tasks.addition import BinaryAddition
-from tasks.associative_recall import AssociativeRecall
-from tasks.babi import Babi, MadeBabi
-from tasks.copying import Copy, Reverse
-from tasks.graph_tasks import Inference, ShortestPath, Traversal
-from tasks.key_value import KeyValue
-from tasks.known_graphs import FamilyInference, LondonShortestPath, LondonTraversal
-from tasks.mqar import MQAR
-from tasks.ngrams import NGrams
-from tasks.nth_farthest import NthFarthest
-from tasks.omniglot import OmniglotPresentations
-from tasks.priority_sort import PrioritySort
-from tasks.repeat_copy import RepeatCopy
-from tasks.samplers import Sampler
-from tasks.spec import Spec
-from tasks.stack_languages import COUNTS, StackLanguage
+from lukasa.tasks.addition import BinaryAddition
+from lukasa.tasks.associative_recall import AssociativeRecall
+from lukasa.tasks.babi import Babi, MadeBabi
+from lukasa.tasks.copying import Copy, Reverse
+from lukasa.tasks.graph_tasks import Inference, ShortestPath, Traversal
+from lukasa.tasks.key_value import KeyValue
+from lukasa.tasks.known_graphs import FamilyInference, LondonShortestPath, LondonTraversal
+from lukasa.tasks.mqar import MQAR
+from lukasa.tasks.ngrams import NGrams
+from lukasa.tasks.nth_farthest import NthFarthest
+from lukasa.tasks.omniglot import OmniglotPresentations
+from lukasa.tasks.priority_sort import PrioritySort
+from lukasa.tasks.repeat_copy import RepeatCopy
+from lukasa.tasks.samplers import Sampler
+from lukasa.tasks.spec import Spec
+from lukasa.tasks.stack_languages import COUNTS, StackLanguage
 
 SPLITS = ("train", "validation", "test", "longer")
 """Splits a task may have; "longer" holds sequences beyond those trained on."""
@@ -53,7 +53,7 @@ class Task:
         sampler: the class that draws sequences.
         splits: by name.
         options: settings of the sampler that make this task.
-        data: the data set it reads, a key of ``tasks.data.DATA_SETS``; empty where it needs none.
+        data: the data set it reads, a key of ``lukasa.tasks.data.DATA_SETS``; empty where it needs none.
         lengths: the settings that are the length of a sequence; by default the first range, such as min_items and
             max_items. A function says what they are at a length where they are not all that number.
         benchmark: the published benchmark that its scores belong to; empty for none.

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.class_parts import NAMES, SPLIT, Part, check_part, check_shares, split_classes
-from tasks.data import DataError
-from tasks.examples import Examples
+from lukasa.tasks.class_parts import NAMES, SPLIT, Part, check_part, check_shares, split_classes
+from lukasa.tasks.data import DataError
+from lukasa.tasks.examples import Examples
 
 EXPECTED = "expected [classes, instances, ...] with at least 2 instances of each class, a numpy file of one such array"
 Values = np.ndarray | Tensor
@@ -120,7 +120,7 @@ def array(
 
     Raises:
         ValueError: no file is given, or a value cannot be used.
-        tasks.data.DataError: the file is not there, or holds something else.
+        lukasa.tasks.data.DataError: the file is not there, or holds something else.
     """
     if not file:
         raise ValueError(

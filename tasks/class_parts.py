@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.settings import check_whole
+from lukasa.tasks.settings import check_whole
 
 NAMES = ("train", "validation", "test")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ground.mistakes import UserError
+from lukasa.ground.mistakes import UserError
 
 VARIABLE = "LUKASA_DATA"
 """Environment variable that names the folder with the data sets."""

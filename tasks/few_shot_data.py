@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from ground.names import UnknownNameError, nearest, unknown
-from tasks.class_arrays import array
-from tasks.class_parts import Part
-from tasks.examples import Examples
-from tasks.image_folders import ImageFolder
-from tasks.omniglot_data import OmniglotClasses, OmniglotStrokes
+from lukasa.ground.names import UnknownNameError, nearest, unknown
+from lukasa.tasks.class_arrays import array
+from lukasa.tasks.class_parts import Part
+from lukasa.tasks.examples import Examples
+from lukasa.tasks.image_folders import ImageFolder
+from lukasa.tasks.omniglot_data import OmniglotClasses, OmniglotStrokes
 
 
 @runtime_checkable
@@ -40,7 +40,7 @@ class FewShotData(Protocol):
 
         Raises:
             ValueError: there is no such part.
-            tasks.data.DataError: the files are not available, or broken.
+            lukasa.tasks.data.DataError: the files are not available, or broken.
         """
         ...
 
@@ -142,7 +142,7 @@ def make_dataset(name: str, **options: Any) -> FewShotData:
     Raises:
         UnknownDatasetError: the name or an option is unknown; the message gives the nearest known one.
         ValueError: an option's value cannot be used.
-        tasks.data.DataError: the data is not available, or broken.
+        lukasa.tasks.data.DataError: the data is not available, or broken.
 
     Example:
         >>> made = make_dataset("omniglot_strokes", size=16, turns=False)
@@ -157,8 +157,8 @@ def make_dataset(name: str, **options: Any) -> FewShotData:
     made = find_dataset(name).make(**options)
     if not isinstance(made, FewShotData):
         raise UnknownDatasetError(
-            f"data set {name!r} is a {type(made).__name__}: expected what tasks.few_shot_data.FewShotData describes, "
-            "such as a tasks.class_arrays.ClassArray"
+            f"data set {name!r} is a {type(made).__name__}: expected what "
+            "lukasa.tasks.few_shot_data.FewShotData describes, such as a lukasa.tasks.class_arrays.ClassArray"
         )
     return made
 

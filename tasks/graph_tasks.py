@@ -12,10 +12,19 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from tasks.batch import Batch
-from tasks.drawing import draw_distinct, draw_whole
-from tasks.graph_triples import LABELS, Names, Triples, compose, describe, path_triples, random_names, triple_spec
-from tasks.graphs import (
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import draw_distinct, draw_whole
+from lukasa.tasks.graph_triples import (
+    LABELS,
+    Names,
+    Triples,
+    compose,
+    describe,
+    path_triples,
+    random_names,
+    triple_spec,
+)
+from lukasa.tasks.graphs import (
     Graphs,
     Paths,
     draw_by_length,
@@ -26,8 +35,8 @@ from tasks.graphs import (
     shortest_paths,
     single_path_lengths,
 )
-from tasks.settings import check_range, check_whole
-from tasks.spec import Spec
+from lukasa.tasks.settings import check_range, check_whole
+from lukasa.tasks.spec import Spec
 
 EDGE_KINDS = 20
 """Kinds of edges in the random graphs of ``Traversal`` and ``ShortestPath``, so the most edges out of a node."""

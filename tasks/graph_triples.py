@@ -11,10 +11,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tasks.batch import Batch
-from tasks.drawing import draw_distinct, lay_out, pick
-from tasks.graphs import Graphs, Paths
-from tasks.spec import Field, Item, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import draw_distinct, lay_out, pick
+from lukasa.tasks.graphs import Graphs, Paths
+from lukasa.tasks.spec import Field, Item, Spec
 
 LABELS = 1000
 """Labels are numbers below this: three decimal digits."""

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tasks.drawing import draw_distinct, draw_member, draw_whole
+from lukasa.tasks.drawing import draw_distinct, draw_member, draw_whole
 
 TRIES = 100
 """Draws of a graph before we say that its settings hardly ever give one with the path asked for."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from tasks.batch import Batch
-from tasks.drawing import draw_bits, draw_distinct, draw_whole, lay_out, pick
-from tasks.settings import check_range, check_whole
-from tasks.spec import Field, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import draw_bits, draw_distinct, draw_whole, lay_out, pick
+from lukasa.tasks.settings import check_range, check_whole
+from lukasa.tasks.spec import Field, Spec
 
 
 @dataclass(frozen=True, kw_only=True)

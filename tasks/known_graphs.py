@@ -14,9 +14,9 @@ from itertools import pairwise
 import torch
 from torch import Generator
 
-from tasks.batch import Batch
-from tasks.data import DataError, locate
-from tasks.graph_tasks import (
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.data import DataError, locate
+from lukasa.tasks.graph_tasks import (
     PAPER,
     ask_relation,
     ask_route,
@@ -24,10 +24,10 @@ from tasks.graph_tasks import (
     guess_labels,
     relation_lengths,
 )
-from tasks.graph_triples import LABELS, triple_spec
-from tasks.graphs import Graphs, draw_by_length, single_path_lengths
-from tasks.settings import check_range, check_whole
-from tasks.spec import Spec
+from lukasa.tasks.graph_triples import LABELS, triple_spec
+from lukasa.tasks.graphs import Graphs, draw_by_length, single_path_lengths
+from lukasa.tasks.settings import check_range, check_whole
+from lukasa.tasks.spec import Spec
 
 MOST_DIRECTIONS = 10
 """Ways out of one station on one line are numbered below this."""
@@ -84,7 +84,7 @@ class LondonTraversal:
     Attributes:
         min_path: connections of the shortest route.
         max_path: connections of the longest route.
-        data_dir: folder to look for the map in first; see ``tasks.data``.
+        data_dir: folder to look for the map in first; see ``lukasa.tasks.data``.
     """
 
     min_path: int = 7
@@ -123,7 +123,7 @@ class LondonShortestPath:
         min_path: connections of the shortest path.
         max_path: connections of the longest path; at most 9, the longest there is.
         plan: steps between question and answer that show nothing.
-        data_dir: folder to look for the map in first; see ``tasks.data``.
+        data_dir: folder to look for the map in first; see ``lukasa.tasks.data``.
     """
 
     min_path: int = 4

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Generator
 
-from ground.names import UnknownNameError, nearest, unknown
-from tasks.batch import Batch
-from tasks.catalogue import TASKS, Task
-from tasks.curriculum import Curriculum
-from tasks.samplers import FiniteSampler, Sampler
+from lukasa.ground.names import UnknownNameError, nearest, unknown
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.catalogue import TASKS, Task
+from lukasa.tasks.curriculum import Curriculum
+from lukasa.tasks.samplers import FiniteSampler, Sampler
 
 
 class UnknownTaskError(UnknownNameError):
@@ -74,7 +74,7 @@ def split_batches(name: str, split: str, batch_size: int, **options: Any) -> Ite
 
     Raises:
         UnknownTaskError, TypeError, ValueError: as ``make_task``.
-        tasks.data.DataError: the task's data is not available.
+        lukasa.tasks.data.DataError: the task's data is not available.
     """
     sampler = make_task(name, split=split, **options)
     drawn = _find(name).splits[split]

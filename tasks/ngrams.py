@@ -12,9 +12,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tasks.batch import Batch
-from tasks.settings import check_whole
-from tasks.spec import Field, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.settings import check_whole
+from lukasa.tasks.spec import Field, Spec
 
 PAPER_OPTIMUM = 133.1
 """Mean cost of the best predictor at the paper's size, in bits; by simulation, standard error 0.15."""

@@ -11,10 +11,10 @@ import torch
 from torch import Generator
 from torch.nn import functional as F
 
-from tasks.batch import Batch
-from tasks.drawing import draw_order, draw_whole
-from tasks.settings import check_whole
-from tasks.spec import Field, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import draw_order, draw_whole
+from lukasa.tasks.settings import check_whole
+from lukasa.tasks.spec import Field, Spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from tasks.batch import Batch
-from tasks.data import DataError
-from tasks.episodes import Labels, Presentations, check_labels, presentation_spec
-from tasks.examples import Augmentation, Examples, check_enough
-from tasks.omniglot_files import CHARACTERS, DRAWERS, SIDE, MissingDataError, read_drawings
-from tasks.omniglot_strokes import stroke_characters
-from tasks.settings import check_choice, check_whole
-from tasks.spec import Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.data import DataError
+from lukasa.tasks.episodes import Labels, Presentations, check_labels, presentation_spec
+from lukasa.tasks.examples import Augmentation, Examples, check_enough
+from lukasa.tasks.omniglot_files import CHARACTERS, DRAWERS, SIDE, MissingDataError, read_drawings
+from lukasa.tasks.omniglot_strokes import stroke_characters
+from lukasa.tasks.settings import check_choice, check_whole
+from lukasa.tasks.spec import Spec
 
 Part = Literal[
     "train", "test", "fit", "validation", "background", "evaluation", "background_small1", "background_small2", "all"
@@ -47,7 +47,7 @@ def load_omniglot(part: Part = "train", size: int = 20, *, source: Source = "aut
         size: side of the pictures; 20 in Santoro et al. 2016, 28 in most other papers.
         source: "real"; "generated" for made-up characters; "auto" for real ones where they are available. Generated
             ones do not mix with real ones, and come in parts of the same sizes.
-        data_dir: folder to look for the files in first; see ``tasks.data``.
+        data_dir: folder to look for the files in first; see ``lukasa.tasks.data``.
 
     Returns:
         Pictures [C, 20, S, S], uint8; ``source`` says whether they are real.
@@ -111,7 +111,7 @@ class OmniglotPresentations:
         target    1  0  1  1  0
 
     The input is the picture's pixels, row by row, from 0 to 1 for all ink, and the label of the step before. See
-    ``tasks.episodes.Presentations`` for what is drawn anew for each episode.
+    ``lukasa.tasks.episodes.Presentations`` for what is drawn anew for each episode.
 
     Chance: 20.0 accuracy %, for one who draws among the labels.
     Best: 94.6 accuracy %, for one who never forgets, and draws where a character is new.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tasks.class_parts import Part, check_part
-from tasks.examples import Examples
-from tasks.omniglot import PARTS, Source, load_omniglot
-from tasks.omniglot_files import SIDE
-from tasks.settings import check_whole
+from lukasa.tasks.class_parts import Part, check_part
+from lukasa.tasks.examples import Examples
+from lukasa.tasks.omniglot import PARTS, Source, load_omniglot
+from lukasa.tasks.omniglot_files import SIDE
+from lukasa.tasks.settings import check_whole
 
 BENCHMARK = "omniglot"
 """The published benchmark: the 423 characters of part test and their turns, 28×28."""
@@ -49,7 +49,7 @@ class OmniglotClasses:
 
         Raises:
             ValueError: there is no such part.
-            tasks.data.DataError: the files are damaged, or, for source "real", nowhere.
+            lukasa.tasks.data.DataError: the files are damaged, or, for source "real", nowhere.
         """
         check_part(part, PARTS_OF_ALL, "Omniglot")
         loaded = load_omniglot(part, self.size, source=self.source, data_dir=self.data_dir)  # pyright: ignore

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasks.data import DATA_SETS, DataError, DataFile, DataSet, folders, locate
-from tasks.picture_files import ink, opened
+from lukasa.tasks.data import DATA_SETS, DataError, DataFile, DataSet, folders, locate
+from lukasa.tasks.picture_files import ink, opened
 
 SIDE = 105
 """Pixels of the original drawings, in both directions."""
@@ -68,7 +68,7 @@ def read_drawings(part: str, size: int, data_dir: str = "") -> Tensor:
     Args:
         part: a key of ``CHARACTERS``.
         size: side of the pictures, from 1 to 105 pixels.
-        data_dir: folder to look in first; see ``tasks.data``.
+        data_dir: folder to look in first; see ``lukasa.tasks.data``.
 
     Returns:
         [C, 20, S, S] uint8, 255 for all ink; characters in the order of their official numbers.

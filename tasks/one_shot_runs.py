@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.data import DataError
-from tasks.omniglot_files import OMNIGLOT, SIDE, resized
-from tasks.picture_files import Read, ink, opened
+from lukasa.tasks.data import DataError
+from lukasa.tasks.omniglot_files import OMNIGLOT, SIDE, resized
+from lukasa.tasks.picture_files import Read, ink, opened
 
 RUNS = 20
 """Runs in the archive, from run01 to run20."""

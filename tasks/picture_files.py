@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.data import DataError
+from lukasa.tasks.data import DataError
 
 Read = Callable[[str], bytes]
 

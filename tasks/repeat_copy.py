@@ -11,10 +11,10 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from tasks.batch import Batch
-from tasks.drawing import draw_bits, draw_whole, lay_out, pick
-from tasks.settings import check_choice, check_range, check_whole
-from tasks.spec import Field, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import draw_bits, draw_whole, lay_out, pick
+from lukasa.tasks.settings import check_choice, check_range, check_whole
+from lukasa.tasks.spec import Field, Spec
 
 NTM_MEAN, NTM_DEVIATION = 5.5, 8.25**0.5
 """Mean and standard deviation of a whole number from 1 to 10, the repeats of Graves et al. 2014."""

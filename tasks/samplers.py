@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from tasks.batch import Batch
-from tasks.spec import Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.spec import Spec
 
 
 class Sampler(Protocol):

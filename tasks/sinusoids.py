@@ -12,9 +12,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tasks.batch import Batch
-from tasks.settings import check_whole
-from tasks.spec import Field, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.settings import check_whole
+from lukasa.tasks.spec import Field, Spec
 
 AMPLITUDES, PHASES, REACH = (0.1, 5.0), (0.0, math.pi), 5.0
 """Ranges that amplitude and phase are drawn from, and how far x goes either way."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasks.batch import Batch
+from lukasa.tasks.batch import Batch
 
 Kind = Literal["binary", "categorical", "scalar"]
 Unit = Literal["bits per sequence", "error %", "accuracy %", "squared error"]

@@ -12,10 +12,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from tasks.batch import Batch
-from tasks.drawing import Blocks, draw_whole, lay_out
-from tasks.settings import check_choice, check_range, check_whole
-from tasks.spec import Field, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import Blocks, draw_whole, lay_out
+from lukasa.tasks.settings import check_choice, check_range, check_whole
+from lukasa.tasks.spec import Field, Spec
 
 Language = Literal["anbn", "anbncn", "anbncndn", "anb2n", "anbmcnm", "reversal"]
 

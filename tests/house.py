@@ -13,11 +13,11 @@ PACKAGES = ("ground", "memory", "tasks", "envs", "agents", "launch", "benchmarks
 
 
 def modules(root, packages=PACKAGES):
-    """Every module by name, with its file."""
+    """Every module by its import name, with its file."""
     found = {}
     for package in packages:
         for path in sorted((root / package).rglob("*.py")):
-            name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+            name = ".".join(("lukasa", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
             found[name] = path
     return found
 
@@ -67,17 +67,17 @@ def circles(graph):
     return found
 
 
-def room(name, deepest=3):
+def room(name, deepest=4):
     """The folder of a module of launch; a module beside the rooms is a room of its own."""
     parts = name.split(".")
-    return ".".join(parts[: min(len(parts) - 1, deepest)]) if len(parts) > 2 else name
+    return ".".join(parts[: min(len(parts) - 1, deepest)]) if len(parts) > 3 else name
 
 
 def between_rooms(graph):
     """Which room imports which."""
     found = defaultdict(set)
     for name, others in graph.items():
-        found[room(name)] |= {room(other) for other in others} - {room(name), "launch"}
+        found[room(name)] |= {room(other) for other in others} - {room(name), "lukasa.launch"}
     return dict(found)
 
 
@@ -96,8 +96,8 @@ def floors(graph):
 def figures(root):
     """Lines about the tree."""
     graph = arrows(root, ("launch",))
-    graph.pop("launch", None)
-    graph = {name: others - {"launch"} for name, others in graph.items()}
+    graph.pop("lukasa.launch", None)
+    graph = {name: others - {"lukasa.launch"} for name, others in graph.items()}
     rooms = between_rooms(graph)
     yield f"launch: {len(graph)} modules, {sum(map(len, graph.values()))} imports between them"
     yield f"  circles of modules: {[sorted(group) for group in circles(graph)] or 'none'}"
@@ -108,7 +108,7 @@ def figures(root):
     lengths, functions = defaultdict(list), []
     for name, path in modules(root).items():
         text = path.read_text(encoding="utf-8")
-        lengths[name.split(".")[0]].append(len(text.splitlines()))
+        lengths[name.split(".")[1]].append(len(text.splitlines()))
         nodes = ast.walk(ast.parse(text))
         functions += [
             n.end_lineno - n.lineno + 1 for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)

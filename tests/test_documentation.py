@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ground.mistakes import UserError
-from launch.cli.command import find_command
-from launch.kinds.table import KINDS, kind_of
-from launch.options.fields import split_words
-from launch.options.parsing import parse
-from launch.training.requests import read_command_line
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli.command import find_command
+from lukasa.launch.kinds.table import KINDS, kind_of
+from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.training.requests import read_command_line
 from tests.tasks.images import write_images
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +27,10 @@ def python_blocks(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
 def test_python_examples_run(page, ray_cluster, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    for folder in ("envs", "memory", "tasks"):  # a reader's project has folders that are called as ours are
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("raise ImportError('this is a folder of the reader')\n")
+    monkeypatch.syspath_prepend(tmp_path)
     if "my_images" in page.read_text():
         write_images(tmp_path / "my_images")
     names = {"__name__": "example"}
@@ -70,7 +74,10 @@ def read_command(words):
         assert any(fits(OPTIONS[module](kind).options, options) for kind in kinds), words
 
 
-OPTIONS = {"launch.cli.evaluate": lambda kind: kind.evaluation(), "launch.cli.plot": lambda kind: kind.pictures()}
+OPTIONS = {
+    "lukasa.launch.cli.evaluate": lambda kind: kind.evaluation(),
+    "lukasa.launch.cli.plot": lambda kind: kind.pictures(),
+}
 
 
 def fits(options_of_a_kind, argv):
@@ -83,7 +90,7 @@ def fits(options_of_a_kind, argv):
 
 MODULES_OF_ONES_OWN = {
     "steady": next(block for block in python_blocks(ROOT / "docs" / "rllib.md") if block.startswith("# steady.py")),
-    "mycores": "from memory.baselines import GRU\n\n\nclass MyCore(GRU):\n    pass\n",
+    "mycores": "from lukasa.memory.baselines import GRU\n\n\nclass MyCore(GRU):\n    pass\n",
     "counters": python_blocks(ROOT / "docs" / "own-kinds.md")[0],
 }
 

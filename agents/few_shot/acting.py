@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.few_shot.learning import Learner
-from agents.few_shot.lifelong import ClassMemory
+from lukasa.agents.few_shot.learning import Learner
+from lukasa.agents.few_shot.lifelong import ClassMemory
 
 
 class ClassAgent:

@@ -15,8 +15,8 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from agents.few_shot.encoders import BatchStatistics, ConvEncoder, IdentityEncoder, LinearEncoder
-from memory.derivatives import is_transformed
+from lukasa.agents.few_shot.encoders import BatchStatistics, ConvEncoder, IdentityEncoder, LinearEncoder
+from lukasa.memory.derivatives import is_transformed
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Answers [E, O] and targets [E, ...] to a scalar."""

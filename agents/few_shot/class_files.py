@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from memory.sparse import SparseMemory
+from lukasa.memory.sparse import SparseMemory
 
 TABLE = "classes.pt"
 

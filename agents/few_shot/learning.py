@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from agents.intervals import Interval, share_interval
-from agents.sequence import ALONE, DivergenceError, Sharing, clip
-from memory.sparse import UnstorableError
-from tasks.episodes import Episode, Shots
+from lukasa.agents.intervals import Interval, share_interval
+from lukasa.agents.sequence import ALONE, DivergenceError, Sharing, clip
+from lukasa.memory.sparse import UnstorableError
+from lukasa.tasks.episodes import Episode, Shots
 
 
 class Learner(nn.Module):

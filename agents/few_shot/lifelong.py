@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from agents.few_shot import class_files
-from agents.few_shot.encoders import BatchStatistics, Encoder
-from memory.sparse import SparseMemory
-from memory.sparse.layout import IndexName, IndexOptions, Storage
-from memory.sparse.usage import lazy_zeros
+from lukasa.agents.few_shot import class_files
+from lukasa.agents.few_shot.encoders import BatchStatistics, Encoder
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.layout import IndexName, IndexOptions, Storage
+from lukasa.memory.sparse.usage import lazy_zeros
 
 Kept: TypeAlias = Literal["means", "instances"]
 
@@ -57,7 +57,7 @@ class ClassMemory:
         ValueError: an option cannot be used, or the machine has not so much memory.
 
     Example:
-        >>> from agents.few_shot import make_encoder
+        >>> from lukasa.agents.few_shot import make_encoder
         >>> memory = ClassMemory(make_encoder("identity", (2,)), slots=100)
         >>> memory.learn(torch.tensor([[0.0, 1.0], [0.2, 1.0], [1.0, 0.0]]), torch.tensor([7, 7, 9]))
         >>> memory.answer(torch.tensor([[0.1, 0.8], [0.9, 0.1]]))

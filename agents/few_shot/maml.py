@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.few_shot.adaptation import adapt_and_predict
-from agents.few_shot.encoders import ConvEncoder, Encoder, EncoderName, check_episodes, make_encoder
-from agents.few_shot.learning import Learner
+from lukasa.agents.few_shot.adaptation import adapt_and_predict
+from lukasa.agents.few_shot.encoders import ConvEncoder, Encoder, EncoderName, check_episodes, make_encoder
+from lukasa.agents.few_shot.learning import Learner
 
 
 class MAML(Learner):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.few_shot.encoders import EncoderName, embed, make_encoder
-from agents.few_shot.learning import Learner
+from lukasa.agents.few_shot.encoders import EncoderName, embed, make_encoder
+from lukasa.agents.few_shot.learning import Learner
 
 
 class MatchingNetwork(Learner):

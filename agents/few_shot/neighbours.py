@@ -12,12 +12,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from agents.few_shot.encoders import Encoder, EncoderName, IdentityEncoder, embed, make_encoder
-from agents.few_shot.learning import Learner, StepResult
-from agents.few_shot.prototypical import squared_distances
-from tasks.batch import Batch
-from tasks.examples import Examples
-from tasks.spec import Spec
+from lukasa.agents.few_shot.encoders import Encoder, EncoderName, IdentityEncoder, embed, make_encoder
+from lukasa.agents.few_shot.learning import Learner, StepResult
+from lukasa.agents.few_shot.prototypical import squared_distances
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.examples import Examples
+from lukasa.tasks.spec import Spec
 
 
 class NearestNeighbour(Learner):
@@ -85,7 +85,7 @@ def nearest_earlier(spec: Spec, batch: Batch, *, encoder: Encoder | None = None,
     Only labels that the inputs have shown by then are used; at the first step there is none, and the answer is 0.
 
     Args:
-        spec: of ``tasks.episodes.Presentations``.
+        spec: of ``lukasa.tasks.episodes.Presentations``.
         batch: its sequences.
         encoder: of the examples, in evaluation mode; their own numbers by default.
         neighbours: that vote.

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from agents.few_shot.encoders import EncoderName, embed, make_encoder
-from agents.few_shot.learning import Learner
+from lukasa.agents.few_shot.encoders import EncoderName, embed, make_encoder
+from lukasa.agents.few_shot.learning import Learner
 
 
 def squared_distances(points: Tensor, others: Tensor) -> Tensor:

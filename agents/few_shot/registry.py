@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from agents.few_shot.learning import Learner
-from agents.few_shot.maml import MAML
-from agents.few_shot.matching import MatchingNetwork
-from agents.few_shot.neighbours import NearestNeighbour
-from agents.few_shot.prototypical import PrototypicalNetwork
-from agents.few_shot.sequences import SequenceLearner
-from ground.names import UnknownNameError, unknown
-from memory.options import check_value, keyword_options
+from lukasa.agents.few_shot.learning import Learner
+from lukasa.agents.few_shot.maml import MAML
+from lukasa.agents.few_shot.matching import MatchingNetwork
+from lukasa.agents.few_shot.neighbours import NearestNeighbour
+from lukasa.agents.few_shot.prototypical import PrototypicalNetwork
+from lukasa.agents.few_shot.sequences import SequenceLearner
+from lukasa.ground.names import UnknownNameError, unknown
+from lukasa.memory.options import check_value, keyword_options
 
 LEARNERS: dict[str, type[Learner]] = {
     "prototypical": PrototypicalNetwork,

@@ -14,9 +14,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-import memory
-from agents.few_shot.encoders import EncoderName, embed, make_encoder
-from agents.few_shot.learning import Learner
+from lukasa import memory
+from lukasa.agents.few_shot.encoders import EncoderName, embed, make_encoder
+from lukasa.agents.few_shot.learning import Learner
 
 
 class SequenceLearner(Learner):

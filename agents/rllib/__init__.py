@@ -1,14 +1,15 @@
 """Memory agents in Ray RLlib: any memory core in PPO, APPO or IMPALA."""
 
-from agents.rllib.acting import RLAgent
-from agents.rllib.algorithms import ALGORITHMS, algorithm_class, algorithm_options, make_algorithm_options
-from agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
-from agents.rllib.environments import register_environment
-from agents.rllib.learning_options import APPOOptions, IMPALAOptions, NoOptions, PPOOptions
-from agents.rllib.memory_config import MemoryConfig
-from agents.rllib.module import MemoryRLModule
-from agents.rllib.rollout import RolloutEpisode, rollout
-from agents.rllib.settings import MemorySettings
+from lukasa.agents.rllib.acting import RLAgent
+from lukasa.agents.rllib.algorithms import ALGORITHMS, algorithm_class, algorithm_options, make_algorithm_options
+from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
+from lukasa.agents.rllib.environments import register_environment
+from lukasa.agents.rllib.learning_options import APPOOptions, IMPALAOptions, NoOptions, PPOOptions
+from lukasa.agents.rllib.memory_config import MemoryConfig
+from lukasa.agents.rllib.module import MemoryRLModule
+from lukasa.agents.rllib.old_names import old_names
+from lukasa.agents.rllib.rollout import RolloutEpisode, rollout
+from lukasa.agents.rllib.settings import MemorySettings
 
 __all__ = [
     "ALGORITHMS",
@@ -27,6 +28,7 @@ __all__ = [
     "algorithm_class",
     "algorithm_options",
     "make_algorithm_options",
+    "old_names",
     "register_environment",
     "rollout",
 ]

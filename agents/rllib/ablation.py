@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import memory
-from agents.rllib.module import MemoryRLModule
+from lukasa import memory
+from lukasa.agents.rllib.module import MemoryRLModule
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from ray.rllib.core.distribution.torch.torch_distribution import (
 from torch import Tensor
 from torch.distributions import Categorical, Normal, kl_divergence
 
-from agents.rllib.encoders import named
+from lukasa.agents.rllib.encoders import named
 
 MOST_OUTPUTS = 1_000_000
 """Numbers that the policy may put out for one action: more would not fit into a network of reasonable size."""

@@ -7,12 +7,12 @@ import inspect
 import typing
 from typing import Any
 
-from agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
-from agents.rllib.learning_options import AlgorithmOptions
-from agents.rllib.memory_config import MemoryConfig
-from ground.names import UnknownNameError, unknown
-from memory.options import check_value
-from memory.registry import import_named
+from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
+from lukasa.agents.rllib.learning_options import AlgorithmOptions
+from lukasa.agents.rllib.memory_config import MemoryConfig
+from lukasa.ground.names import UnknownNameError, unknown
+from lukasa.memory.options import check_value
+from lukasa.memory.registry import import_named
 
 ALGORITHMS: dict[str, type[MemoryConfig]] = {
     "ppo": MemoryPPOConfig,
@@ -53,10 +53,14 @@ def algorithm_class(name: str) -> type[MemoryConfig]:
 def _imported(path: str) -> type[MemoryConfig]:
     found = import_named(path, AlgorithmImportError)
     if not (isinstance(found, type) and issubclass(found, MemoryConfig)):
-        reason = "is not a config for memory agents: expected a subclass of agents.rllib.MemoryPPOConfig, for example"
+        reason = (
+            "is not a config for memory agents: expected a subclass of lukasa.agents.rllib.MemoryPPOConfig, for example"
+        )
         raise AlgorithmImportError(path, reason)
     if not (dataclasses.is_dataclass(found.Options) and callable(getattr(found.Options, "training", None))):
-        reason = "has Options that are no dataclass with a method training(learners): see NoOptions in agents.rllib"
+        reason = (
+            "has Options that are no dataclass with a method training(learners): see NoOptions in lukasa.agents.rllib"
+        )
         raise AlgorithmImportError(path, reason)
     return found
 

@@ -8,10 +8,10 @@ from ray.rllib.algorithms.impala import IMPALA, IMPALAConfig
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
-from agents.rllib.learners import MemoryAPPOLearner, MemoryIMPALALearner, MemoryPPOLearner
-from agents.rllib.learning_options import APPOOptions, IMPALAOptions, PPOOptions
-from agents.rllib.memory_config import MemoryConfig
-from agents.rllib.runner import raise_failures
+from lukasa.agents.rllib.learners import MemoryAPPOLearner, MemoryIMPALALearner, MemoryPPOLearner
+from lukasa.agents.rllib.learning_options import APPOOptions, IMPALAOptions, PPOOptions
+from lukasa.agents.rllib.memory_config import MemoryConfig
+from lukasa.agents.rllib.runner import raise_failures
 
 PPO_DEFAULTS = {
     "train_batch_size": 1024,

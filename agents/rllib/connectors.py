@@ -18,17 +18,17 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from agents.rllib.actions import ActionLayout, action_width, is_plain
-from agents.rllib.journal import MemoryJournal, padded
-from agents.rllib.module import (
+from lukasa.agents.rllib.actions import ActionLayout, action_width, is_plain
+from lukasa.agents.rllib.journal import MemoryJournal, padded
+from lukasa.agents.rllib.module import (
     EPISODE_START,
     LIVE_STATE,
     PREVIOUS_ACTION,
     PREVIOUS_REWARD,
     MemoryRLModule,
 )
-from agents.rllib.settings import MemorySettings
-from agents.rllib.state_log import PackedState, StateLog
+from lukasa.agents.rllib.settings import MemorySettings
+from lukasa.agents.rllib.state_log import PackedState, StateLog
 
 _LIVE = "memory_live_state"
 

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from ray import cloudpickle
 from ray.tune.registry import register_env
 
-import envs
+from lukasa import envs
 
 
 def register_environment(env: str | Callable[..., gym.Env[Any, Any]], **settings: Any) -> str:

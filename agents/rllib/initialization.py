@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-import memory
-from memory.controllers import CONTROLLERS
+from lukasa import memory
+from lukasa.memory.controllers import CONTROLLERS
 
 GAIN = math.sqrt(2)
 """Of layers before a nonlinearity, as in the PPO of others (Engstrom et al. 2020, section 3)."""

@@ -13,11 +13,11 @@ import numpy as np
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from torch import Tensor
 
-import memory
-from agents.rllib.slot_choices import UNKNOWN, StepRecord
-from agents.rllib.sparse_states import map_parts
-from agents.rllib.state_log import PackedState, StateLog
-from memory.sparse.links import SparseLinks
+from lukasa import memory
+from lukasa.agents.rllib.slot_choices import UNKNOWN, StepRecord
+from lukasa.agents.rllib.sparse_states import map_parts
+from lukasa.agents.rllib.state_log import PackedState, StateLog
+from lukasa.memory.sparse.links import SparseLinks
 
 Episode = TypeVar("Episode")
 TABLES = (".rows", ".names", ".logs", ".survival")

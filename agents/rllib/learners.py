@@ -17,8 +17,8 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor, nn
 
-from agents.rllib.module import MemoryRLModule
-from agents.rllib.normalization import add, discounted_returns
+from lukasa.agents.rllib.module import MemoryRLModule
+from lukasa.agents.rllib.normalization import add, discounted_returns
 
 
 class NormalizingLearner(TorchLearner):

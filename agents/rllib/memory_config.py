@@ -13,14 +13,14 @@ from ray.rllib.connectors.module_to_env import ListifyDataForVectorEnv, Normaliz
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search.sample import Domain
 
-import memory
-from agents.rllib.actions import DecodeActions, is_plain
-from agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
-from agents.rllib.learning_options import AlgorithmOptions, NoOptions
-from agents.rllib.module import MemoryRLModule
-from agents.rllib.runner import MemoryEnvRunner
-from agents.rllib.settings import MemorySettings, core_path
-from agents.rllib.sharding import WholeFragmentLearnerGroup
+from lukasa import memory
+from lukasa.agents.rllib.actions import DecodeActions, is_plain
+from lukasa.agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
+from lukasa.agents.rllib.learning_options import AlgorithmOptions, NoOptions
+from lukasa.agents.rllib.module import MemoryRLModule
+from lukasa.agents.rllib.runner import MemoryEnvRunner
+from lukasa.agents.rllib.settings import MemorySettings, core_path
+from lukasa.agents.rllib.sharding import WholeFragmentLearnerGroup
 
 CHUNK = 64
 """Steps: gradients flow through about this many unless ``max_seq_len`` says otherwise."""

@@ -23,14 +23,14 @@ from ray.rllib.core.rl_module.apis import (
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
-import memory
-from agents.rllib.actions import action_distribution, action_width
-from agents.rllib.encoders import Encoder
-from agents.rllib.initialization import make_orthogonal
-from agents.rllib.journal import LiveState
-from agents.rllib.normalization import PREVIOUS_REWARD, ObservationNormalizer, ReturnScale
-from agents.rllib.settings import MemorySettings
-from agents.rllib.sparse_states import recorded, released, restored, sparse_parts, with_fresh_rows
+from lukasa import memory
+from lukasa.agents.rllib.actions import action_distribution, action_width
+from lukasa.agents.rllib.encoders import Encoder
+from lukasa.agents.rllib.initialization import make_orthogonal
+from lukasa.agents.rllib.journal import LiveState
+from lukasa.agents.rllib.normalization import PREVIOUS_REWARD, ObservationNormalizer, ReturnScale
+from lukasa.agents.rllib.settings import MemorySettings
+from lukasa.agents.rllib.sparse_states import recorded, released, restored, sparse_parts, with_fresh_rows
 
 EPISODE_START = "episode_start"
 """Key of a state dict, bool [B]: the row begins an episode, whatever its other tensors hold."""
@@ -192,7 +192,7 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
 
         Returns:
             Expected returns; in a loss, where returns are normalised, in units of their spread: its learner divides
-            what it compares them with (``agents.rllib.learners``).
+            what it compares them with (``lukasa.agents.rllib.learners``).
         """
         features = self._features_without_gradient(batch) if embeddings is None else embeddings
         outputs = self.value_head(features).squeeze(-1)

@@ -15,7 +15,7 @@ import tree
 from ray.rllib.core.columns import Columns
 from torch import Tensor, nn
 
-from agents.rllib.encoders import is_vector_of_reals, leaves
+from lukasa.agents.rllib.encoders import is_vector_of_reals, leaves
 
 PREVIOUS_REWARD = "previous_reward"
 """Column of a batch, float [B, T, 1]."""

@@ -32,12 +32,12 @@ from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.spaces.space_utils import unbatch
 
-import envs
-import memory
-from agents.rllib.ablation import ablated
-from agents.rllib.config import MemoryPPOConfig
-from agents.rllib.module import MemoryRLModule
-from agents.rllib.settings import MemorySettings
+from lukasa import envs, memory
+from lukasa.agents.rllib.ablation import ablated
+from lukasa.agents.rllib.config import MemoryPPOConfig
+from lukasa.agents.rllib.module import MemoryRLModule
+from lukasa.agents.rllib.old_names import old_names
+from lukasa.agents.rllib.settings import MemorySettings
 
 MAX_STEPS = 10_000
 """Steps after which an episode is cut off, unless its environment declares a larger limit or the caller gives one."""
@@ -307,7 +307,8 @@ def _from_checkpoint(directory: Path) -> Player:
     missing = [str(part.relative_to(directory)) for part in parts if not part.is_dir()]
     if missing and (directory / "config.json").is_file():
         raise ValueError(
-            f"{directory} is a run of `lukasa train`: play it with launch.rollout, or load it with launch.load_agent"
+            f"{directory} is a run of `lukasa train`: play it with lukasa.launch.rollout, or load it with "
+            "lukasa.launch.load_agent"
         )
     if missing:
         raise ValueError(
@@ -315,8 +316,9 @@ def _from_checkpoint(directory: Path) -> Player:
             "give the directory that algo.save_to_path() returned"
         )
     try:
-        module = MemoryRLModule.from_checkpoint(parts[0].absolute())
-        pipelines = [ConnectorPipelineV2.from_checkpoint(part.absolute()) for part in parts[1:]]
+        with old_names():
+            module = MemoryRLModule.from_checkpoint(parts[0].absolute())
+            pipelines = [ConnectorPipelineV2.from_checkpoint(part.absolute()) for part in parts[1:]]
     except Exception as error:  # unpickling what is cut short raises nearly anything
         raise ValueError(
             f"the checkpoint {directory} holds no readable memory agent, it may have been cut short: {error}"

@@ -22,7 +22,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.utils.metrics import ENV_RESET_TIMER, ENV_STEP_TIMER
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
-import envs
+from lukasa import envs
 
 TRIES = 3
 """Failures of its environment that end a runner's work."""

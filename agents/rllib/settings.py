@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import memory
+from lukasa import memory
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memory.sparse import SparseMemory
-from memory.sparse.links import SparseLinks
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.links import SparseLinks
 
 UNKNOWN = -2
 """In place of a choice that nobody wrote down: the learner makes it itself."""

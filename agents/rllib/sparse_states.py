@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import memory
-from agents.rllib.slot_choices import FollowedLinks, FollowedMemory, Recording, Replay
-from memory.sparse import SparseMemory
-from memory.sparse.link_tables import LinkTables
-from memory.sparse.links import SparseLinks
-from memory.sparse.store import Store
+from lukasa import memory
+from lukasa.agents.rllib.slot_choices import FollowedLinks, FollowedMemory, Recording, Replay
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.link_tables import LinkTables
+from lukasa.memory.sparse.links import SparseLinks
+from lukasa.memory.sparse.store import Store
 
 
 def map_parts(function: Callable[..., Any], state: memory.State, *others: memory.State, path: str = "") -> memory.State:

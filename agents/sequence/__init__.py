@@ -1,14 +1,14 @@
 """Supervised training of any core on any task."""
 
-from agents.sequence.acting import CoreAgent
-from agents.sequence.answering import on_core, own_steps, respond
-from agents.sequence.evaluation import Evaluation, evaluate
-from agents.sequence.gradients import DivergenceError, clip, group_norms, state_gradients
-from agents.sequence.memory_use import slot_information
-from agents.sequence.rmsprop import GravesRMSProp
-from agents.sequence.schedules import make_optimizer, make_schedule
-from agents.sequence.sharing import ALONE, ProcessGroup, Sharing
-from agents.sequence.trainer import StepResult, Trainer
+from lukasa.agents.sequence.acting import CoreAgent
+from lukasa.agents.sequence.answering import on_core, own_steps, respond
+from lukasa.agents.sequence.evaluation import Evaluation, evaluate
+from lukasa.agents.sequence.gradients import DivergenceError, clip, group_norms, state_gradients
+from lukasa.agents.sequence.memory_use import slot_information
+from lukasa.agents.sequence.rmsprop import GravesRMSProp
+from lukasa.agents.sequence.schedules import make_optimizer, make_schedule
+from lukasa.agents.sequence.sharing import ALONE, ProcessGroup, Sharing
+from lukasa.agents.sequence.trainer import StepResult, Trainer
 
 __all__ = [
     "ALONE",

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import memory
-from agents.sequence.answering import respond
-from memory import Core
-from tasks import Spec
+from lukasa import memory
+from lukasa.agents.sequence.answering import respond
+from lukasa.memory import Core
+from lukasa.tasks import Spec
 
 
 class CoreAgent:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-import memory
-from memory import Core, State
-from tasks import Batch, Spec
+from lukasa import memory
+from lukasa.memory import Core, State
+from lukasa.tasks import Batch, Spec
 
 
 def on_core(core: Core, batch: Batch) -> Batch:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from agents.sequence.answering import own_steps
-from tasks import Batch, Curriculum, Sampler
+from lukasa.agents.sequence.answering import own_steps
+from lukasa.tasks import Batch, Curriculum, Sampler
 
 
 class Drawn(NamedTuple):

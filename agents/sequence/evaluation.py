@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.intervals import Interval, ratio_interval, share_ratio_interval
-from agents.sequence.answering import on_core, own_steps, respond
-from memory import Core
-from tasks import Batch, Score, Spec
-from tasks.spec import Unit
+from lukasa.agents.intervals import Interval, ratio_interval, share_ratio_interval
+from lukasa.agents.sequence.answering import on_core, own_steps, respond
+from lukasa.memory import Core
+from lukasa.tasks import Batch, Score, Spec
+from lukasa.tasks.spec import Unit
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from agents.sequence.answering import on_core
-from memory import Core, watched_state
-from tasks import Batch, Spec
+from lukasa.agents.sequence.answering import on_core
+from lukasa.memory import Core, watched_state
+from lukasa.tasks import Batch, Spec
 
 
 class DivergenceError(RuntimeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from memory import Recording
+from lukasa.memory import Recording
 
 TINY = 1e-12
 """Keeps the logarithm of a weight of zero finite; what is multiplied by it is zero there."""

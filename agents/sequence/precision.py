@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from memory import Core
-from memory.core import WholeSequence
+from lukasa.memory import Core
+from lukasa.memory.core import WholeSequence
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 

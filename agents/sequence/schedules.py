@@ -10,7 +10,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from agents.sequence.rmsprop import GravesRMSProp
+from lukasa.agents.sequence.rmsprop import GravesRMSProp
 
 OptimizerName: TypeAlias = Literal["rmsprop", "adam", "adamw"]
 ScheduleName: TypeAlias = Literal["constant", "linear", "cosine"]

@@ -17,16 +17,16 @@ from torch import Generator, Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-import memory
-from agents.sequence.answering import on_core, respond
-from agents.sequence.drawing import Drawing
-from agents.sequence.gradients import DivergenceError, clip, group_norms, unusable_groups
-from agents.sequence.memory_use import memory_use_loss
-from agents.sequence.precision import Precision, mixed_precision
-from agents.sequence.sharing import ALONE, Sharing
-from memory import Core
-from memory.sparse import UnstorableError
-from tasks import Batch, Curriculum, Doubling, Sampler, Score, Uniform
+from lukasa import memory
+from lukasa.agents.sequence.answering import on_core, respond
+from lukasa.agents.sequence.drawing import Drawing
+from lukasa.agents.sequence.gradients import DivergenceError, clip, group_norms, unusable_groups
+from lukasa.agents.sequence.memory_use import memory_use_loss
+from lukasa.agents.sequence.precision import Precision, mixed_precision
+from lukasa.agents.sequence.sharing import ALONE, Sharing
+from lukasa.memory import Core
+from lukasa.memory.sparse import UnstorableError
+from lukasa.tasks import Batch, Curriculum, Doubling, Sampler, Score, Uniform
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """The command ``lukasa``."""
 
-from launch.cli.command import main
+from lukasa.launch.cli.command import main
 
 __all__ = ["main"]

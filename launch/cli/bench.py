@@ -5,20 +5,32 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.options.fields import split_words
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.options.fields import split_words
 
 SUBJECTS = {
-    "sparse": ("benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
-    "cores": ("benchmarks.cores", "the dense cores beside plain references and a public package"),
-    "states": ("benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
-    "runners": ("benchmarks.runners", "steps a second of one agent with several numbers of runners, and who waits"),
-    "recovery": ("benchmarks.recovery", "an env runner, a Train worker, a machine is killed: seconds to progress"),
-    "sharded": ("benchmarks.sharded", "a memory in shards beside one process, a shard killed and brought back"),
-    "episodes": ("benchmarks.episodes", "episodes that the Omniglot samplers draw a second, beside training on them"),
-    "defaults": ("benchmarks.defaults", "what agents learn by default, beside those of stable-baselines3"),
-    "lifelong": ("benchmarks.lifelong", "all characters of Omniglot in one class memory, FAISS beside exact search"),
+    "sparse": ("lukasa.benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
+    "cores": ("lukasa.benchmarks.cores", "the dense cores beside plain references and a public package"),
+    "states": ("lukasa.benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
+    "runners": (
+        "lukasa.benchmarks.runners",
+        "steps a second of one agent with several numbers of runners, and who waits",
+    ),
+    "recovery": (
+        "lukasa.benchmarks.recovery",
+        "an env runner, a Train worker, a machine is killed: seconds to progress",
+    ),
+    "sharded": ("lukasa.benchmarks.sharded", "a memory in shards beside one process, a shard killed and brought back"),
+    "episodes": (
+        "lukasa.benchmarks.episodes",
+        "episodes that the Omniglot samplers draw a second, beside training on them",
+    ),
+    "defaults": ("lukasa.benchmarks.defaults", "what agents learn by default, beside those of stable-baselines3"),
+    "lifelong": (
+        "lukasa.benchmarks.lifelong",
+        "all characters of Omniglot in one class memory, FAISS beside exact search",
+    ),
 }
 """Every subject: the module whose ``main(argv)`` measures it, imported only then, and what it is."""
 

@@ -7,29 +7,35 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.kinds.table import KINDS, is_kind
-from launch.options.program import faults, one_line
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.kinds.table import KINDS, is_kind
+from lukasa.launch.options.program import faults, one_line
 
 COMMANDS = {
     "tune": (
-        "launch.sweeps.tune",
+        "lukasa.launch.sweeps.tune",
         "train a recipe with several values of its fields; those that fall behind are stopped",
     ),
-    "eval": ("launch.cli.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
-    "plot": ("launch.cli.plot", "draw the learning curve, and what the memory does over an episode or a sequence"),
+    "eval": ("lukasa.launch.cli.evaluate", "how good a trained agent or core is, on fresh episodes or sequences"),
+    "plot": (
+        "lukasa.launch.cli.plot",
+        "draw the learning curve, and what the memory does over an episode or a sequence",
+    ),
     "compare": (
-        "launch.comparing.compare",
+        "lukasa.launch.comparing.compare",
         "a table and a picture of several runs: scores, steps, seconds, and what differs",
     ),
-    "list": ("launch.cli.listing", "what there is: cores, tasks, environments, recipes"),
-    "fetch": ("launch.cli.fetch", "make a run directory of a run that was trained with --sync"),
+    "list": ("lukasa.launch.cli.listing", "what there is: cores, tasks, environments, recipes"),
+    "fetch": ("lukasa.launch.cli.fetch", "make a run directory of a run that was trained with --sync"),
     "check-cluster": (
-        "launch.clusters.checking",
+        "lukasa.launch.clusters.checking",
         "check a cluster file of `ray up` or KubeRay before it costs anything",
     ),
-    "bench": ("launch.cli.bench", "measure: the sparse memory, whole or in shards, the dense cores, states, runners"),
+    "bench": (
+        "lukasa.launch.cli.bench",
+        "measure: the sparse memory, whole or in shards, the dense cores, states, runners",
+    ),
 }
 """Every command but ``train``, which needs a kind: the module whose ``main(argv)`` runs it, imported only then, and one
 line of help."""
@@ -93,7 +99,7 @@ def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
             raise UserError(f"train needs to know what: {kinds}")
         if not is_kind(words[1]):
             raise UserError(f"unknown command 'train {words[1]}': {nearest(words[1], KINDS)}")
-        return "launch.training.command", list(words[1:])
+        return "lukasa.launch.training.command", list(words[1:])
     if words[0] in COMMANDS:
         return COMMANDS[words[0]][0], list(words[1:])
     raise UserError(f"unknown command {words[0]!r}: {nearest(words[0], ['train', *COMMANDS])}")

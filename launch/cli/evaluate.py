@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ground.mistakes import UserError
-from launch.comparing.several_seeds import is_several, open_several
-from launch.kinds.described import options_of_command
-from launch.kinds.table import KINDS, kind_of
-from launch.options.fields import split_words
-from launch.options.parsing import parse
-from launch.runs.directory import open_run
-from launch.runs.saved_values import without_nan
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.comparing.several_seeds import is_several, open_several
+from lukasa.launch.kinds.described import options_of_command
+from lukasa.launch.kinds.table import KINDS, kind_of
+from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.directory import open_run
+from lukasa.launch.runs.saved_values import without_nan
 
 SUMMARY = (
     "score a trained agent, core or learner on fresh episodes or sequences; which options there are depends on the run"
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     """Evaluate the run that the command line names; the options are those of its kind."""
     words, rest = split_words(argv)
     if not words and {"-h", "--help"} & set(rest):
-        from launch.options.help import Page
+        from lukasa.launch.options.help import Page
 
         page = Page("lukasa eval RUN", SUMMARY, EXAMPLES)
         page.show_each({f"A run of lukasa train {kind}": options_of_command("eval", kind) for kind in KINDS})
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     way = kind.evaluation()
     options = parse(way.options, rest, prog="lukasa eval RUN")
     if several:
-        from launch.comparing.evaluation import evaluate_seeds
+        from lukasa.launch.comparing.evaluation import evaluate_seeds
 
         return evaluate_seeds(several, kind, options)
     result = way.evaluate(run, kind.experiments.from_json(config["experiment"]), options)

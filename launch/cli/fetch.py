@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ground.mistakes import UserError
-from launch.options.fields import split_words
-from launch.options.parsing import parse
-from launch.options.program import command
-from launch.runs.storage import fetch
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.options.program import command
+from lukasa.launch.runs.storage import fetch
 
 
 @dataclass(frozen=True)

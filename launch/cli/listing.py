@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.kinds.described import recipes as described_recipes
-from launch.options.described import rows as described_rows
-from launch.options.describing import Row
-from launch.options.fields import Switch, split_words
-from launch.options.parsing import parse
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.kinds.described import recipes as described_recipes
+from lukasa.launch.options.described import rows as described_rows
+from lukasa.launch.options.describing import Row
+from lukasa.launch.options.fields import Switch, split_words
+from lukasa.launch.options.parsing import parse
 
 Rows = list[dict[str, Any]]
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     """Print the overview, or one list."""
     words, rest = split_words(argv)
     if words[:1] == ["runs"]:
-        from launch.comparing.run_listing import main as list_runs
+        from lukasa.launch.comparing.run_listing import main as list_runs
 
         return list_runs([*words[1:], *rest])
     options = parse(ListOptions, rest, prog=f"lukasa list [{'|'.join(LISTS)}]")

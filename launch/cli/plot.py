@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ground.mistakes import UserError
-from launch.comparing.curves import read_learning
-from launch.comparing.several_seeds import Compared, open_compared
-from launch.kinds.described import options_of_command
-from launch.kinds.subjects import Subject
-from launch.kinds.table import KINDS, kind_of
-from launch.options.fields import split_words
-from launch.options.parsing import parse
-from launch.pictures.formats import picture_format, picture_path
-from launch.runs.directory import Run
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.comparing.curves import read_learning
+from lukasa.launch.comparing.several_seeds import Compared, open_compared
+from lukasa.launch.kinds.described import options_of_command
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.kinds.table import KINDS, kind_of
+from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.pictures.formats import picture_format, picture_path
+from lukasa.launch.runs.directory import Run
 
 SUMMARY = "draw the learning curve of a run and what its memory does; of several runs, their curves on one picture"
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     """Draw, and print where the pictures are; the options are those of the runs' kind."""
     words, rest = split_words(argv)
     if not words and {"-h", "--help"} & set(rest):
-        from launch.options.help import Page
+        from lukasa.launch.options.help import Page
 
         page = Page("lukasa plot RUN [RUN ...]", SUMMARY, EXAMPLES)
         page.show_each({f"A run of lukasa train {kind}": options_of_command("plot", kind) for kind in KINDS})
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         details = list(pictures.draw(run, experiment, options))
         if not details:
             print(f"run {run.path} has no checkpoint yet: only its learning curve was drawn", file=sys.stderr)
-    from launch.pictures.learning import draw_learning  # loads matplotlib
+    from lukasa.launch.pictures.learning import draw_learning  # loads matplotlib
 
     draw_learning(curves, picture, subject)
     for path in (picture, *details):
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run_of_details(compared: Compared, subject: Subject) -> tuple[Run, Any]:
     """The run whose episode or sequence is drawn: of several seeds the best, which is said."""
-    from launch.comparing.scores import best_seed
+    from lukasa.launch.comparing.scores import best_seed
 
     place = best_seed(compared, subject)
     run, experiment = compared.runs[place]

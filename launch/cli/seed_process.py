@@ -11,8 +11,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from launch.cli import command as cli
-from launch.training.requests import part_of_several
+from lukasa.launch.cli import command as cli
+from lukasa.launch.training.requests import part_of_several
 
 
 def main(argv: Sequence[str]) -> int:

@@ -16,11 +16,11 @@ from typing import Any
 
 import yaml
 
-from ground.mistakes import UserError
-from ground.names import most_like, nearest
-from launch.clusters.kuberay import check_ray_job
-from launch.options.fields import split_words
-from launch.options.parsing import parse
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import most_like, nearest
+from lukasa.launch.clusters.kuberay import check_ray_job
+from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.parsing import parse
 
 Config = dict[str, Any]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ground.mistakes import UserError
-from ground.names import nearest
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
 
 Fields = dict[str, Any]
 """Names to what may stand there: a type, the fields of an object, [fields of each item], or a free mapping."""

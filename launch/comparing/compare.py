@@ -11,16 +11,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ground.mistakes import UserError
-from launch.comparing.curves import common_subject, labels_of, plot_learning
-from launch.comparing.labels import ELSEWHERE, SETTLED, differences, show_value
-from launch.comparing.scores import curves_of, mean_score, show_interval
-from launch.comparing.several_seeds import Compared, counted_seeds, open_compared
-from launch.kinds.subjects import Subject
-from launch.kinds.table import kind_of
-from launch.options.fields import Switch, split_words
-from launch.options.parsing import parse
-from launch.runs.progress import show_score
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.comparing.curves import common_subject, labels_of, plot_learning
+from lukasa.launch.comparing.labels import ELSEWHERE, SETTLED, differences, show_value
+from lukasa.launch.comparing.scores import curves_of, mean_score, show_interval
+from lukasa.launch.comparing.several_seeds import Compared, counted_seeds, open_compared
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.options.fields import Switch, split_words
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.progress import show_score
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ground.mistakes import UserError
-from launch.comparing.several_seeds import Compared
-from launch.kinds.subjects import Subject
-from launch.pictures.formats import check_picture_name
-from launch.runs.directory import Run, is_score, read_metrics
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.comparing.several_seeds import Compared
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.pictures.formats import check_picture_name
+from lukasa.launch.runs.directory import Run, is_score, read_metrics
 
 
 def plot_learning(compared: Sequence[Compared], subject_of: Callable[[Any], Subject], path: Path) -> Path:
@@ -24,7 +24,7 @@ def plot_learning(compared: Sequence[Compared], subject_of: Callable[[Any], Subj
     Raises:
         UserError: the runs are of several environments or tasks, or one has no metrics.
     """
-    from launch.pictures.learning import draw_learning
+    from lukasa.launch.pictures.learning import draw_learning
 
     curves, subject = read_learning(compared, subject_of, path)
     draw_learning(curves, path, subject)
@@ -61,8 +61,8 @@ def common_subject(subjects: Sequence[Subject], purpose: str) -> Subject:
 
 
 def labels_of(compared: Sequence[Compared]) -> list[str]:
-    """What differs between them, as ``launch.comparing.labels`` names it."""
-    from launch.comparing.labels import make_labels
+    """What differs between them, as ``lukasa.launch.comparing.labels`` names it."""
+    from lukasa.launch.comparing.labels import make_labels
 
     experiments, seeds = [one.experiment for one in compared], [one.seeds for one in compared]
     return make_labels(compared[0].kind.experiments, experiments, seeds, [one.path for one in compared])
@@ -70,8 +70,8 @@ def labels_of(compared: Sequence[Compared]) -> list[str]:
 
 def _mean_curve(compared: Compared, label: str, subject: Subject) -> Any:
     """The mean over the seeds that have a score."""
-    from launch.comparing.scores import band, curves_of, mean_curve
-    from launch.pictures.learning import Curve
+    from lukasa.launch.comparing.scores import band, curves_of, mean_curve
+    from lukasa.launch.pictures.learning import Curve
 
     curves = [curve for curve in curves_of(compared, subject) if curve.scores]
     if not curves:
@@ -91,7 +91,7 @@ def _mean_curve(compared: Compared, label: str, subject: Subject) -> Any:
 
 
 def _curve(run: Run, label: str, subject: Subject) -> Any:
-    from launch.pictures.learning import Curve
+    from lukasa.launch.pictures.learning import Curve
 
     rows = [row for row in read_metrics(run) if is_score(row.get(subject.score_key))]
     if not rows:

@@ -15,12 +15,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from agents.intervals import bootstrap_interval
-from ground.mistakes import UserError
-from launch.comparing.several_seeds import SeveralSeeds, counted_seeds
-from launch.kinds.kind import Kind
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.saved_values import without_nan
+from lukasa.agents.intervals import bootstrap_interval
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.comparing.several_seeds import SeveralSeeds, counted_seeds
+from lukasa.launch.kinds.kind import Kind
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.saved_values import without_nan
 
 MEASURED = {
     "return_mean": "mean return",

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launch.comparing.several_seeds import counted_seeds
-from launch.kinds.kind import Experiments
+from lukasa.launch.comparing.several_seeds import counted_seeds
+from lukasa.launch.kinds.kind import Experiments
 
 SETTLED = "seed", "steps", "stop_at"
 """Fields that differ between runs of one experiment: seeds, and how long it was trained."""
@@ -24,7 +24,7 @@ def flat(experiment: Any) -> dict[str, Any]:
     """The fields of an experiment with the options below them, as the command line names them.
 
     Example:
-        >>> from launch.kinds.supervised.experiment import TaskExperiment
+        >>> from lukasa.launch.kinds.supervised.experiment import TaskExperiment
         >>> found = flat(TaskExperiment(memory={"slots": 8}))
         >>> found["core"], found["memory.slots"], found["curriculum.kind"]
         ('ntm', 8, 'uniform')

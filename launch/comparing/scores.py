@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from agents.intervals import Interval, bootstrap_band, bootstrap_interval
-from launch.comparing.several_seeds import Compared, SeveralSeeds
-from launch.kinds.subjects import Subject
-from launch.kinds.table import kind_of
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, is_score, read_metrics
-from launch.runs.progress import show_score
+from lukasa.agents.intervals import Interval, bootstrap_band, bootstrap_interval
+from lukasa.launch.comparing.several_seeds import Compared, SeveralSeeds
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run, is_score, read_metrics
+from lukasa.launch.runs.progress import show_score
 
 MOST_PLACES = 400
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ground.mistakes import UserError
-from launch.kinds.kind import Kind
-from launch.runs.directory import Run, create_run, open_run, write_atomically
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.kind import Kind
+from lukasa.launch.runs.directory import Run, create_run, open_run, write_atomically
 
 FORMAT = 1
 FILE = "seeds.json"

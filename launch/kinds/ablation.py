@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import memory
-from ground.mistakes import UserError, as_user_error
+from lukasa import memory
+from lukasa.ground.mistakes import UserError, as_user_error
 
 Part = Literal["memory", "controller", "both"]
 

@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from launch.kinds.kind import Kind
-from launch.kinds.table import KINDS, kind_of
-from launch.options.describing import Row, kind_of_row, row_of
-from launch.options.fields import Option, options_of
-from launch.options.kept_tables import kept
+from lukasa.launch.kinds.kind import Kind
+from lukasa.launch.kinds.table import KINDS, kind_of
+from lukasa.launch.options.describing import Row, kind_of_row, row_of
+from lukasa.launch.options.fields import Option, options_of
+from lukasa.launch.options.kept_tables import kept
 
 SOURCES = (
     "memory/**/*.py",

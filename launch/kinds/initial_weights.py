@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ground.mistakes import UserError
-from launch.runs.checkpoints import PREFIX, Checkpoint, find_checkpoint, load_checkpoint, to_plain
-from launch.runs.directory import open_run
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.runs.checkpoints import PREFIX, Checkpoint, find_checkpoint, load_checkpoint, to_plain
+from lukasa.launch.runs.directory import open_run
 
 
 def load_initial_weights(module: nn.Module, kind: str, part: str, start_from: str) -> None:

@@ -1,6 +1,6 @@
 """Kinds of training: what the command line needs to know of each, whatever it learns.
 
-``launch.kinds.table`` lists them.
+``lukasa.launch.kinds.table`` lists them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.kinds.subjects import Subject
-from launch.ray.placement import OnRay
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
-from launch.runs.saved_values import read_saved
-from launch.runs.stopping import Wish
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.ray.placement import OnRay
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.saved_values import read_saved
+from lukasa.launch.runs.stopping import Wish
 
 Experiment = TypeVar("Experiment")
 
@@ -190,7 +190,7 @@ class Kind(Generic[Experiment]):
         evaluation: how runs are evaluated.
         pictures: what is drawn of a run.
         load_agent: from a run, its experiment and a checkpoint's name to what acts or answers; the options are those of
-            ``launch.load_agent``.
+            ``lukasa.launch.load_agent``.
         on_ray: what ``--ray`` does; the kind refuses that option when None.
     """
 

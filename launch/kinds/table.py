@@ -7,10 +7,10 @@ import importlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.kinds.kind import Kind
-from launch.kinds.subjects import Subject
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.kinds.kind import Kind
+from lukasa.launch.kinds.subjects import Subject
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,13 @@ class Entry:
 
 
 KINDS = {
-    "rl": Entry("launch.kinds.rl.kind:KIND", "train a memory agent on a Gymnasium environment, with Ray RLlib"),
-    "task": Entry("launch.kinds.supervised.kind:KIND", "train a core on a supervised task, such as copy or bAbI"),
-    "few-shot": Entry("launch.kinds.few_shot.kind:KIND", "train a learner to name classes from a few examples of each"),
+    "rl": Entry("lukasa.launch.kinds.rl.kind:KIND", "train a memory agent on a Gymnasium environment, with Ray RLlib"),
+    "task": Entry(
+        "lukasa.launch.kinds.supervised.kind:KIND", "train a core on a supervised task, such as copy or bAbI"
+    ),
+    "few-shot": Entry(
+        "lukasa.launch.kinds.few_shot.kind:KIND", "train a learner to name classes from a few examples of each"
+    ),
 }
 """Kinds by the word after ``lukasa train``; kinds of others go by "package.module:NAME" there."""
 
@@ -59,10 +63,10 @@ def kind_of(name: str) -> Kind[Any]:
         missing = f"kind {name!r} needs the module {error.name!r}, which is neither in this folder nor installed"
         raise UserError(missing) from None
     except AttributeError:
-        wanted = "give package.module:NAME of a launch.kinds.kind.Kind"
+        wanted = "give package.module:NAME of a lukasa.launch.kinds.kind.Kind"
         raise UserError(f"module {module!r} has no {attribute!r}: {wanted}") from None
     if not isinstance(kind, Kind):
-        raise UserError(f"{name} is a {type(kind).__name__}: expected a launch.kinds.kind.Kind")
+        raise UserError(f"{name} is a {type(kind).__name__}: expected a lukasa.launch.kinds.kind.Kind")
     return replace(kind, experiments=replace(kind.experiments, name=name))
 
 

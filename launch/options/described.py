@@ -11,11 +11,16 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.options.describing import Row, describe
-from launch.options.kept_tables import kept
-from launch.options.own import describe_algorithm, describe_own_algorithm, describe_own_core, describe_own_dataset
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.options.describing import Row, describe
+from lukasa.launch.options.kept_tables import kept
+from lukasa.launch.options.own import (
+    describe_algorithm,
+    describe_own_algorithm,
+    describe_own_core,
+    describe_own_dataset,
+)
 
 Table = dict[str, dict[str, Row]]
 
@@ -68,26 +73,26 @@ def build_table() -> Table:
 
 
 def _cores() -> dict[str, Row]:
-    import memory
+    from lukasa import memory
 
     return {name: describe(core, memory.core_options(name).values()) for name, core in memory.CORES.items()}
 
 
 def _learners() -> dict[str, Row]:
-    from agents import few_shot
+    from lukasa.agents import few_shot
 
     options = few_shot.learner_options
     return {name: describe(learner, options(name).values()) for name, learner in few_shot.LEARNERS.items()}
 
 
 def _algorithms() -> dict[str, Row]:
-    from agents import rllib
+    from lukasa.agents import rllib
 
     return {name: describe_algorithm(name) for name in rllib.ALGORITHMS}
 
 
 def _datasets() -> dict[str, Row]:
-    import tasks
+    from lukasa import tasks
 
     return {
         one.name: {
@@ -101,13 +106,13 @@ def _datasets() -> dict[str, Row]:
 
 
 def _indexes() -> dict[str, Row]:
-    from memory.sparse.indexes import INDEXES, index_options
+    from lukasa.memory.sparse.indexes import INDEXES, index_options
 
     return {name: describe(index, index_options(name).values()) for name, index in INDEXES.items()}
 
 
 def _tasks() -> dict[str, Row]:
-    import tasks
+    from lukasa import tasks
 
     return {
         one.name: {
@@ -125,7 +130,7 @@ def _tasks() -> dict[str, Row]:
 
 
 def _environments() -> dict[str, Row]:
-    import envs
+    from lukasa import envs
 
     return {
         one.id: {
@@ -140,13 +145,13 @@ def _environments() -> dict[str, Row]:
 
 
 REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
-    "cores": ("memory", _cores),
-    "tasks": ("tasks", _tasks),
-    "envs": ("envs", _environments),
-    "learners": ("agents.few_shot", _learners),
-    "algorithms": ("agents.rllib", _algorithms),
-    "datasets": ("tasks", _datasets),
-    "indexes": ("memory", _indexes),
+    "cores": ("lukasa.memory", _cores),
+    "tasks": ("lukasa.tasks", _tasks),
+    "envs": ("lukasa.envs", _environments),
+    "learners": ("lukasa.agents.few_shot", _learners),
+    "algorithms": ("lukasa.agents.rllib", _algorithms),
+    "datasets": ("lukasa.tasks", _datasets),
+    "indexes": ("lukasa.memory", _indexes),
 }
 """By sort: the package that is loaded where the living things are, and what describes them."""
 

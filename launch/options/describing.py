@@ -9,7 +9,7 @@ import typing
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from launch.options.fields import Option, documented, is_mapping
+from lukasa.launch.options.fields import Option, documented, is_mapping
 
 Row = dict[str, Any]
 

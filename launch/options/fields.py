@@ -1,7 +1,7 @@
 """Command-line options from dataclasses, with typed options of the chosen core.
 
 A field is an option: its name, type and default are the dataclass's, its help is in the dataclass's docstring. What a
-command line says is read by ``launch.options.parsing`` and ``--help`` is printed by ``launch.options.help``.
+command line says is read by ``parsing``, beside this module, and ``--help`` is printed by ``help``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from launch.options.fields import Option
+from lukasa.launch.options.fields import Option
 
 WIDEST = 110
 """Columns of a page on a terminal that has more."""
@@ -135,7 +135,7 @@ def shown_default(option: Option) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, Mapping):
-        from launch.options.words import as_pairs
+        from lukasa.launch.options.words import as_pairs
 
         return " ".join(as_pairs(dict(value)))
     if isinstance(value, tuple):

@@ -6,18 +6,18 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ground.mistakes import UserError
-from launch.options.describing import describe, row_of
-from launch.options.fields import Option, documented
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.describing import describe, row_of
+from lukasa.launch.options.fields import Option, documented
 
 
 def describe_own_core(path: str) -> dict[str, Any]:
-    """What a core of one's own says about itself, as ``launch.options.described.described`` says of the others.
+    """What a core of one's own says about itself, as ``described.described`` says of the others.
 
     Raises:
         UserError: it cannot be imported, or an option of it cannot be given on a command line.
     """
-    import memory
+    from lukasa import memory
 
     def says(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
         return describe(memory.core_class(path), options.values())
@@ -31,8 +31,8 @@ def describe_own_algorithm(path: str) -> dict[str, Any]:
     Raises:
         UserError: it cannot be imported, or an option of it cannot be given on a command line.
     """
-    import memory
-    from agents import rllib  # imports Ray
+    from lukasa import memory
+    from lukasa.agents import rllib  # imports Ray
 
     def says(_: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
         return describe_algorithm(path)
@@ -41,12 +41,12 @@ def describe_own_algorithm(path: str) -> dict[str, Any]:
 
 
 def describe_own_dataset(path: str) -> dict[str, Any]:
-    """What a data set of one's own says about itself, as ``launch.options.described.described`` says of the others.
+    """What a data set of one's own says about itself, as ``described.described`` says of the others.
 
     Raises:
         UserError: it cannot be imported, or an option of it cannot be given on a command line.
     """
-    import tasks
+    from lukasa import tasks
 
     def says(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
         found = tasks.find_dataset(path)
@@ -57,7 +57,7 @@ def describe_own_dataset(path: str) -> dict[str, Any]:
 
 def describe_algorithm(name: str) -> dict[str, Any]:
     """What an algorithm says in its docstrings: itself, whether it is asynchronous, its options."""
-    from agents import rllib  # imports Ray
+    from lukasa.agents import rllib  # imports Ray
 
     config = rllib.algorithm_class(name)
     texts: dict[str, str] = {}

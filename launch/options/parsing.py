@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.options.fields import Option, options_of
-from launch.options.help import Page
-from launch.options.words import read_pairs
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.options.fields import Option, options_of
+from lukasa.launch.options.help import Page
+from lukasa.launch.options.words import read_pairs
 
 Options = TypeVar("Options")
 

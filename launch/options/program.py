@@ -8,14 +8,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from ground.mistakes import TrainingError
+from lukasa.ground.mistakes import TrainingError
 
 
 def program() -> str:
     """How this command was started, so that a command we print can be copied: it need not be on the PATH."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
-        return f"{shlex.quote(sys.executable)} -m launch"
+        return f"{shlex.quote(sys.executable)} -m lukasa.launch"
     found = shutil.which("lukasa")
     if started.name != "lukasa" or (found and Path(found).resolve() == started.resolve()):
         return "lukasa"
@@ -63,5 +63,5 @@ def one_line(error: BaseException | str) -> str:
 
 def faults() -> tuple[type[Exception], ...]:
     """The errors that are reported in one sentence and are nobody's misuse: what failed while it was at work."""
-    failed = sys.modules.get("envs")
+    failed = sys.modules.get("lukasa.envs")
     return (TrainingError, *((failed.EnvironmentFailedError,) if failed else ()))

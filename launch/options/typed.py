@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Sequence
 
-from launch.options.described import described
-from launch.options.describing import Row, kind_of_row
-from launch.options.fields import with_help
+from lukasa.launch.options.described import described
+from lukasa.launch.options.describing import Row, kind_of_row
+from lukasa.launch.options.fields import with_help
 
 
 def core_options_class(core: str) -> type:

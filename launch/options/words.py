@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ground.mistakes import UserError
+from lukasa.ground.mistakes import UserError
 
 CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
 """Words in lower case; on the command line also with a capital."""

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import MaxNLocator
 
-from launch.pictures.figures import BAD, COLOURS, GOOD, QUIET
+from lukasa.launch.pictures.figures import BAD, COLOURS, GOOD, QUIET
 
 MOST_FRAMES = 12
 SMALLEST_FRAME = 0.75

@@ -8,8 +8,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-from launch.pictures.episode_panels import Panel, panel_width
-from launch.pictures.figures import save_figure
+from lukasa.launch.pictures.episode_panels import Panel, panel_width
+from lukasa.launch.pictures.figures import save_figure
 
 GAP = 0.12
 """Inches between two panels, beside what their titles take."""

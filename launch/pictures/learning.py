@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from launch.kinds.subjects import Subject
-from launch.pictures.figures import QUIET, counted, save_figure, tidy
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.pictures.figures import QUIET, counted, save_figure, tidy
 
 MOST_LESSONS = 12
 """So many lessons are marked one by one; more of them are drawn as steps on an axis of their own."""

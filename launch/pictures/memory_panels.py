@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.pictures.episode_panels import Features, Panel, Slots
-from launch.pictures.slot_views import LEAST, SlotView, ages, dense_view, sparse_view
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.pictures.episode_panels import Features, Panel, Slots
+from lukasa.launch.pictures.slot_views import LEAST, SlotView, ages, dense_view, sparse_view
 
 SHOWN = ("write", "read", "age", "attention", "hidden", "gates", "usage")
 """What is drawn unless somebody says otherwise, as far as the core has it."""

@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from launch.pictures.episode_panels import Features, Frames, Panel, Symbols
+from lukasa.launch.pictures.episode_panels import Features, Frames, Panel, Symbols
 
 SMALLEST_IMAGE = 5
 """Pixels at a side from which on an array is an image rather than a table of numbers."""

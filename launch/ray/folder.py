@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ground.mistakes import UserError
+from lukasa.ground.mistakes import UserError
 
 SOCKET_BYTES = 103
 """Bytes of a socket's path that all systems allow: Linux 107, macOS 103."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ground.mistakes import UserError
-from launch.options.fields import Switch
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
 
 Experiment = TypeVar("Experiment")
 Bundle = Mapping[str, float]

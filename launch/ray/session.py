@@ -22,9 +22,9 @@ from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue]
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ground.mistakes import UserError
-from launch.ray.folder import short_folder
-from launch.ray.placement import Bundle
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.ray.folder import short_folder
+from lukasa.launch.ray.placement import Bundle
 
 OBJECT_STORE_BYTES = 200_000_000
 SECONDS_TO_ANSWER = 5.0

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ground.mistakes import TrainingError, UserError
-from ground.names import nearest
+from lukasa.ground.mistakes import TrainingError, UserError
+from lukasa.ground.names import nearest
 
 STATE_FILE, MANIFEST_FILE, PREFIX = "state.pt", "manifest.json", "step-"
 

@@ -23,10 +23,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ground.mistakes import UserError
+from lukasa.ground.mistakes import UserError
 
 if TYPE_CHECKING:
-    from launch.runs.prometheus import Gauges
+    from lukasa.launch.runs.prometheus import Gauges
 
 FORMAT = 1
 PACKAGES = ("lukasa", "torch", "ray", "gymnasium", "numpy")
@@ -269,7 +269,7 @@ def _gauges(run: Run) -> Gauges | None:
     """None where this process does not use Ray, which is not imported to find out."""
     if "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
         return None
-    from launch.runs.prometheus import Gauges
+    from lukasa.launch.runs.prometheus import Gauges
 
     return Gauges(run.path.name)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from launch.runs.checkpoints import Checkpoint
-from launch.runs.progress import show_score, show_time
+from lukasa.launch.runs.checkpoints import Checkpoint
+from lukasa.launch.runs.progress import show_score, show_time
 
 Resume = tuple[Checkpoint, dict[str, Any]]
 """The checkpoint that training continues from, and its state."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ground.mistakes import TrainingError, UserError
-from launch.runs.checkpoints import last_good, list_checkpoints
-from launch.runs.directory import Run
+from lukasa.ground.mistakes import TrainingError, UserError
+from lukasa.launch.runs.checkpoints import last_good, list_checkpoints
+from lukasa.launch.runs.directory import Run
 
 TRACE_FILE = "failure.txt"
 """In a run directory: the traceback of what ended it last."""

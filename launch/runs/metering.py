@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memory.sparse.traffic import TRAFFIC, Traffic
+from lukasa.memory.sparse.traffic import TRAFFIC, Traffic
 
 KIB = 1024
 

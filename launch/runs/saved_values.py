@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ground.mistakes import UserError
+from lukasa.ground.mistakes import UserError
 
 LARGEST = 2**63
 """Whole numbers of this size and more are no setting of anything."""

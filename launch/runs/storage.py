@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ground.mistakes import UserError
-from launch.runs.checkpoints import MANIFEST_FILE, list_checkpoints
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.runs.checkpoints import MANIFEST_FILE, list_checkpoints
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
-from launch.kinds.subjects import Subject
-from launch.kinds.table import subject_of
-from launch.options.program import command
-from launch.pictures.figures import save_figure
-from launch.runs.progress import show_score
-from launch.sweeps.sweep import FAILED, Result, Sweep, has_checkpoint, ranked, results
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.kinds.table import subject_of
+from lukasa.launch.options.program import command
+from lukasa.launch.pictures.figures import save_figure
+from lukasa.launch.runs.progress import show_score
+from lukasa.launch.sweeps.sweep import FAILED, Result, Sweep, has_checkpoint, ranked, results
 
 MOST_FIELDS = 4
 """Panels beside the learning curves: the fields that come first."""

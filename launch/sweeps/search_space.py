@@ -11,8 +11,8 @@ import numpy as np
 from ray import tune
 from ray.tune.search.sample import Domain
 
-from ground.mistakes import UserError
-from ground.names import nearest
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
 
 DRAWN = {
     "uniform": tune.uniform,

@@ -17,10 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ground.mistakes import UserError
-from launch.kinds.table import kind_of, subject_of
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, create_run, describe_run, is_score, open_run, read_metrics, write_atomically
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.table import kind_of, subject_of
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import (
+    Run,
+    create_run,
+    describe_run,
+    is_score,
+    open_run,
+    read_metrics,
+    write_atomically,
+)
 
 FORMAT = 1
 DONE, STOPPED, FAILED = "done", "stopped early", "failed"

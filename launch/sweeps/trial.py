@@ -11,12 +11,12 @@ from typing import Any
 
 from ray import tune
 
-from ground.mistakes import TrainingError, UserError
-from launch.kinds.table import kind_of
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from launch.runs.directory import Run, is_score, locked, open_run, read_metrics
-from launch.runs.endings import Resume
-from launch.runs.stopping import Stop
+from lukasa.ground.mistakes import TrainingError, UserError
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run, is_score, locked, open_run, read_metrics
+from lukasa.launch.runs.endings import Resume
+from lukasa.launch.runs.stopping import Stop
 
 LOOK_SECONDS = 0.2
 """Between two looks of a trial at its metrics."""

@@ -20,14 +20,14 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.stopper import Stopper
 
-from launch.kinds.table import subject_of
-from launch.ray.placement import Bundle
-from launch.ray.quiet import quiet_libraries
-from launch.ray.session import check_visible
-from launch.runs.progress import make_reporter, show_score
-from launch.runs.stopping import Stop, stop_on_signals
-from launch.sweeps.sweep import DONE, FAILED, STOPPED, Sweep, results
-from launch.sweeps.trial import TrialRun
+from lukasa.launch.kinds.table import subject_of
+from lukasa.launch.ray.placement import Bundle
+from lukasa.launch.ray.quiet import quiet_libraries
+from lukasa.launch.ray.session import check_visible
+from lukasa.launch.runs.progress import make_reporter, show_score
+from lukasa.launch.runs.stopping import Stop, stop_on_signals
+from lukasa.launch.sweeps.sweep import DONE, FAILED, STOPPED, Sweep, results
+from lukasa.launch.sweeps.trial import TrialRun
 
 RESTARTS = 3
 """Times that a trial whose process was lost is begun again."""

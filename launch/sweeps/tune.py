@@ -12,18 +12,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.kinds.table import KINDS, is_kind, kind_of, subject_of
-from launch.options.fields import Switch, peek, split_words
-from launch.options.parsing import parse
-from launch.options.program import command
-from launch.ray.placement import OPTIONS as PLACEMENT
-from launch.ray.placement import own_bundles
-from launch.runs.directory import Run, locked
-from launch.runs.storage import OPTIONS as STORAGE
-from launch.sweeps.sweep import Sweep, Trial, create_sweep, open_sweep
-from launch.training.requests import read_request
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.kinds.table import KINDS, is_kind, kind_of, subject_of
+from lukasa.launch.options.fields import Switch, peek, split_words
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.options.program import command
+from lukasa.launch.ray.placement import OPTIONS as PLACEMENT
+from lukasa.launch.ray.placement import own_bundles
+from lukasa.launch.runs.directory import Run, locked
+from lukasa.launch.runs.storage import OPTIONS as STORAGE
+from lukasa.launch.sweeps.sweep import Sweep, Trial, create_sweep, open_sweep
+from lukasa.launch.training.requests import read_request
 
 FIRST_RUNG = 9
 """By default no trial is stopped before one step in so many."""
@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
         sweep = new_sweep(words, theirs, options)
     with locked(Run(sweep.path)):
         number = run_sweep(sweep, options)
-    from launch.sweeps.report import show_sweep
+    from lukasa.launch.sweeps.report import show_sweep
 
     show_sweep(sweep)
     if number is None:
@@ -131,7 +131,7 @@ def new_sweep(words: Sequence[str], theirs: Sequence[str], options: TuneOptions)
     Raises:
         UserError: a recipe, a field, an option or a value is wrong.
     """
-    from launch.sweeps.search_space import as_words, combinations, read_space
+    from lukasa.launch.sweeps.search_space import as_words, combinations, read_space
 
     kind, recipe = find_recipe(words)
     if not options.grid and options.samples == 1:
@@ -233,9 +233,9 @@ def run_sweep(sweep: Sweep, options: TuneOptions) -> int | None:
     """
     if not sweep.waiting():
         return None
-    from launch.ray.session import check_resources, running_ray
-    from launch.sweeps.sweep import results
-    from launch.sweeps.trials import check_machines, run_trials, wish_to_stop
+    from lukasa.launch.ray.session import check_resources, running_ray
+    from lukasa.launch.sweeps.sweep import results
+    from lukasa.launch.sweeps.trials import check_machines, run_trials, wish_to_stop
 
     needs = {
         one.trial.name: own_bundles(one.experiment, options.cpus_per_trial, options.gpus_per_trial)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.kinds.kind import Experiments
-from launch.options.described import rows
-from launch.options.program import command
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.kinds.kind import Experiments
+from lukasa.launch.options.described import rows
+from lukasa.launch.options.program import command
 
 
 def words_or_questions(experiments: Experiments[Any], argv: Sequence[str]) -> list[str]:

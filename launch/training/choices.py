@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ground.mistakes import UserError
-from launch.kinds.kind import Group, option_name
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.kind import Group, option_name
 
 
 def refuse_not_taken(group: Group, chosen: str, argv: Sequence[str]) -> tuple[str, ...]:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from launch.kinds.kind import Kind
-from launch.kinds.table import kind_of
-from launch.options.program import command
-from launch.runs.directory import Run, locked
-from launch.runs.endings import Outcome, Resume
-from launch.runs.failures import gone_unless_begun, in_one_sentence
-from launch.runs.storage import synced
-from launch.training.asking import words_or_questions
-from launch.training.requests import (
+from lukasa.launch.kinds.kind import Kind
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.options.program import command
+from lukasa.launch.runs.directory import Run, locked
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.failures import gone_unless_begun, in_one_sentence
+from lukasa.launch.runs.storage import synced
+from lukasa.launch.training.asking import words_or_questions
+from lukasa.launch.training.requests import (
     announce,
     as_it_begins,
     is_part_of_several,
@@ -48,7 +48,7 @@ def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
     """
     request = read_request(kind.experiments, argv)
     if request.seeds is not None:
-        from launch.training.seeds import train_seeds  # loads NumPy
+        from lukasa.launch.training.seeds import train_seeds  # loads NumPy
 
         return train_seeds(kind, request)
     alone = not is_part_of_several()

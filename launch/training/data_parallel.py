@@ -21,17 +21,17 @@ import torch
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from agents.sequence import ALONE, ProcessGroup, Sharing
-from ground.mistakes import TrainingError, UserError
-from launch.ray.placement import Bundle, OnRay, Placement
-from launch.ray.quiet import quiet_libraries
-from launch.ray.session import check_visible
-from launch.runs.checkpoints import last_good, list_checkpoints, load_checkpoint, set_later_aside
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
-from launch.runs.progress import Reporter, Silence, make_reporter
-from launch.runs.stopping import stop_on_signals
-from launch.training.loop import Worker
+from lukasa.agents.sequence import ALONE, ProcessGroup, Sharing
+from lukasa.ground.mistakes import TrainingError, UserError
+from lukasa.launch.ray.placement import Bundle, OnRay, Placement
+from lukasa.launch.ray.quiet import quiet_libraries
+from lukasa.launch.ray.session import check_visible
+from lukasa.launch.runs.checkpoints import last_good, list_checkpoints, load_checkpoint, set_later_aside
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.progress import Reporter, Silence, make_reporter
+from lukasa.launch.runs.stopping import stop_on_signals
+from lukasa.launch.training.loop import Worker
 
 RESTARTS = 10
 """Times that workers are started anew within one sitting."""
@@ -40,7 +40,7 @@ SECONDS = 0.2
 """Between two looks at what workers tell, and at what the user wishes."""
 
 Train = Callable[[Run, Any, "Resume | None", Worker], Outcome]
-"""An importable function that trains in one process, as ``launch.kinds.supervised.job.train``."""
+"""An importable function that trains in one process, as ``lukasa.launch.kinds.supervised.job.train``."""
 
 
 def on_workers(train: Train) -> OnRay[Any]:

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 import torch
 
-from agents.sequence import ALONE, DivergenceError, Sharing
-from ground.mistakes import TrainingError
-from launch.runs.checkpoints import fitting, last_good, save_checkpoint, set_later_aside, to_plain
-from launch.runs.directory import MetricsWriter, Run, rewind_metrics
-from launch.runs.endings import Outcome, Resume
-from launch.runs.metering import measured
-from launch.runs.progress import Reporter, Silence, make_reporter
-from launch.runs.stopping import Wish, stop_on_signals
+from lukasa.agents.sequence import ALONE, DivergenceError, Sharing
+from lukasa.ground.mistakes import TrainingError
+from lukasa.launch.runs.checkpoints import fitting, last_good, save_checkpoint, set_later_aside, to_plain
+from lukasa.launch.runs.directory import MetricsWriter, Run, rewind_metrics
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.metering import measured
+from lukasa.launch.runs.progress import Reporter, Silence, make_reporter
+from lukasa.launch.runs.stopping import Wish, stop_on_signals
 
 FIRST_SEED = 1_000_000
 """Added to the seed of what is drawn to train on, which must not be what a split draws."""
@@ -125,7 +125,7 @@ class Worker:
     Attributes:
         sharing: who shares its batches. The first of them alone writes to the run directory.
         listen: begins to listen for a wish to stop.
-        make_reporter: as ``launch.runs.progress.make_reporter``.
+        make_reporter: as ``lukasa.launch.runs.progress.make_reporter``.
     """
 
     sharing: Sharing = ALONE

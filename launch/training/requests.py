@@ -11,23 +11,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.comparing.several_seeds import OPTIONS as SEED_OPTIONS
-from launch.comparing.several_seeds import asked_seeds, is_several, open_group, open_several
-from launch.kinds.kind import Experiments, Kind, option_name
-from launch.kinds.table import kind_of
-from launch.options.fields import Switch, is_given, options_class, peek, split_words
-from launch.options.help import Page
-from launch.options.parsing import parse
-from launch.options.program import command, quoted
-from launch.ray.placement import OPTIONS, Placement, read_placement
-from launch.runs.checkpoints import find_checkpoint, list_checkpoints, load_checkpoint
-from launch.runs.directory import Run, create_run, describe_run, open_run
-from launch.runs.endings import Outcome, Resume
-from launch.runs.storage import OPTIONS as STORAGE_OPTIONS
-from launch.runs.storage import fetch
-from launch.training.choices import refuse_not_taken
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.comparing.several_seeds import OPTIONS as SEED_OPTIONS
+from lukasa.launch.comparing.several_seeds import asked_seeds, is_several, open_group, open_several
+from lukasa.launch.kinds.kind import Experiments, Kind, option_name
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.options.fields import Switch, is_given, options_class, peek, split_words
+from lukasa.launch.options.help import Page
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.options.program import command, quoted
+from lukasa.launch.ray.placement import OPTIONS, Placement, read_placement
+from lukasa.launch.runs.checkpoints import find_checkpoint, list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run, create_run, describe_run, open_run
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.storage import OPTIONS as STORAGE_OPTIONS
+from lukasa.launch.runs.storage import fetch
+from lukasa.launch.training.choices import refuse_not_taken
 
 Experiment = TypeVar("Experiment")
 
@@ -158,7 +158,7 @@ def place(
     """Have Ray running, with all that the workers need, until the stack closes: what to train then, and how."""
     if kind.on_ray is None:
         raise UserError("--ray is not for this kind of training: leave it out")
-    from launch.ray.session import check_resources, running_ray  # imports Ray
+    from lukasa.launch.ray.session import check_resources, running_ray  # imports Ray
 
     way = kind.on_ray()
     request = dataclasses.replace(request, experiment=way.adapt(request.experiment, placement))

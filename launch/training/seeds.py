@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ground.mistakes import UserError
-from launch.comparing.scores import describe_scores, is_finished
-from launch.comparing.several_seeds import SeveralSeeds, counted_seeds, create_several, is_several, open_several
-from launch.kinds.kind import Kind, option_name
-from launch.options.program import command
-from launch.ray.placement import OnRay, Placement, own_bundles
-from launch.runs.directory import Run, locked, read_metrics
-from launch.runs.stopping import Wish, stop_on_signals
-from launch.training import requests as training
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.comparing.scores import describe_scores, is_finished
+from lukasa.launch.comparing.several_seeds import SeveralSeeds, counted_seeds, create_several, is_several, open_several
+from lukasa.launch.kinds.kind import Kind, option_name
+from lukasa.launch.options.program import command
+from lukasa.launch.ray.placement import OnRay, Placement, own_bundles
+from lukasa.launch.runs.directory import Run, locked, read_metrics
+from lukasa.launch.runs.stopping import Wish, stop_on_signals
+from lukasa.launch.training import requests as training
 
 LOOK_SECONDS = 0.1
 """Between two looks at the processes that train."""
@@ -97,7 +97,7 @@ class _Processes:
         words = ["train", self._several.kind, "--out", str(run.path), "--resume", *where, *self._words]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            [sys.executable, "-m", "launch.cli.seed_process", *words],
+            [sys.executable, "-m", "lukasa.launch.cli.seed_process", *words],
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
@@ -156,7 +156,7 @@ def _at_once(experiment: Any, way: OnRay[Any] | None, placement: Placement | Non
     if way is None or placement is None:
         on_gpu = getattr(experiment, "device", "cpu") == "cuda"
         return concurrent or (1 if on_gpu else here)
-    from launch.ray.session import room
+    from lukasa.launch.ray.session import room
 
     asked = way.bundles(experiment, placement)
     learns_here = hasattr(experiment, "learners") and not experiment.learners

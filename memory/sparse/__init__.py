@@ -1,7 +1,7 @@
 """Sparse memory: millions of slots at a cost a step that does not grow with them (Rae et al. 2016)."""
 
-from memory.sparse.bounds import UnstorableError
-from memory.sparse.handle import SparseMemory
-from memory.sparse.store import StaleStateError
+from lukasa.memory.sparse.bounds import UnstorableError
+from lukasa.memory.sparse.handle import SparseMemory
+from lukasa.memory.sparse.store import StaleStateError
 
 __all__ = ["SparseMemory", "StaleStateError", "UnstorableError"]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from memory.sparse.layout import Layout
+from lukasa.memory.sparse.layout import Layout
 
 
 class UnstorableError(ValueError):

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.derivatives import refuse_export, refuse_transforms
-from memory.sparse import persistence
-from memory.sparse.journal import Journal
-from memory.sparse.layout import Layout
-from memory.sparse.operations import Gather, Reset, Tape, Update, Witness
-from memory.sparse.store import StaleStateError, Store
+from lukasa.memory.derivatives import refuse_export, refuse_transforms
+from lukasa.memory.sparse import persistence
+from lukasa.memory.sparse.journal import Journal
+from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.operations import Gather, Reset, Tape, Update, Witness
+from lukasa.memory.sparse.store import StaleStateError, Store
 
 
 class SparseMemory:

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memory.sparse.layout import Layout
-from memory.sparse.usage import UsageOrder
+from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.usage import UsageOrder
 
 
 class Changing(Protocol):
-    """A store, as far as its changes can be undone; ``memory.sparse.store.Store`` says what each part is."""
+    """A store, as far as its changes can be undone; ``lukasa.memory.sparse.store.Store`` says what each part is."""
 
     layout: Layout
     version: int

@@ -20,10 +20,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from memory.sparse.layout import CPU
-from memory.sparse.store import FIRST_CAPACITY, outside_inference_mode
-from memory.sparse.usage import lazy_zeros
-from memory.sparse.weightings import largest_sums, matching
+from lukasa.memory.sparse.layout import CPU
+from lukasa.memory.sparse.store import FIRST_CAPACITY, outside_inference_mode
+from lukasa.memory.sparse.usage import lazy_zeros
+from lukasa.memory.sparse.weightings import largest_sums, matching
 
 Decay = Literal["later", "both"]
 EARLIER, LATER = 0, 1

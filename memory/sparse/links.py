@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.derivatives import refuse_transforms
-from memory.sparse.link_tables import LinkLayout, LinkTables
-from memory.sparse.store import StaleStateError
+from lukasa.memory.derivatives import refuse_transforms
+from lukasa.memory.sparse.link_tables import LinkLayout, LinkTables
+from lukasa.memory.sparse.store import StaleStateError
 
 KIND = "lukasa sparse links 1"
 

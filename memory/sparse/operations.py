@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.derivatives import refuse_second_derivatives
-from memory.sparse.store import Store
+from lukasa.memory.derivatives import refuse_second_derivatives
+from lukasa.memory.sparse.store import Store
 
 
 class Tape:

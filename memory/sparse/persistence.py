@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memory.sparse.layout import Layout
-from memory.sparse.store import Store
+from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.store import Store
 
 MAGIC = b"lukasa sparse memory 1\n"
 PAGE = 4096

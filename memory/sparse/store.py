@@ -14,12 +14,12 @@ from typing import Any, ParamSpec
 import torch
 from torch import Tensor
 
-from memory.sparse.bounds import Bounds
-from memory.sparse.indexes import make_index
-from memory.sparse.journal import Journal
-from memory.sparse.layout import Layout
-from memory.sparse.traffic import TRAFFIC
-from memory.sparse.usage import UsageOrder, lazy_zeros
+from lukasa.memory.sparse.bounds import Bounds
+from lukasa.memory.sparse.indexes import make_index
+from lukasa.memory.sparse.journal import Journal
+from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.traffic import TRAFFIC
+from lukasa.memory.sparse.usage import UsageOrder, lazy_zeros
 
 FIRST_CAPACITY = 1024
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memory.addressing import NORM_EPSILON
+from lukasa.memory.addressing import NORM_EPSILON
 
 RECORDED_DENSELY = 4096
 """Up to so many slots ``memory.record`` shows weightings over all of them, beyond it slots and their weights."""

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from agents import intervals
-from agents.intervals import (
+from lukasa.agents import intervals
+from lukasa.agents.intervals import (
     bootstrap_band,
     bootstrap_interval,
     mean_interval,

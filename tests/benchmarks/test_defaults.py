@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from benchmarks.defaults import FOUR, STEPS, Cell, DefaultsOptions, cells, main, read_cells
-from benchmarks.defaults_report import page
-from launch.cli import main as lukasa
+from lukasa.benchmarks.defaults import FOUR, STEPS, Cell, DefaultsOptions, cells, main, read_cells
+from lukasa.benchmarks.defaults_report import page
+from lukasa.launch.cli import main as lukasa
 
 
 def line(agent="gru", env="CartPole-v1", seed=0, score=100.0, **more):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmarks.machines import two_machines
-from benchmarks.recovery import LOSSES, STEPS, measure
-from launch.cli import main
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, read_metrics
+from lukasa.benchmarks.machines import two_machines
+from lukasa.benchmarks.recovery import LOSSES, STEPS, measure
+from lukasa.launch.cli import main
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run, read_metrics
 
 pytestmark = pytest.mark.ray
 

@@ -4,9 +4,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-import memory
-from benchmarks.who_solves_what import CONTESTANTS, SOLVED, SUBJECTS, Cell, Settings, contestant, main, measure, table
-from launch.kinds.supervised.settings import make_sampler
+from lukasa import memory
+from lukasa.benchmarks.who_solves_what import (
+    CONTESTANTS,
+    SOLVED,
+    SUBJECTS,
+    Cell,
+    Settings,
+    contestant,
+    main,
+    measure,
+    table,
+)
+from lukasa.launch.kinds.supervised.settings import make_sampler
 
 SMALL = Settings(cores=("lstm", "gru"), subjects=("stack_anbn", "mqar_4"), sequences=64, seconds=100.0)
 

@@ -111,8 +111,8 @@ def _install() -> None:
     venv = HOME / "lukasa" / ".venv"
     run(python, "-m", "venv", "--without-pip", venv)
     packages = next((venv / "lib").glob("python3*/site-packages"))
-    (packages / "here.pth").write_text(f"{HOME}/lukasa\n{site.getsitepackages()[0]}\n")
-    for name, module in (("ray", "ray.scripts.scripts"), ("lukasa", "launch.cli.command")):
+    (packages / "here.pth").write_text(f"{HOME}\n{site.getsitepackages()[0]}\n")
+    for name, module in (("ray", "ray.scripts.scripts"), ("lukasa", "lukasa.launch.cli.command")):
         script = venv / "bin" / name
         script.write_text(f"#!{venv}/bin/python\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
         script.chmod(0o755)

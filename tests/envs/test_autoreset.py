@@ -9,7 +9,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-import envs
+from lukasa import envs
 
 CUE, LENGTH = 99.0, 5
 

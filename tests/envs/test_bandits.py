@@ -2,7 +2,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs import Bandit
+from lukasa.envs import Bandit
 
 
 def pull(env, arms):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 
-from envs import ObservationError, conform
+from lukasa.envs import ObservationError, conform
 
 VECTOR = Box(-1.0, 1.0, (3,), np.float32)
 INSIDE = [
@@ -82,7 +82,7 @@ def test_made_environments_conform_alone_and_side_by_side():
         def step(self, action):
             return [[0, 1, 0], 0], 0.0, False, False, {}
 
-    import envs
+    from lukasa import envs
 
     gym.register("Lists-v0", entry_point=Lists)
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import envs
+from lukasa import envs
 
 POPGYM, MINIGRID = "popgym-RepeatPreviousEasy-v0", "MiniGrid-MemoryS7-v0"
 
@@ -124,7 +124,7 @@ def test_minigrid_view_is_one_hot_and_loses_nothing():
 
 def test_one_hot_widths_are_minigrids_own():
     constants = pytest.importorskip("minigrid.core.constants", reason="the extra envs is not installed")
-    from envs import symbolic_grid
+    from lukasa.envs import symbolic_grid
 
     assert len(constants.OBJECT_TO_IDX) == symbolic_grid.OBJECTS
     assert len(constants.COLOR_TO_IDX) == symbolic_grid.COLORS

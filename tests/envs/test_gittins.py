@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from envs.gittins import gittins_indexes
+from lukasa.envs.gittins import gittins_indexes
 
 
 def test_last_pull_counts_the_mean_alone():

@@ -5,7 +5,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import envs
+from lukasa import envs
 
 
 def test_unknown_id_names_the_nearest_one():
@@ -44,7 +44,8 @@ def test_package_missing_behind_another_environment_is_named(monkeypatch):
 def test_id_may_name_a_module_to_import(tmp_path, monkeypatch):
     module = tmp_path / "my_mazes.py"
     module.write_text(
-        "import gymnasium as gym\ngym.register('MyMaze-v0', entry_point='envs.tmaze:TMaze', kwargs={'corridor': 3})\n"
+        "import gymnasium as gym\n"
+        "gym.register('MyMaze-v0', entry_point='lukasa.envs.tmaze:TMaze', kwargs={'corridor': 3})\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     env = envs.make("my_mazes:MyMaze-v0")

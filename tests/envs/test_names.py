@@ -5,8 +5,8 @@ import importlib.util
 
 import pytest
 
-import envs
-import envs.names
+import lukasa.envs.names
+from lukasa import envs
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_deprecated_version_is_made():
 
 
 def test_examples_in_docstrings_hold():
-    assert doctest.testmod(envs.names).failed == 0
+    assert doctest.testmod(lukasa.envs.names).failed == 0

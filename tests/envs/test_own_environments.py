@@ -11,7 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-import envs
+from lukasa import envs
 
 OWN = [environment.id for environment in envs.ENVIRONMENTS.values() if not environment.extra]
 
@@ -164,8 +164,9 @@ def test_listed_settings_are_those_in_the_id():
 
 def test_import_needs_gymnasium_and_numpy_only():
     program = (
-        "import sys, envs\n"
-        "others = {'torch', 'ray', 'popgym', 'minigrid', 'memory', 'agents', 'launch'} & set(sys.modules)\n"
+        "import sys\nfrom lukasa import envs\n"
+        "others = {'torch', 'ray', 'popgym', 'minigrid', 'lukasa.memory', 'lukasa.agents', 'lukasa.launch'}\n"
+        "others &= set(sys.modules)\n"
         "assert not others, others"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-import envs
-from envs import bandit_players, tabular_players
-from envs.bandit_players import Pulls
-from envs.players import BANDIT_PLAYERS, TABULAR_PLAYERS, main, play
-from envs.tabular_players import Steps
+from lukasa import envs
+from lukasa.envs import bandit_players, tabular_players
+from lukasa.envs.bandit_players import Pulls
+from lukasa.envs.players import BANDIT_PLAYERS, TABULAR_PLAYERS, main, play
+from lukasa.envs.tabular_players import Steps
 
 BANDITS = [env_id for env_id in envs.ENVIRONMENTS if env_id.startswith("Bandit-")]
 TABULAR = [env_id for env_id in envs.ENVIRONMENTS if env_id.startswith("TabularMDP-")]

@@ -2,7 +2,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs import RepeatPrevious
+from lukasa.envs import RepeatPrevious
 
 
 def play(env, policy, episodes, seed=0):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import envs
-from envs.shaping import energy
+from lukasa import envs
+from lukasa.envs.shaping import energy
 
 SHAPED = "MountainCarContinuousShaped-v0"
 

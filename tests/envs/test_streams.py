@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
-import envs
+from lukasa import envs
 
 VECTOR_PROGRAMS = ["Bandit-N10-K5-v0", "TabularMDP-N10-v0", "RepeatPrevious-k4-v0", "TMaze-L50-v0"]
 

@@ -4,8 +4,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs import TabularMDP
-from envs.tabular import plan
+from lukasa.envs import TabularMDP
+from lukasa.envs.tabular import plan
 
 
 def walk(env, actions, seed=0):

@@ -2,8 +2,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs import TMaze
-from envs.tmaze import EAST, NORTH, SOUTH, WEST
+from lukasa.envs import TMaze
+from lukasa.envs.tmaze import EAST, NORTH, SOUTH, WEST
 
 
 def walk(env, actions):

@@ -4,11 +4,9 @@ import pickle
 
 import pytest
 
-import envs
-import memory
-import tasks
-from ground.mistakes import TrainingError, UserError, as_user_error
-from ground.names import MOST_NAMED, UnknownNameError, nearest, unknown
+from lukasa import envs, memory, tasks
+from lukasa.ground.mistakes import TrainingError, UserError, as_user_error
+from lukasa.ground.names import MOST_NAMED, UnknownNameError, nearest, unknown
 
 
 def test_the_nearest_is_named_or_all_are():

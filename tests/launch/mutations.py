@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from ground.mistakes import UserError
-from launch.cli import main
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
 
 TEXT = """
     0 -1 1 2.5 1e3 1e400 nan inf -inf None null true False '' --x -x = a=b [1 [1,2] {} {"a":1} "1 ' \0 é 🙂 ../.. / ~

@@ -2,7 +2,7 @@
 
 import pytest
 
-from launch.cli import main
+from lukasa.launch.cli import main
 
 
 def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:

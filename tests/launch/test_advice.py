@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from launch.kinds.rl.advice import FAIR_STEPS, WINDOW, Watch
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.job import train
-from launch.kinds.rl.recipes import _tuned
-from launch.runs.directory import create_run, describe_run, read_metrics
+from lukasa.launch.kinds.rl.advice import FAIR_STEPS, WINDOW, Watch
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.job import train
+from lukasa.launch.kinds.rl.recipes import _tuned
+from lukasa.launch.runs.directory import create_run, describe_run, read_metrics
 
 HEALTHY = {"value_explained": 0.6, "entropy": 0.5, "kl": 0.01, "gradient_norm": 0.8, "return_std": 10.0}
 EXPERIMENT = RLExperiment(steps=1_000_000)

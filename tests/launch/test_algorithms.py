@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from agents import rllib
-from ground.mistakes import UserError
-from launch.cli import main
-from launch.kinds.rl.algorithms import make_config
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.learning import PLAIN, given_options, is_asynchronous, not_taken
-from launch.kinds.rl.recipes import RL
-from launch.kinds.rl.waits import watched
-from launch.kinds.table import kind_of
-from launch.runs.directory import open_run, read_metrics
-from launch.training.requests import check_unchanged, read_request
+from lukasa.agents import rllib
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.rl.algorithms import make_config
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.learning import PLAIN, given_options, is_asynchronous, not_taken
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.waits import watched
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.directory import open_run, read_metrics
+from lukasa.launch.training.requests import check_unchanged, read_request
 from tests.launch.refusals import fails
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ TAKEN = {
 }
 UNSTEADY = """
 from dataclasses import dataclass
-from agents.rllib import MemoryPPOConfig, NoOptions
+from lukasa.agents.rllib import MemoryPPOConfig, NoOptions
 
 
 @dataclass(frozen=True)

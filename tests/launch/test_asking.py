@@ -3,11 +3,11 @@ import shlex
 
 import pytest
 
-from launch.kinds.few_shot.recipes import FEW_SHOT
-from launch.kinds.rl.recipes import RL
-from launch.kinds.supervised.recipes import TASK
-from launch.training import asking
-from launch.training.requests import read_request
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.training import asking
+from lukasa.launch.training.requests import read_request
 from tests.launch.refusals import fails
 
 KINDS = pytest.mark.parametrize("kind", [RL, TASK, FEW_SHOT], ids=lambda kind: kind.name)

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from launch.cli import main
-from launch.cli.bench import SUBJECTS
+from lukasa.launch.cli import main
+from lukasa.launch.cli.bench import SUBJECTS
 from tests.launch.refusals import fails
 
 TINY = {

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ground.mistakes import UserError
-from launch.runs import checkpoints
-from launch.runs.checkpoints import (
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.runs import checkpoints
+from lukasa.launch.runs.checkpoints import (
     find_checkpoint,
     from_plain,
     list_checkpoints,

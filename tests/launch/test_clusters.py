@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ground.mistakes import UserError
-from launch.cli import main
-from launch.clusters.checking import check_cluster
-from launch.clusters.node_stop import find, stop
-from launch.train import with_address
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
+from lukasa.launch.clusters.checking import check_cluster
+from lukasa.launch.clusters.node_stop import find, stop
+from lukasa.launch.train import with_address
 
 ROOT = Path(__file__).parents[2]
 RAY_UP = ["cluster.yaml", "cluster-gcp.yaml", "cluster-onprem.yaml"]
@@ -247,7 +247,7 @@ def test_node_stop_ends_what_does_not_name_its_folder(tmp_path, by):
 
 
 def test_node_stop_needs_a_folder(monkeypatch, capsys):
-    from launch.clusters import node_stop
+    from lukasa.launch.clusters import node_stop
 
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     assert node_stop.main([]) == 2

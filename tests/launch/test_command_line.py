@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-import launch.cli.command
-from launch.cli import main
-from launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES
-from launch.kinds.rl.recipes import RL, RL_RECIPES
-from launch.kinds.supervised.recipes import TASK_RECIPES
-from launch.options.fields import documented, peek, split_words
-from launch.runs.directory import create_run, describe_run
-from launch.training.requests import read_command_line
+import lukasa.launch.cli.command
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES
+from lukasa.launch.kinds.rl.recipes import RL, RL_RECIPES
+from lukasa.launch.kinds.supervised.recipes import TASK_RECIPES
+from lukasa.launch.options.fields import documented, peek, split_words
+from lukasa.launch.runs.directory import create_run, describe_run
+from lukasa.launch.training.requests import read_command_line
 from tests.launch.refusals import fails
 
 
@@ -122,8 +122,7 @@ def test_another_core_than_the_recipes_starts_from_its_own_defaults():
 
 @pytest.mark.parametrize("recipe", RL_RECIPES)
 def test_every_recipe_is_a_valid_experiment(recipe):
-    import envs
-    import memory
+    from lukasa import envs, memory
 
     experiment = read_command_line("rl", [recipe]).experiment
     memory.make_core(experiment.core, input_size=2, output_size=2, **experiment.memory)
@@ -132,16 +131,16 @@ def test_every_recipe_is_a_valid_experiment(recipe):
 
 def test_help_lists_commands_and_needs_neither_torch_nor_ray():
     code = (
-        "import sys, launch.cli.command; launch.cli.command.main(['--help']); "
+        "import sys, lukasa.launch.cli.command; lukasa.launch.cli.command.main(['--help']); "
         "sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0
-    assert all(name in result.stdout for name in launch.cli.command.COMMANDS)
+    assert all(name in result.stdout for name in lukasa.launch.cli.command.COMMANDS)
 
 
 def test_list_needs_no_ray_and_prints_json():
-    code = "import sys, launch.cli.command; launch.cli.command.main(['list', '--json']); sys.exit('ray' in sys.modules)"
+    code = "import sys; from lukasa.launch.cli import main; main(['list', '--json']); sys.exit('ray' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0
     found = json.loads(result.stdout)
@@ -160,14 +159,14 @@ def test_list_prints_one_list(capsys):
 
 
 def test_list_into_a_closed_pipe_ends_quietly():
-    command = f"{sys.executable} -m launch list --json | head -n 1"
+    command = f"{sys.executable} -m lukasa.launch list --json | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.stderr == ""
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_module_runs_as_the_command_on_any_terminal(encoding):
-    command = [sys.executable, "-m", "launch", "train", "rl", "--steps", "many"]
+    command = [sys.executable, "-m", "lukasa.launch", "train", "rl", "--steps", "many"]
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert result.returncode == 2
@@ -254,7 +253,7 @@ def test_another_environment_starts_from_its_own_settings():
     ],
 )
 def test_settings_that_are_not_text_reach_the_environment_and_come_back_from_the_config(words, settings):
-    import envs
+    from lukasa import envs
 
     experiment = read_command_line("rl", ["--env", "FrozenLake-v1", "--env-settings", *words]).experiment
     assert experiment.env_settings == settings
@@ -268,7 +267,7 @@ def test_settings_that_are_not_text_reach_the_environment_and_come_back_from_the
 
 
 def test_lake_that_is_not_slippery_goes_where_it_is_told():
-    import envs
+    from lukasa import envs
 
     experiment = read_command_line(
         "rl", ["--env", "FrozenLake-v1", "--env-settings", "is_slippery", "False"]

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli.command import find_command
-from launch.kinds.few_shot.recipes import FEW_SHOT
-from launch.kinds.rl.recipes import RL
-from launch.kinds.supervised.recipes import TASK
-from launch.kinds.table import kind_of
-from launch.options.fields import split_words
-from launch.training.requests import kind_for, read_command_line
+from lukasa.launch.cli.command import find_command
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.options.fields import split_words
+from lukasa.launch.training.requests import kind_for, read_command_line
 from tests.launch.mutations import Campaign, mutated_words, verdict
 
 GOOD = [
@@ -83,13 +83,13 @@ def check(words, build=True):
     if not words:
         return  # the help
     module, rest = find_command(words)
-    if module == "launch.cli.bench":
+    if module == "lukasa.launch.cli.bench":
         return  # it would compute
     program = importlib.import_module(module)
-    if module == "launch.sweeps.tune":
+    if module == "lukasa.launch.sweeps.tune":
         sweep(program, rest)
         return
-    if module == "launch.training.command":
+    if module == "lukasa.launch.training.command":
         request = read_command_line(rest[0], rest[1:])
         if build and small(request.experiment):
             kind_for(kind_of(rest[0]), rest[1:]).check(request.experiment)

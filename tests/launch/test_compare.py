@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launch.cli import main
-from launch.comparing import evaluation as evaluate_seeds
-from launch.comparing import labels
-from launch.comparing.curves import plot_learning
-from launch.comparing.evaluation import summary
-from launch.comparing.labels import make_labels
-from launch.comparing.scores import SeedCurve, band, mean_curve
-from launch.comparing.several_seeds import SeveralSeeds, create_several, open_compared
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.recipes import RL
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.recipes import TASK
-from launch.kinds.supervised.subject import subject
-from launch.kinds.table import kind_of
-from launch.runs.directory import MetricsWriter, Run, create_run, describe_run
+from lukasa.launch.cli import main
+from lukasa.launch.comparing import evaluation as evaluate_seeds
+from lukasa.launch.comparing import labels
+from lukasa.launch.comparing.curves import plot_learning
+from lukasa.launch.comparing.evaluation import summary
+from lukasa.launch.comparing.labels import make_labels
+from lukasa.launch.comparing.scores import SeedCurve, band, mean_curve
+from lukasa.launch.comparing.several_seeds import SeveralSeeds, create_several, open_compared
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.kinds.supervised.subject import subject
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.directory import MetricsWriter, Run, create_run, describe_run
 from tests.launch.refusals import fails
 
 GRU = TaskExperiment(core="gru", memory={"size": 4, "layers": 1}, steps=64)
@@ -130,7 +130,7 @@ def test_compare_prints_a_table_and_draws_curves_with_bands(tmp_path, capsys, na
 
 def test_band_and_members_are_drawn_with_the_number_of_seeds(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr("launch.pictures.learning.draw_learning", lambda curves, *_: drawn.extend(curves))
+    monkeypatch.setattr("lukasa.launch.pictures.learning.draw_learning", lambda curves, *_: drawn.extend(curves))
     paths = [several(tmp_path / "gru", GRU, [[9.0, 8.0], [9.0, 6.0]]), one_run(tmp_path / "ntm", NTM)]
     plot_learning(open_compared([str(path) for path in paths], kind_of, "draw"), subject, tmp_path / "a.png")
     mean, single = drawn

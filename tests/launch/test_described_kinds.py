@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.kinds.described import COMMANDS, SOURCES
-from launch.kinds.table import KINDS, kind_of
+from lukasa.launch.kinds.described import COMMANDS, SOURCES
+from lukasa.launch.kinds.table import KINDS, kind_of
 
 ROOT = Path(__file__).parents[2]
 

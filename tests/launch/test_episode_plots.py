@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-import envs
-import memory
-from ground.mistakes import UserError
-from launch.pictures.episode_panels import Features, Frames, Rewards, Slots, Strip, Symbols
-from launch.pictures.episodes import draw_episode
-from launch.pictures.memory_panels import NAMES, choose, memory_panels
-from launch.pictures.observation_panels import action_names, action_panels, as_images, fixed_lag, observation_panels
+from lukasa import envs, memory
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.pictures.episode_panels import Features, Frames, Rewards, Slots, Strip, Symbols
+from lukasa.launch.pictures.episodes import draw_episode
+from lukasa.launch.pictures.memory_panels import NAMES, choose, memory_panels
+from lukasa.launch.pictures.observation_panels import (
+    action_names,
+    action_panels,
+    as_images,
+    fixed_lag,
+    observation_panels,
+)
 
 RANDOM = np.random.default_rng(0)
 STEPS = 9

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.rllib import algorithm_class
-from launch.cli import main
-from launch.kinds.rl import job as rl
-from launch.kinds.rl.waits import watched
-from launch.runs import checkpoints
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, read_metrics
+from lukasa.agents.rllib import algorithm_class
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.rl import job as rl
+from lukasa.launch.kinds.rl.waits import watched
+from lukasa.launch.runs import checkpoints
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run, read_metrics
 
 pytestmark = pytest.mark.ray
 

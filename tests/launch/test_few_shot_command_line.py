@@ -7,23 +7,23 @@ import json
 import pytest
 import torch
 
-import launch.kinds.few_shot.evaluation
-import launch.kinds.supervised.presentation_pictures
-from agents.few_shot import LEARNERS
-from agents.sequence.schedules import make_optimizer
-from launch.cli import main
-from launch.kinds.few_shot.data import make_shots, new_part
-from launch.kinds.few_shot.evaluation import published
-from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.job import make_trainer
-from launch.kinds.few_shot.kind import check_experiment
-from launch.kinds.few_shot.recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
-from launch.kinds.published import SHOTS
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.training.requests import read_command_line
-from tasks.curriculum import Lessons
-from tasks.episodes import Shots
-from tasks.examples import Examples
+import lukasa.launch.kinds.few_shot.evaluation
+import lukasa.launch.kinds.supervised.presentation_pictures
+from lukasa.agents.few_shot import LEARNERS
+from lukasa.agents.sequence.schedules import make_optimizer
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.few_shot.data import make_shots, new_part
+from lukasa.launch.kinds.few_shot.evaluation import published
+from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
+from lukasa.launch.kinds.few_shot.job import make_trainer
+from lukasa.launch.kinds.few_shot.kind import check_experiment
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT, FEW_SHOT_RECIPES, SEQUENCE_RECIPES
+from lukasa.launch.kinds.published import SHOTS
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.training.requests import read_command_line
+from lukasa.tasks.curriculum import Lessons
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Examples
 from tests.launch.refusals import fails
 
 DATA = ["--source", "generated", "--part", "background_small1", "--size", "16"]
@@ -147,7 +147,7 @@ def test_recipes_of_sequences_are_read_as_tasks():
 
 
 def test_15_classes_with_strings_become_25_after_110_000_episodes():
-    from launch.kinds.supervised.job import make_trainer as make_task_trainer
+    from lukasa.launch.kinds.supervised.job import make_trainer as make_task_trainer
 
     experiment = SEQUENCE_RECIPES["omniglot_mann_strings_15"]()
     curriculum = make_task_trainer(experiment).curriculum
@@ -196,6 +196,8 @@ def test_reported_accuracies_grow_with_shots_and_fall_with_ways():
             assert percent[20, 5] > percent[20, 1]
 
 
-@pytest.mark.parametrize("module", [launch.kinds.few_shot.evaluation, launch.kinds.supervised.presentation_pictures])
+@pytest.mark.parametrize(
+    "module", [lukasa.launch.kinds.few_shot.evaluation, lukasa.launch.kinds.supervised.presentation_pictures]
+)
 def test_examples_in_docstrings_run(module):
     assert doctest.testmod(module).failed == 0

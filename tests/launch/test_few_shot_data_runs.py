@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from agents.few_shot import LEARNERS, ClassAgent
-from launch import load_agent
-from launch.cli import main
-from launch.kinds.few_shot.drawings import Named, pictures
-from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.recipes import FEW_SHOT
-from launch.runs.directory import Run, read_metrics
-from launch.training.requests import read_command_line
+from lukasa.agents.few_shot import LEARNERS, ClassAgent
+from lukasa.launch import load_agent
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.few_shot.drawings import Named, pictures
+from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.runs.directory import Run, read_metrics
+from lukasa.launch.training.requests import read_command_line
 from tests.launch.refusals import fails
 from tests.tasks.images import write_images
 
 EPISODES = "--ways 2 --queries 2 --batch-size 2 --report-every 4"
 OWN = '''
 import torch
-from tasks.class_arrays import ClassArray
+from lukasa.tasks.class_arrays import ClassArray
 
 
 def noise(*, classes: int = 20, width: float = 1.0):

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from launch.cli import main
-from launch.kinds.ablation import named
-from launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from launch.runs.directory import Run, open_run, read_metrics
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.ablation import named
+from lukasa.launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run, open_run, read_metrics
 from tests.tasks.drawn import bits, png, zipped
 
 DATA = "--source generated --part background_small1 --size 16 --options.channels 4"
@@ -34,7 +34,7 @@ def train(run: Run, *argv: str) -> int:
 
 
 def start(run: Run, *argv: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "launch", "train", "few-shot", *argv, "--out", str(run.path)]
+    command = [sys.executable, "-m", "lukasa.launch", "train", "few-shot", *argv, "--out", str(run.path)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -79,7 +79,7 @@ def test_killed_run_resumes_to_the_losses_of_the_uninterrupted_one(tmp_path_fact
     process.send_signal(signal.SIGTERM)  # a second cut, at some batch, that saves
     out, told = process.communicate(timeout=100)
     assert process.returncode == 128 + signal.SIGTERM, out + told
-    assert f"-m launch train few-shot --out {killed.path} --resume" in told
+    assert f"-m lukasa.launch train few-shot --out {killed.path} --resume" in told
     assert train(killed, "--resume") == 0
     assert measured(killed) == measured(whole)
     learners = [load_checkpoint(list_checkpoints(run.checkpoints)[-1])["trainer"]["learner"] for run in (killed, whole)]
@@ -315,7 +315,7 @@ def named_episode() -> Named:
 
 def test_confusion_counts_right_classes_in_rows_and_answers_in_columns(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("launch.kinds.few_shot.drawings.save_figure", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr("lukasa.launch.kinds.few_shot.drawings.save_figure", lambda figure, _: figures.append(figure))
     draw_confusion(named_episode(), tmp_path / "confusion.png", title="t")
     counts = figures[0].axes[0].get_images()[0].get_array()
     assert counts.tolist() == [[2, 0, 0], [1, 1, 0], [2, 0, 0]]
@@ -323,7 +323,7 @@ def test_confusion_counts_right_classes_in_rows_and_answers_in_columns(tmp_path,
 
 def test_sheet_shows_what_was_named_wrongly_beside_its_class(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("launch.kinds.few_shot.drawings.save_figure", lambda figure, _: figures.append(figure))
+    monkeypatch.setattr("lukasa.launch.kinds.few_shot.drawings.save_figure", lambda figure, _: figures.append(figure))
     named = named_episode()
     draw_wrong(named, tmp_path / "mistakes.png", title="t")
     images = figures[0].axes[0].get_images()

@@ -16,17 +16,17 @@ import pytest
 import torch
 import yaml
 
-from launch.cli import main
-from launch.clusters.checking import check_cluster
-from launch.kinds.table import kind_of
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from launch.runs.directory import open_run, read_metrics
-from launch.training.requests import as_it_begins, read_command_line, read_request
-from memory.sparse import SparseMemory
-from tasks.babi_files import FOLDER, TITLES
-from tasks.data import DataError
-from tasks.making import make_task
-from tasks.one_shot_runs import read_one_shot_runs
+from lukasa.launch.cli import main
+from lukasa.launch.clusters.checking import check_cluster
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import open_run, read_metrics
+from lukasa.launch.training.requests import as_it_begins, read_command_line, read_request
+from lukasa.memory.sparse import SparseMemory
+from lukasa.tasks.babi_files import FOLDER, TITLES
+from lukasa.tasks.data import DataError
+from lukasa.tasks.making import make_task
+from lukasa.tasks.one_shot_runs import read_one_shot_runs
 from tests.launch.mutations import Campaign, mutated_bytes, mutated_value, verdict, verdict_of_command
 from tests.launch.test_command_lines_mutated import small
 from tests.tasks.drawn import bits, png

@@ -5,9 +5,9 @@ import shutil
 import pytest
 import torch
 
-from launch.cli import main
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from launch.runs.directory import Run, open_run
+from lukasa.launch.cli import main
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run, open_run
 from tests.launch.refusals import fails
 
 CORE = ["--core", "gru", "--memory.size", "6"]
@@ -26,7 +26,7 @@ def train(run: Run, *argv: str) -> int:
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
-    from launch.kinds.rl.algorithms import played_weights
+    from lukasa.launch.kinds.rl.algorithms import played_weights
 
     _, config = open_run(run.path)
     state = load_checkpoint(list_checkpoints(run.checkpoints)[-1])
@@ -99,9 +99,9 @@ def test_another_kind_and_nothing_at_all_are_refused(kind, first, tmp_path, caps
 
 @pytest.mark.ray
 def test_a_target_network_begins_with_the_same_weights(tmp_path, ray_cluster):
-    from launch.kinds.rl.algorithms import begin_with, make_config, played_weights, present_weights
-    from launch.ray.quiet import quiet_libraries
-    from launch.training.requests import read_command_line
+    from lukasa.launch.kinds.rl.algorithms import begin_with, make_config, played_weights, present_weights
+    from lukasa.launch.ray.quiet import quiet_libraries
+    from lukasa.launch.training.requests import read_command_line
 
     run = Run(tmp_path / "first")
     assert train(run, *RL, *few(RL)) == 0

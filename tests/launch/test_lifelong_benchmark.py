@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from benchmarks.class_memories import Drawings, Queries, filled_twice, many_like, race
-from benchmarks.lifelong import accuracies
-from launch.cli import main
-from launch.runs.directory import Run, open_run
+from lukasa.benchmarks.class_memories import Drawings, Queries, filled_twice, many_like, race
+from lukasa.benchmarks.lifelong import accuracies
+from lukasa.launch.cli import main
+from lukasa.launch.runs.directory import Run, open_run
 from tests.launch.refusals import fails
 
 DATA = "--source generated --part background_small1 --size 16 --options.channels 4"

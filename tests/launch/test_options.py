@@ -13,22 +13,23 @@ from typing import Any, Literal
 
 import pytest
 
-import launch.kinds.described
-import launch.options.described
-import launch.options.help
-import launch.options.kept_tables
-import launch.options.words
-from ground.mistakes import UserError
-from ground.names import nearest
-from launch.cli import main
-from launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
-from launch.kinds.rl.recipes import RL
-from launch.kinds.supervised.recipes import TASK
-from launch.options.fields import Switch, options_of
-from launch.options.help import Page
-from launch.options.parsing import parse
-from launch.options.words import as_pairs, as_word, read_pairs, read_value
-from launch.training.requests import read_request, train_page
+import lukasa.launch.kinds.described
+import lukasa.launch.options.described
+import lukasa.launch.options.help
+import lukasa.launch.options.kept_tables
+import lukasa.launch.options.words
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.options.describing import kind_of_row
+from lukasa.launch.options.fields import Switch, options_of
+from lukasa.launch.options.help import Page
+from lukasa.launch.options.parsing import parse
+from lukasa.launch.options.words import as_pairs, as_word, read_pairs, read_value
+from lukasa.launch.training.requests import read_request, train_page
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def texts():
     for kind in (RL, TASK, FEW_SHOT):
         for one in options_of(kind.experiment, kind.experiment()):
             yield f"{kind.name} {one.name}", one.text
-    for sort, things in launch.options.described.table().items():
+    for sort, things in lukasa.launch.options.described.table().items():
         for name, row in things.items():
             for option in row.get("options", ()):
                 yield f"{sort} {name} {option['name']}", option["help"]
@@ -230,30 +231,30 @@ def test_every_option_says_what_it_does():
 
 
 def test_table_says_what_the_living_things_say():
-    kept = launch.options.described.table()
-    assert kept == json.loads(json.dumps(launch.options.described.build_table()))
+    kept = lukasa.launch.options.described.table()
+    assert kept == json.loads(json.dumps(lukasa.launch.options.described.build_table()))
     for sort in ("cores", "tasks", "learners", "indexes", "algorithms"):
         for name in kept[sort]:
             for row in kept[sort][name]["options"]:
-                launch.options.describing.kind_of_row(row)
+                kind_of_row(row)
 
 
 def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
     place = tmp_path / "table.json"
-    monkeypatch.setattr(launch.options.kept_tables, "places", lambda name: [place])
-    monkeypatch.setattr(launch.options.described, "build_table", lambda: {"cores": {"old": {}}})
-    launch.options.described.table.cache_clear()
-    assert launch.options.described.table() == {"cores": {"old": {}}}
-    monkeypatch.setattr(launch.options.described, "build_table", lambda: {"cores": {"new": {}}})
-    launch.options.described.table.cache_clear()
-    assert launch.options.described.table() == {"cores": {"old": {}}}
-    monkeypatch.setattr(launch.options.kept_tables, "fingerprint", lambda sources: "another")
-    launch.options.described.table.cache_clear()
-    assert launch.options.described.table() == {"cores": {"new": {}}}
+    monkeypatch.setattr(lukasa.launch.options.kept_tables, "places", lambda name: [place])
+    monkeypatch.setattr(lukasa.launch.options.described, "build_table", lambda: {"cores": {"old": {}}})
+    lukasa.launch.options.described.table.cache_clear()
+    assert lukasa.launch.options.described.table() == {"cores": {"old": {}}}
+    monkeypatch.setattr(lukasa.launch.options.described, "build_table", lambda: {"cores": {"new": {}}})
+    lukasa.launch.options.described.table.cache_clear()
+    assert lukasa.launch.options.described.table() == {"cores": {"old": {}}}
+    monkeypatch.setattr(lukasa.launch.options.kept_tables, "fingerprint", lambda sources: "another")
+    lukasa.launch.options.described.table.cache_clear()
+    assert lukasa.launch.options.described.table() == {"cores": {"new": {}}}
     place.write_text("{")
-    launch.options.described.table.cache_clear()
-    assert launch.options.described.table() == {"cores": {"new": {}}}
-    launch.options.described.table.cache_clear()
+    lukasa.launch.options.described.table.cache_clear()
+    assert lukasa.launch.options.described.table() == {"cores": {"new": {}}}
+    lukasa.launch.options.described.table.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -273,10 +274,10 @@ def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
     ids=" ".join,
 )
 def test_screens_and_typos_import_nothing_that_takes_seconds(argv):
-    launch.options.described.table()  # made when it is first asked for, by what is slow
-    launch.kinds.described.table()
+    lukasa.launch.options.described.table()  # made when it is first asked for, by what is slow
+    lukasa.launch.kinds.described.table()
     code = (
-        f"import sys, launch.cli.command\ntry: launch.cli.command.main({argv!r})\nexcept SystemExit: pass\n"
+        f"import sys\nfrom lukasa.launch.cli import main\ntry: main({argv!r})\nexcept SystemExit: pass\n"
         "sys.exit(' '.join({'torch', 'ray', 'gymnasium', 'numpy', 'matplotlib', 'rich'} & set(sys.modules)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -288,13 +289,13 @@ def test_overview_is_one_screen_and_names_the_words_that_list_each(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 25
     assert max(map(len, lines)) <= 80
-    from launch.cli.listing import LISTS
+    from lukasa.launch.cli.listing import LISTS
 
     assert {found[1] for line in lines if (found := re.search(r"lukasa list (\w+)", line))} == set(LISTS)
 
 
 def test_examples_in_docstrings_hold():
-    for module in (launch.options.words, launch.options.help):
+    for module in (lukasa.launch.options.words, lukasa.launch.options.help):
         assert doctest.testmod(module, extraglobs={"Any": typing.Any}).failed == 0
 
 

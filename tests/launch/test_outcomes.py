@@ -6,9 +6,9 @@ import pytest
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
-from launch.cli import main
-from launch.kinds.rl.outcomes import OUTCOMES, episodes_ended
-from launch.runs.directory import Run, read_metrics
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.rl.outcomes import OUTCOMES, episodes_ended
+from lukasa.launch.runs.directory import Run, read_metrics
 
 
 @pytest.mark.parametrize("counts", [(0,), (1,), (2,), (5,), (0, 0), (1, 0), (0, 1), (1, 1), (3, 1), (0, 0, 1)])

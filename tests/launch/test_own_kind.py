@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli import main
-from launch.kinds.table import kind_of
-from launch.runs.directory import open_run, read_metrics
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.directory import open_run, read_metrics
 from tests.launch.refusals import fails
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-kinds.md"

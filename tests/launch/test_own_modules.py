@@ -1,19 +1,17 @@
 """Environments and cores of one's own, in modules of the working folder."""
 
-import os
 import subprocess
 import sys
 
 import gymnasium as gym
 import pytest
 
-import envs
-import memory
-from launch.cli import main
+from lukasa import envs, memory
+from lukasa.launch.cli import main
 
 MODULE = '''
 import gymnasium as gym
-from memory.baselines import GRU
+from lukasa.memory.baselines import GRU
 
 
 class Counting(gym.Env):
@@ -73,9 +71,8 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("runners", ["0", "1"])
 def test_working_folder_is_searched_by_the_command_and_its_runners(folder, runners):
     def lukasa(*words):
-        program = "import sys; sys.path.remove(''); from launch.cli import main; sys.exit(main(sys.argv[1:]))"
-        paths = {**os.environ, "PYTHONPATH": str(envs.__path__[0]).rpartition("/")[0]}
-        return subprocess.run([sys.executable, "-c", program, *words], env=paths, capture_output=True, text=True)
+        program = "import sys; sys.path.remove(''); from lukasa.launch.cli import main; sys.exit(main(sys.argv[1:]))"
+        return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
 
     trained = lukasa(*TRAIN.split(), "--runners", runners)
     assert trained.returncode == 0, trained.stderr

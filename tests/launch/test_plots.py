@@ -3,16 +3,16 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from ground.mistakes import UserError
-from launch.comparing.curves import plot_learning
-from launch.comparing.several_seeds import Compared
-from launch.kinds.rl.kind import KIND, subject
-from launch.kinds.rl.pictures import PlotOptions
-from launch.kinds.rl.recipes import RL
-from launch.kinds.subjects import Subject
-from launch.pictures.formats import picture_format
-from launch.pictures.learning import Curve, draw_learning
-from launch.runs.directory import MetricsWriter, Run
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.comparing.curves import plot_learning
+from lukasa.launch.comparing.several_seeds import Compared
+from lukasa.launch.kinds.rl.kind import KIND, subject
+from lukasa.launch.kinds.rl.pictures import PlotOptions
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.pictures.formats import picture_format
+from lukasa.launch.pictures.learning import Curve, draw_learning
+from lukasa.launch.runs.directory import MetricsWriter, Run
 
 RANDOM = np.random.default_rng(0)
 
@@ -26,7 +26,7 @@ def is_picture(path):
 def figures(monkeypatch):
     """What is drawn, kept instead of written."""
     kept = []
-    monkeypatch.setattr("launch.pictures.learning.save_figure", lambda figure, _: kept.append(figure))
+    monkeypatch.setattr("lukasa.launch.pictures.learning.save_figure", lambda figure, _: kept.append(figure))
     return kept
 
 

@@ -6,17 +6,17 @@ import matplotlib.image
 import pytest
 import torch
 
-from agents.intervals import wilson_interval
-from agents.sequence import evaluate
-from launch.cli import main
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.presentation_pictures import draw_presentations
-from launch.kinds.supervised.presentations import ByPresentation, observer, presentations_table, published
-from launch.kinds.supervised.recipes import TASK_RECIPES
-from launch.kinds.supervised.settings import make_sampler
-from memory import make_core
-from tasks import Batch
-from tasks.omniglot import OmniglotPresentations
+from lukasa.agents.intervals import wilson_interval
+from lukasa.agents.sequence import evaluate
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.presentation_pictures import draw_presentations
+from lukasa.launch.kinds.supervised.presentations import ByPresentation, observer, presentations_table, published
+from lukasa.launch.kinds.supervised.recipes import TASK_RECIPES
+from lukasa.launch.kinds.supervised.settings import make_sampler
+from lukasa.memory import make_core
+from lukasa.tasks import Batch
+from lukasa.tasks.omniglot import OmniglotPresentations
 
 SMALL = "--sampler.source generated --sampler.part background_small1 --sampler.size 6 --sampler.presentations 3"
 CORE = "--memory.slots 8 --memory.word-size 4 --memory.read-heads 1 --memory.controller-size 8"
@@ -148,7 +148,7 @@ def test_plot_draws_accuracy_by_presentation_and_reads_beside_pictures(tmp_path,
 def test_curve_has_the_interval_and_the_papers_numbers_at_their_presentations(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(
-        "launch.kinds.supervised.presentation_pictures.save_figure", lambda figure, _: figures.append(figure)
+        "lukasa.launch.kinds.supervised.presentation_pictures.save_figure", lambda figure, _: figures.append(figure)
     )
     rows = [{"presentation": number, "accuracy": 50.0 + number, "interval": (40.0, 60.0)} for number in (1, 2)]
     draw_presentations(rows, {"paper": {1: 30.0, 10: 90.0}}, tmp_path / "curve.png", title="t")

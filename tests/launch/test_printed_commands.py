@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from launch.cli.command import COMMANDS, main
-from launch.kinds.supervised.recipes import TASK
-from launch.options import program
-from launch.options.fields import split_words
-from launch.options.program import command
-from launch.runs import storage
-from launch.runs.directory import Run
-from launch.training.requests import read_request, resume_command
+from lukasa.launch.cli.command import COMMANDS, main
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.options import program
+from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.program import command
+from lukasa.launch.runs import storage
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.training.requests import read_request, resume_command
 from tests.test_documentation import commands, read_command
 
 AWKWARD = [
@@ -36,7 +36,7 @@ def words_of(*lines):
 def printed(text):
     """The words of the commands of ours that a text shows, as a shell reads them."""
     lines = re.findall(rf"^ *((?:lukasa|{re.escape(program.program())}|tensorboard) .*)$", text, re.MULTILINE)
-    lines += re.findall(r"with {1,2}((?:lukasa|tensorboard|\S+ -m launch) .+)$", text, re.MULTILINE)
+    lines += re.findall(r"with {1,2}((?:lukasa|tensorboard|\S+ -m lukasa.launch) .+)$", text, re.MULTILINE)
     found = words_of(*dict.fromkeys(line.replace(program.program(), "lukasa", 1) for line in lines))
     assert len(found) == len(set(lines)), "some command reads as several"
     return found

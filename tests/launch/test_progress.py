@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-import launch.options.fields
-import launch.runs.progress
-from launch.kinds.supervised.recipes import TASK
-from launch.runs.progress import LiveBar, PlainLines, make_reporter, time_left
+import lukasa.launch.options.fields
+import lukasa.launch.runs.progress
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.runs.progress import LiveBar, PlainLines, make_reporter, time_left
 
 
 def test_lines_come_every_few_seconds_and_at_the_end(capsys, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(launch.runs.progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(lukasa.launch.runs.progress.time, "monotonic", lambda: clock[0])
     with PlainLines(4000, "steps", "return") as lines:
         for done, now in ((1000, 0.0), (2000, 3.0), (3000, 6.0), (4000, 7.0)):
             clock[0] = now
@@ -46,16 +46,16 @@ def test_unknown_rate_has_no_time_left():
 
 
 def test_examples_in_docstrings_hold():
-    import launch.cli.command
-    import launch.kinds.rl.evaluation
-    import launch.kinds.rl.recipes
+    import lukasa.launch.cli.command
+    import lukasa.launch.kinds.rl.evaluation
+    import lukasa.launch.kinds.rl.recipes
 
     for module in (
-        launch.cli.command,
-        launch.options.fields,
-        launch.runs.progress,
-        launch.kinds.rl.evaluation,
-        launch.kinds.rl.recipes,
+        lukasa.launch.cli.command,
+        lukasa.launch.options.fields,
+        lukasa.launch.runs.progress,
+        lukasa.launch.kinds.rl.evaluation,
+        lukasa.launch.kinds.rl.recipes,
     ):
         assert doctest.testmod(module).failed == 0
 
@@ -69,7 +69,7 @@ def test_lines_show_chance_and_lesson(capsys):
 
 @pytest.mark.parametrize("recipe", ["reuse_dnc", "traversal_dnc", "copy_ntm"])
 def test_tasks_say_their_lesson_and_its_own_chance(recipe):
-    from launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
+    from lukasa.launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
 
     experiment = TASK.recipes[recipe]()
     curriculum = make_curriculum(experiment.curriculum, experiment.task, experiment.sampler, higher_is_better=False)
@@ -85,8 +85,8 @@ def test_tasks_say_their_lesson_and_its_own_chance(recipe):
 
 
 def test_level_that_doubles_has_the_chance_of_all_levels_so_far():
-    from launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
-    from launch.kinds.supervised.experiment import CurriculumOptions
+    from lukasa.launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
+    from lukasa.launch.kinds.supervised.experiment import CurriculumOptions
 
     options = CurriculumOptions(kind="doubling", level=("min_length", "max_length"), start=4, limit=16)
     experiment = replace(TASK.recipes["copy_ntm"](), curriculum=options)

@@ -16,8 +16,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import ray
-from launch.ray.session import running_ray
-from launch.runs.directory import MetricsWriter, Run
+from lukasa.launch.ray.session import running_ray
+from lukasa.launch.runs.directory import MetricsWriter, Run
 
 with running_ray(1):
     MetricsWriter(Run(Path(sys.argv[1]))).write(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ground.mistakes import UserError
-from launch.ray.folder import LONGEST, SOCKET_BYTES, fits, short_folder
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.ray.folder import LONGEST, SOCKET_BYTES, fits, short_folder
 
 
 def test_folder_that_is_short_enough_is_left_to_ray(monkeypatch):
@@ -55,7 +55,7 @@ def test_run_trains_in_a_folder_of_68_characters(tmp_path):
     folder.mkdir(exist_ok=True)
     options = "--env RepeatPrevious-k1-v0 --core gru --memory.size 4 --embedding 4 --output 4 --steps 50"
     sizes = "--envs-per-runner 2 --batch-size 50 --minibatch-size 50 --epochs 1"
-    command = [sys.executable, "-m", "launch", "train", "rl", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "lukasa.launch", "train", "rl", "--out", str(tmp_path / "run")]
     environment = os.environ | {"TMPDIR": str(folder)}
     try:
         done = subprocess.run(

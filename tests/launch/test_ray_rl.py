@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from benchmarks.machines import workers_named
-from launch.cli import main
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, read_metrics
+from lukasa.benchmarks.machines import workers_named
+from lukasa.launch.cli import main
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run, read_metrics
 
 pytestmark = pytest.mark.ray
 

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from ground.mistakes import UserError
-from launch.ray import session as ray_session
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.ray import session as ray_session
 
 pytestmark = pytest.mark.ray
 

@@ -12,10 +12,10 @@ import time
 import pytest
 import torch
 
-from ground.mistakes import UserError
-from launch.cli import main
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from launch.runs.directory import Run, read_metrics
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run, read_metrics
 
 pytestmark = pytest.mark.ray
 
@@ -68,8 +68,8 @@ def alone(tmp_path_factory):
 
 def train_and_keep_weights(run, experiment, resume, worker):
     """What each worker does, and then it leaves its weights; its process is known while it works."""
-    from launch.kinds.supervised.job import TaskJob, make_trainer
-    from launch.training.loop import train_batches
+    from lukasa.launch.kinds.supervised.job import TaskJob, make_trainer
+    from lukasa.launch.training.loop import train_batches
 
     trainer = make_trainer(experiment, worker.sharing)
     (run.path / f"process-{worker.sharing.rank}").write_text(str(os.getpid()))
@@ -83,9 +83,9 @@ def survivor(tmp_path_factory, ray_cluster):
     """A run on two workers, one of which is killed; what was told, and the step of the checkpoint before the kill."""
     import ray.cloudpickle
 
-    from launch.kinds.supervised.kind import KIND
-    from launch.training.command import train_command
-    from launch.training.data_parallel import on_workers
+    from lukasa.launch.kinds.supervised.kind import KIND
+    from lukasa.launch.training.command import train_command
+    from lukasa.launch.training.data_parallel import on_workers
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     run = Run(tmp_path_factory.mktemp("runs") / "two", "sequences")
@@ -172,7 +172,7 @@ def test_what_the_cluster_cannot_do_is_refused_before_anything_is_written(tmp_pa
 
 
 def test_machine_that_does_not_see_the_run_is_named(tmp_path, ray_cluster):
-    from launch.ray.session import check_visible
+    from lukasa.launch.ray.session import check_visible
 
     with pytest.raises(UserError, match=f"does not see {tmp_path}: give an --out on storage that all"):
         check_visible(tmp_path)

@@ -9,16 +9,16 @@ from tests.house import arrows, between_rooms, circles, imports, modules, room
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
-    {"launch.options"},
-    {"launch.runs", "launch.clusters"},
-    {"launch.ray", "launch.ray.sharded"},
-    {"launch.kinds"},
-    {"launch.pictures"},
-    {"launch.comparing"},
-    {"launch.training"},
-    {"launch.kinds.rl", "launch.kinds.supervised", "launch.sweeps"},
-    {"launch.kinds.few_shot", "launch.trained", "launch.cli"},
-    {"launch.__main__", "launch.train"},
+    {"lukasa.launch.options"},
+    {"lukasa.launch.runs", "lukasa.launch.clusters"},
+    {"lukasa.launch.ray", "lukasa.launch.ray.sharded"},
+    {"lukasa.launch.kinds"},
+    {"lukasa.launch.pictures"},
+    {"lukasa.launch.comparing"},
+    {"lukasa.launch.training"},
+    {"lukasa.launch.kinds.rl", "lukasa.launch.kinds.supervised", "lukasa.launch.sweeps"},
+    {"lukasa.launch.kinds.few_shot", "lukasa.launch.trained", "lukasa.launch.cli"},
+    {"lukasa.launch.__main__", "lukasa.launch.train"},
 )
 """From the ground up; a room imports from its own floor only itself, and otherwise from lower ones."""
 KINDS = ("rl", "supervised", "few_shot")
@@ -27,8 +27,8 @@ FILES_OF_A_KIND = {"experiment", "recipes", "kind", "job", "evaluation", "pictur
 
 @pytest.fixture(scope="module")
 def graph():
-    """The imports between modules of launch; its front, ``launch`` itself, is for users alone."""
-    return {name: others for name, others in arrows(ROOT, ("launch",)).items() if name != "launch"}
+    """The imports between modules of launch; its front, ``lukasa.launch`` itself, is for users alone."""
+    return {name: others for name, others in arrows(ROOT, ("launch",)).items() if name != "lukasa.launch"}
 
 
 def test_every_room_has_its_floor(graph):
@@ -39,7 +39,7 @@ def test_no_import_runs_up(graph):
     height = {one: number for number, rooms in enumerate(FLOORS) for one in rooms}
     for one, others in between_rooms(graph).items():
         for other in others:
-            beside = {one, other} <= {"launch.ray", "launch.ray.sharded"}
+            beside = {one, other} <= {"lukasa.launch.ray", "lukasa.launch.ray.sharded"}
             assert beside or height[other] < height[one], f"{one} imports {other}, which is not below it"
 
 
@@ -66,12 +66,14 @@ def test_rooms_of_kinds_are_alike():
 
 def test_only_lukasa_bench_knows_the_benchmarks():
     graph = arrows(ROOT)
-    users = {name for name, others in graph.items() if any(one.startswith("benchmarks") for one in others)}
-    assert {name.partition(".")[0] for name in users} <= {"benchmarks"}
+    users = {name for name, others in graph.items() if any(one.startswith("lukasa.benchmarks") for one in others)}
+    assert all(name.startswith("lukasa.benchmarks") for name in users)
     named = {
         name
         for name, path in modules(ROOT).items()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("benchmarks.")
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.startswith("lukasa.benchmarks.")
     }
-    assert {name for name in named if not name.startswith("benchmarks")} <= {"launch.cli.bench"}
+    assert {name for name in named if not name.startswith("lukasa.benchmarks")} <= {"lukasa.launch.cli.bench"}

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from benchmarks.runners import median_row, summary, warm
-from benchmarks.runners_report import page, predicted, rates
-from launch.cli import main
+from lukasa.benchmarks.runners import median_row, summary, warm
+from lukasa.benchmarks.runners_report import page, predicted, rates
+from lukasa.launch.cli import main
 
 
 def test_benchmark_leaves_the_first_iterations_out_and_weighs_the_others_by_their_time():

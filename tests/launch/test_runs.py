@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-import memory
-from ground.mistakes import UserError
-from launch.cli import main
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.recipes import RL
-from launch.kinds.supervised.recipes import TASK
-from launch.kinds.table import kind_of
-from launch.runs.directory import (
+from lukasa import memory
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.kinds.table import kind_of
+from lukasa.launch.runs.directory import (
     MetricsWriter,
     Run,
     create_run,
@@ -22,7 +22,7 @@ from launch.runs.directory import (
     read_metrics,
     rewind_metrics,
 )
-from launch.training.requests import check_unchanged, read_request
+from lukasa.launch.training.requests import check_unchanged, read_request
 
 EXPERIMENT = dataclasses.asdict(RL.make("repeat_previous_ntm"))
 

@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from launch.cli import main
-from launch.kinds.rl.recipes import RL
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from launch.runs.directory import Run, open_run, read_metrics
-from launch.training.requests import read_command_line
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run, open_run, read_metrics
+from lukasa.launch.training.requests import read_command_line
 
 WORDS = "--env CartPole-v1 --core feedforward --envs-per-runner 4 --batch-size 128 --minibatch-size 64 --epochs 1"
 OPTIONS = WORDS.split()
 
 
 def config_of(*argv: str) -> Any:
-    from launch.kinds.rl.algorithms import make_config
+    from lukasa.launch.kinds.rl.algorithms import make_config
 
     return make_config(read_command_line("rl", [*OPTIONS, *argv]).experiment)
 
@@ -40,7 +40,7 @@ def test_policy_learns_beside_the_value_without_a_bonus_for_entropy():
 
 
 def test_config_in_python_starts_from_the_same_numbers():
-    from agents.rllib.config import PPO_DEFAULTS
+    from lukasa.agents.rllib.config import PPO_DEFAULTS
 
     config = config_of()
     names = {"lambda_", "lr", "gamma", "entropy_coeff", "vf_loss_coeff", "kl_target", "clip_param", "grad_clip"}
@@ -57,8 +57,8 @@ def test_end_below_zero_is_refused(option, capsys):
 
 def rates(run: Run) -> tuple[float, float]:
     """The learning rate and the weight of the entropy of the last checkpoint, and what a resumed algorithm has."""
-    from launch.kinds.rl.algorithms import make_config, restore_state
-    from launch.ray.quiet import quiet_libraries
+    from lukasa.launch.kinds.rl.algorithms import make_config, restore_state
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     state = load_checkpoint(list_checkpoints(run.checkpoints)[-1])
     _, config = open_run(run.path)
@@ -87,8 +87,8 @@ def test_schedules_go_on_where_they_were(tmp_path, ray_cluster):
 
 @pytest.mark.ray
 def test_agent_is_evaluated_with_the_scales_it_played_with(tmp_path, ray_cluster, capsys):
-    from agents.rllib import MemoryRLModule
-    from launch.kinds.rl.evaluation import load_agent
+    from lukasa.agents.rllib import MemoryRLModule
+    from lukasa.launch.kinds.rl.evaluation import load_agent
 
     run = Run(tmp_path / "run")
     assert main(["train", "rl", *OPTIONS, "--steps", "500", "--out", str(run.path)]) == 0

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from ground.mistakes import UserError
-from launch.sweeps.search_space import as_words, combinations, read_space
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.sweeps.search_space import as_words, combinations, read_space
 
 
 def test_every_combination_of_lists_is_tried_as_often_as_asked_with_seeds_of_its_own():

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from ground.mistakes import UserError
-from launch.cli import main
-from launch.comparing import several_seeds
-from launch.comparing.several_seeds import open_group, open_several, read_seeds
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, locked, read_metrics
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
+from lukasa.launch.comparing import several_seeds
+from lukasa.launch.comparing.several_seeds import open_group, open_several, read_seeds
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run, locked, read_metrics
 from tests.launch.refusals import fails
 
 WORDS = "--task copy --sampler.max-length 2 --core gru --memory.size 4 --batch-size 8 --report-every 32 --steps 128"
@@ -93,7 +93,7 @@ def test_seed_that_fails_does_not_lose_the_others(trained, capfd):
 
 def begin(out, *words):
     """Begin to train in a process of its own, and wait until every seed has measured something."""
-    command = [sys.executable, "-m", "launch", "train", "task", "--out", str(out), *words]
+    command = [sys.executable, "-m", "lukasa.launch", "train", "task", "--out", str(out), *words]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 120
     seeds = ()

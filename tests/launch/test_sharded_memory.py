@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import torch
 
-import memory
-from ground.mistakes import UserError
-from launch.ray.sharded import ShardedMemories, Sharding, ShardLostError
-from launch.ray.sharded.routing import Found, join_rows, merge, parts, split_write
-from memory.sparse import SparseMemory
+from lukasa import memory
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.ray.sharded import ShardedMemories, Sharding, ShardLostError
+from lukasa.launch.ray.sharded.routing import Found, join_rows, merge, parts, split_write
+from lukasa.memory.sparse import SparseMemory
 
 SHARDS = 3
 SAME: dict[str, Any] = {"rtol": 0, "atol": 0}
@@ -346,8 +346,8 @@ def test_what_a_sharded_memory_cannot_do_is_one_sentence(memories, tmp_path):
 
 def test_memory_without_ray_is_refused(tmp_path):
     program = f"""
-        from ground.mistakes import UserError
-        from launch.ray.sharded import ShardedMemories, Sharding
+        from lukasa.ground.mistakes import UserError
+        from lukasa.launch.ray.sharded import ShardedMemories, Sharding
         try:
             ShardedMemories(Sharding(2, {str(tmp_path)!r}))
         except UserError as error:
@@ -365,8 +365,8 @@ def test_shards_are_spread_over_machines_and_outlive_one(tmp_path):
         from pathlib import Path
         import ray
         from ray.cluster_utils import Cluster
-        from launch.ray.sharded import ShardedMemories, Sharding
-        from memory.sparse import SparseMemory
+        from lukasa.launch.ray.sharded import ShardedMemories, Sharding
+        from lukasa.memory.sparse import SparseMemory
 
         cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=2, include_dashboard=False))
         second = cluster.add_node(num_cpus=2)

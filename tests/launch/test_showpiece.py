@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-import memory
-from launch.cli import main
-from launch.kinds.rl.recipes import RL_RECIPES
+from lukasa import memory
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.rl.recipes import RL_RECIPES
 
 MEMORY_ALONE = ("repeat_previous_medium_ntm", "repeat_previous_ntm")
 

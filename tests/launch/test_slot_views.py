@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from launch.pictures.slot_views import SlotView, ages, dense_view, sparse_view
+from lukasa.launch.pictures.slot_views import SlotView, ages, dense_view, sparse_view
 
 RANDOM = np.random.default_rng(0)
 

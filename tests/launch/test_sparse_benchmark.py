@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-import memory
-from benchmarks import recall, sparse_pictures, sparse_report
-from benchmarks.contestants import (
+from lukasa import memory
+from lukasa.benchmarks import recall, sparse_pictures, sparse_report
+from lukasa.benchmarks.contestants import (
     WARM_UPS,
     WORD,
     Contestant,
@@ -18,12 +18,12 @@ from benchmarks.contestants import (
     race,
     sam_contestant,
 )
-from benchmarks.extra_memory import extra_heap, extra_tensors, measure_apart
-from benchmarks.fitting import fit_line
-from benchmarks.recall import Agent, compare_indexes, lived_in, trained_agent
-from launch.cli import main
-from launch.kinds.supervised.settings import make_sampler
-from launch.runs.checkpoints import find_checkpoint, load_checkpoint
+from lukasa.benchmarks.extra_memory import extra_heap, extra_tensors, measure_apart
+from lukasa.benchmarks.fitting import fit_line
+from lukasa.benchmarks.recall import Agent, compare_indexes, lived_in, trained_agent
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.supervised.settings import make_sampler
+from lukasa.launch.runs.checkpoints import find_checkpoint, load_checkpoint
 
 MIB = 2**20
 
@@ -171,7 +171,7 @@ def test_index_that_is_not_installed_is_left_out_and_told(monkeypatch):
         raise ImportError("FAISS is not installed")
 
     monkeypatch.setitem(memory.sparse.indexes.choosing.INDEXES, "faiss", missing)
-    monkeypatch.setattr("memory.sparse.indexes.choosing.check_index_options", lambda *_: None)
+    monkeypatch.setattr("lukasa.memory.sparse.indexes.choosing.check_index_options", lambda *_: None)
     notes = []
     rows = compare_indexes(torch.randn(1, 20, 4), torch.randn(2, 1, 4), 1, notes.append)
     assert [row["index"] for row in rows] == ["exact", "lsh"]

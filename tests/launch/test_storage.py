@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ground.mistakes import UserError
-from launch.cli import main
-from launch.runs import storage
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
-from launch.runs.directory import create_run, describe_run, rewind_metrics
-from launch.runs.storage import Copy, fetch, open_copy, synced
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
+from lukasa.launch.runs import storage
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
+from lukasa.launch.runs.directory import create_run, describe_run, rewind_metrics
+from lukasa.launch.runs.storage import Copy, fetch, open_copy, synced
 
 
 @pytest.fixture

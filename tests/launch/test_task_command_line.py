@@ -6,19 +6,19 @@ import math
 import pytest
 import torch
 
-import launch.kinds.kind
-import launch.kinds.supervised.evaluation
-import launch.kinds.supervised.settings
-import tasks
-from launch.cli import main
-from launch.kinds.published import PUBLISHED
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.job import make_trainer
-from launch.kinds.supervised.kind import check_experiment
-from launch.kinds.supervised.recipes import TASK, TASK_RECIPES
-from launch.kinds.supervised.settings import length_settings, make_sampler, note_on_slots, split_settings
-from launch.training.requests import read_command_line
-from memory.sparse.indexes import INDEXES
+import lukasa.launch.kinds.kind
+import lukasa.launch.kinds.supervised.evaluation
+import lukasa.launch.kinds.supervised.settings
+from lukasa import tasks
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.published import PUBLISHED
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.job import make_trainer
+from lukasa.launch.kinds.supervised.kind import check_experiment
+from lukasa.launch.kinds.supervised.recipes import TASK, TASK_RECIPES
+from lukasa.launch.kinds.supervised.settings import length_settings, make_sampler, note_on_slots, split_settings
+from lukasa.launch.training.requests import read_command_line
+from lukasa.memory.sparse.indexes import INDEXES
 from tests.launch.refusals import fails
 
 
@@ -220,7 +220,8 @@ def test_list_tells_indexes_with_their_options(capsys):
 
 
 @pytest.mark.parametrize(
-    "module", [launch.kinds.kind, launch.kinds.supervised.settings, launch.kinds.supervised.evaluation]
+    "module",
+    [lukasa.launch.kinds.kind, lukasa.launch.kinds.supervised.settings, lukasa.launch.kinds.supervised.evaluation],
 )
 def test_examples_in_docstrings_run(module):
     assert doctest.testmod(module).failed == 0

@@ -5,9 +5,9 @@ import shutil
 import pytest
 import torch
 
-from launch.cli import main
-from launch.kinds.supervised.job import make_trainer
-from launch.training.requests import read_command_line
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.supervised.job import make_trainer
+from lukasa.launch.training.requests import read_command_line
 
 SMALL = "--memory.slots 6 --memory.word-size 4 --memory.controller-size 8 --batch-size 4 --sampler.bits 3 --lr 0.01"
 BATCHES = 24

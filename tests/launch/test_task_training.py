@@ -11,11 +11,11 @@ import matplotlib.image
 import pytest
 import torch
 
-from launch.cli import main
-from launch.kinds.supervised.evaluation import EvalOptions, evaluate_run
-from launch.kinds.supervised.recipes import TASK
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from launch.runs.directory import Run, open_run, read_metrics
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.supervised.evaluation import EvalOptions, evaluate_run
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run, open_run, read_metrics
 
 SMALL = "--memory.slots 5 --memory.word-size 4 --memory.controller-size 8 --batch-size 4 --report-every 10"
 # A curriculum whose level moves while the test runs, and a learning rate that does.
@@ -29,7 +29,7 @@ COUNTED = ("sequences", "loss", "score", "bits", "level", "lr", "grad_norm", "va
 
 
 def start(run: Run, *argv: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "launch", "train", "task", "--out", str(run.path), *argv]
+    command = [sys.executable, "-m", "lukasa.launch", "train", "task", "--out", str(run.path), *argv]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -79,7 +79,7 @@ def test_killed_run_resumes_to_the_losses_of_the_uninterrupted_one(killed, unint
     process.send_signal(signal.SIGTERM)  # a second cut, at some batch, that saves
     out, told = process.communicate(timeout=100)
     assert process.returncode == 128 + signal.SIGTERM, out + told
-    assert f"-m launch train task --out {killed.path} --resume" in told
+    assert f"-m lukasa.launch train task --out {killed.path} --resume" in told
     assert train(killed, "--resume") == 0
     assert measured(killed) == measured(uninterrupted)
     assert len({row["level"] for row in read_metrics(killed)}) > 1

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-import envs
-from agents.few_shot import ClassAgent
-from agents.rllib import RLAgent
-from agents.sequence import CoreAgent
-from ground.mistakes import UserError
-from launch import load_agent, rollout
-from launch.cli import main
-from launch.kinds.few_shot.data import make_shots
-from launch.kinds.few_shot.evaluation import load_learner
-from launch.kinds.few_shot.recipes import FEW_SHOT
-from launch.kinds.supervised.evaluation import load_core
-from launch.kinds.supervised.recipes import TASK
-from launch.kinds.supervised.settings import make_sampler
-from launch.runs.directory import open_run
+from lukasa import envs
+from lukasa.agents.few_shot import ClassAgent
+from lukasa.agents.rllib import RLAgent
+from lukasa.agents.sequence import CoreAgent
+from lukasa.ground.mistakes import UserError
+from lukasa.launch import load_agent, rollout
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.few_shot.data import make_shots
+from lukasa.launch.kinds.few_shot.evaluation import load_learner
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.kinds.supervised.evaluation import load_core
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.kinds.supervised.settings import make_sampler
+from lukasa.launch.runs.directory import open_run
 
 TASK_WORDS = "train task --task copy --core ntm --memory.slots 8 --memory.word-size 4 --steps 64 --batch-size 16"
 SHOT_WORDS = (
@@ -143,7 +143,7 @@ def test_agent_plays_in_another_process_without_ray(rl_run, tmp_path):
     script = tmp_path / "play.py"
     script.write_text(
         "import ray, envs\n"
-        "from launch import load_agent\n"
+        "from lukasa.launch import load_agent\n"
         f"agent, env = load_agent({str(rl_run)!r}), envs.make('RepeatPrevious-k1-v0')\n"
         "observation, _ = env.reset(seed=0)\n"
         "print(agent.act(observation) in env.action_space, ray.is_initialized())\n"
@@ -167,6 +167,6 @@ def test_what_is_not_there_or_not_of_the_kind_is_refused(rl_run, task_run, shot_
 
 
 def test_importing_launch_stays_cheap():
-    program = "import sys, launch; print([name for name in ('torch', 'ray', 'numpy') if name in sys.modules])"
+    program = "import sys, lukasa.launch; print([name for name in ('torch', 'ray', 'numpy') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

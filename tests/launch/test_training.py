@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import torch
 
-from launch.cli import main
-from launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
-from launch.runs.directory import Run, open_run, read_metrics
+from lukasa.launch.cli import main
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
+from lukasa.launch.runs.directory import Run, open_run, read_metrics
 
 pytestmark = pytest.mark.ray
 
@@ -30,7 +30,7 @@ OPTIONS = [*SMALL.split(), *QUICK.split()]
 
 
 def start(run: Run, *argv: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "launch", "train", "rl", "--out", str(run.path), *argv]
+    command = [sys.executable, "-m", "lukasa.launch", "train", "rl", "--out", str(run.path), *argv]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
@@ -100,7 +100,7 @@ def test_resumed_run_counts_on_from_its_checkpoint(killed, resumed):
 def test_ctrl_c_saves_and_tells_how_to_resume(resumed):
     run, _, code, told = resumed
     assert code == 128 + signal.SIGINT
-    assert f"-m launch train rl --out {run.path} --resume" in told
+    assert f"-m lukasa.launch train rl --out {run.path} --resume" in told
     assert "Traceback" not in told
     assert list_checkpoints(run.checkpoints)[-1].step == read_metrics(run)[-1]["env_steps"]
 
@@ -229,8 +229,8 @@ def test_training_ends_with_what_the_memory_is_for(tmp_path, ray_cluster, capsys
 
 
 def test_wiped_agent_that_never_ends_is_cut_off(monkeypatch):
-    from launch.kinds.rl import agent_episodes
-    from launch.kinds.rl.experiment import RLExperiment
+    from lukasa.launch.kinds.rl import agent_episodes
+    from lukasa.launch.kinds.rl.experiment import RLExperiment
 
     monkeypatch.setattr(agent_episodes, "LIMIT", 30)
     how = agent_episodes.Play(episodes=2, seed=0, limit=agent_episodes.LIMIT)
@@ -250,7 +250,7 @@ def test_learner_lost_while_a_checkpoint_is_taken_is_no_part_of_it():
     from ray.exceptions import ActorDiedError
     from ray.rllib.utils.actor_manager import ResultOrError
 
-    from launch.kinds.rl.algorithms import capture_state
+    from lukasa.launch.kinds.rl.algorithms import capture_state
 
     answers = [ResultOrError(error=ActorDiedError())]
     group = SimpleNamespace(foreach_learner=lambda function: answers)
@@ -260,8 +260,8 @@ def test_learner_lost_while_a_checkpoint_is_taken_is_no_part_of_it():
 
 
 def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cluster):
-    from launch.kinds.rl.evaluation import load_agent
-    from launch.kinds.rl.recipes import RL
+    from lukasa.launch.kinds.rl.evaluation import load_agent
+    from lukasa.launch.kinds.rl.recipes import RL
 
     run = Run(tmp_path / "run")
     assert main(["train", "rl", *OPTIONS, "--steps", "300", "--lr", "0.01", "--out", str(run.path)]) == 0
@@ -280,17 +280,17 @@ def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cl
 @pytest.mark.parametrize(("told", "clip"), [([], math.inf), (["--value-clip", "10"], 10.0)])
 def test_value_loss_is_clipped_only_when_told(told: list[str], clip: float):
     """RLlib's own default of 10 keeps values from learning returns beyond 3: the clamp has no gradient there."""
-    from launch.kinds.rl.algorithms import make_config
-    from launch.training.requests import read_command_line
+    from lukasa.launch.kinds.rl.algorithms import make_config
+    from lukasa.launch.training.requests import read_command_line
 
     config: Any = make_config(read_command_line("rl", [*OPTIONS, *told]).experiment)
     assert config.vf_clip_param == clip
 
 
 def test_restored_algorithm_equals_the_saved_one(tmp_path, ray_cluster):
-    from launch.kinds.rl.algorithms import capture_state, make_config, restore_state
-    from launch.ray.quiet import quiet_libraries
-    from launch.training.requests import read_command_line
+    from lukasa.launch.kinds.rl.algorithms import capture_state, make_config, restore_state
+    from lukasa.launch.ray.quiet import quiet_libraries
+    from lukasa.launch.training.requests import read_command_line
 
     experiment = read_command_line("rl", OPTIONS).experiment
     with quiet_libraries():

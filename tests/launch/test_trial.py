@@ -2,11 +2,11 @@
 
 import pytest
 
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import locked, read_metrics
-from launch.sweeps import trial
-from launch.sweeps.sweep import results
-from launch.sweeps.tune import TuneOptions, new_sweep
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import locked, read_metrics
+from lukasa.launch.sweeps import trial
+from lukasa.launch.sweeps.sweep import results
+from lukasa.launch.sweeps.tune import TuneOptions, new_sweep
 
 OPTIONS = "--task copy --sampler.max-length 2 --core gru --memory.size 4 --batch-size 8 --report-every 8 --lr 1e-3"
 

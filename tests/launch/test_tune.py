@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from ground.mistakes import UserError
-from launch.cli import main
-from launch.kinds.supervised.recipes import TASK
-from launch.ray.placement import own_bundles
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import MetricsWriter, Run, locked, read_metrics
-from launch.sweeps.sweep import Result, Sweep, Trial, open_sweep, ranked, results
-from launch.sweeps.tune import TuneOptions, new_sweep, split_own
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli import main
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.ray.placement import own_bundles
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import MetricsWriter, Run, locked, read_metrics
+from lukasa.launch.sweeps.sweep import Result, Sweep, Trial, open_sweep, ranked, results
+from lukasa.launch.sweeps.tune import TuneOptions, new_sweep, split_own
 
 TASK_OPTIONS = "task --task copy --sampler.max-length 2 --core gru --memory.size 4 --batch-size 8 --report-every 64"
 
@@ -73,7 +73,7 @@ def test_options_of_the_sweep_are_told_from_those_of_training():
 
 
 def test_every_trial_is_a_run_whose_command_line_trains_the_same(tmp_path):
-    from launch.training.requests import read_command_line
+    from lukasa.launch.training.requests import read_command_line
 
     sweep = make_sweep(tmp_path / "s", ["lr=1e-2,1e-3", "memory.size=4,8"], samples=2)
     assert len(sweep.trials) == 8
@@ -105,7 +105,7 @@ def test_trials_are_ranked_by_last_score_then_by_steps_and_failed_ones_come_afte
 
 
 def test_trial_takes_its_threads_and_its_processes(tmp_path):
-    from launch.kinds.rl.recipes import RL
+    from lukasa.launch.kinds.rl.recipes import RL
 
     experiment = RL.make("repeat_previous_gru")
     assert own_bundles(experiment) == [{"CPU": 1, "GPU": 0.0}]
@@ -122,7 +122,7 @@ def test_trial_takes_its_threads_and_its_processes(tmp_path):
 def test_scheduler_remembers_what_ended_trials_measured(tmp_path):
     from types import SimpleNamespace
 
-    from launch.sweeps.trials import make_scheduler
+    from lukasa.launch.sweeps.trials import make_scheduler
 
     sweep = make_sweep(tmp_path / "s", ["lr=1e-2,1e-3,1e-4"], grace=64)
     write_scores(sweep, "000", [1.0])
@@ -197,7 +197,7 @@ def test_stopped_sweep_goes_on_where_it_was(tmp_path, ray_cluster, number):
     folder = tmp_path / "s"
     # Steps that no machine gets done meanwhile, with a checkpoint at every line of metrics.
     options = [*TASK_OPTIONS.split(), "--steps", "4000000", "--checkpoint-every", "0"]
-    command = [sys.executable, "-m", "launch", "tune", *options, "--grid", "lr=1e-3", "--samples", "2"]
+    command = [sys.executable, "-m", "lukasa.launch", "tune", *options, "--grid", "lr=1e-3", "--samples", "2"]
     first = folder / "trials" / "000"
     with subprocess.Popen(
         [*command, "--concurrent", "1", "--out", str(folder)], stderr=subprocess.PIPE, text=True

@@ -7,13 +7,13 @@ import mmap
 import pytest
 import torch
 
-import memory
-from launch.kinds.rl import job as rl
-from launch.kinds.rl.recipes import RL
-from launch.kinds.rl.waits import memories, waits
-from launch.runs.directory import create_run, describe_run, read_metrics
-from launch.runs.metering import measured, resident_bytes
-from memory.sparse.traffic import TRAFFIC, Traffic
+from lukasa import memory
+from lukasa.launch.kinds.rl import job as rl
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.waits import memories, waits
+from lukasa.launch.runs.directory import create_run, describe_run, read_metrics
+from lukasa.launch.runs.metering import measured, resident_bytes
+from lukasa.memory.sparse.traffic import TRAFFIC, Traffic
 
 
 def test_traffic_counts_slots_read_and_written_and_begins_anew():

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-import memory
+from lukasa import memory
 from tests.memory import oracles
 from tests.memory.interface import Places, interface_places
 from tests.memory.oracles import Array, Named, oneplus, sigmoid, softmax, softplus

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
+from lukasa import memory
 from tests.memory.samples import Sampler, lively_core
 
 N, W, R, P, H = 5, 3, 2, 2, 7

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-import memory
+from lukasa import memory
 
 
 def check_core_gradients(core: memory.Core, inputs: Tensor, state: memory.State) -> None:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from memory import addressing
-from memory.kernels.allocation import allocate
-from memory.kernels.content import content_weights
-from memory.kernels.dnc_access import Interface, access
-from memory.kernels.ntm_address import address
-from memory.kernels.temporal_links import follow_links
+from lukasa.memory import addressing
+from lukasa.memory.kernels.allocation import allocate
+from lukasa.memory.kernels.content import content_weights
+from lukasa.memory.kernels.dnc_access import Interface, access
+from lukasa.memory.kernels.ntm_address import address
+from lukasa.memory.kernels.temporal_links import follow_links
 from tests.memory import oracles
 from tests.memory.oracles import Array
 from tests.memory.samples import Sampler

@@ -9,7 +9,7 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-import memory
+from lukasa import memory
 
 property_test = settings(derandomize=True, deadline=None, max_examples=20, database=None)
 """Same examples on every run: a failure on one machine is a failure on all."""

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import memory
-from memory.ablation import PARTS, wipe, without
-from memory.core import Core, WholeSequence
+from lukasa import memory
+from lukasa.memory.ablation import PARTS, wipe, without
+from lukasa.memory.core import Core, WholeSequence
 from tests.memory.core_rows import EVERY_CORE, ROWS, SAME, Row, assert_same_state, make, sequences
 
 CASES = [(name, part) for name, row in ROWS.items() for part in memory.state_parts(make(row))]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memory import addressing, kernels
+from lukasa.memory import addressing, kernels
 from tests.memory.operations import ADDRESSING, KERNELS, OPERATIONS, Operation
 from tests.memory.samples import Sampler, property_test
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memory import addressing
-from memory.kernels.allocation import allocate
-from memory.kernels.content import content_weights
-from memory.kernels.ntm_address import address
+from lukasa.memory import addressing
+from lukasa.memory.kernels.allocation import allocate
+from lukasa.memory.kernels.content import content_weights
+from lukasa.memory.kernels.ntm_address import address
 from tests.memory import oracles
 from tests.memory.samples import Sampler, property_test
 

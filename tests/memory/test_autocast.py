@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import memory
+from lukasa import memory
 from tests.memory.core_rows import ROWS, Row
 
 CORES = ("ntm", "dnc", "mann", "snail", "lstm", "gru", "feedforward")

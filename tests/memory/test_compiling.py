@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import memory
-import memory.addressing
+import lukasa.memory.addressing
+from lukasa import memory
 from tests.memory.core_rows import DNC, HEADS, MANN, NTM, ROWS, SAM, Row, make, numbers, sequences
 
 COMPILER = any(map(shutil.which, ("c++", "g++", "clang++")))
@@ -60,7 +60,7 @@ def test_erasing_with_several_heads_has_the_same_gradients_compiled():
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 5, 4), (2, 2, 5), (2, 2, 4), (2, 2, 4))
     found: list[Any] = []
-    for write in (memory.addressing.erase_and_add, torch.compile(memory.addressing.erase_and_add)):
+    for write in (lukasa.memory.addressing.erase_and_add, torch.compile(lukasa.memory.addressing.erase_and_add)):
         generator.manual_seed(0)
         leaves = [torch.rand(shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
         found.append(torch.autograd.grad(write(*leaves).square().sum(), leaves))

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
-from memory.sparse import UnstorableError
+from lukasa import memory
+from lukasa.memory.sparse import UnstorableError
 from tests.memory.core_rows import (
     CLOSE,
     EVERY_CORE,

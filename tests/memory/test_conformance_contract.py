@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
+from lukasa import memory
 from tests.memory.core_rows import CLOSE, EVERY_CORE, SAME, Row, assert_same_state, make, sequences
 from tests.memory.samples import lively_core, reached_state
 

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacfwd, jacrev, vmap
 from torch.utils.checkpoint import checkpoint
 
-import memory
+from lukasa import memory
 from tests.memory.core_rows import CLOSE, EVERY_CORE, ROWS, Row, make, sequences, watched
 from tests.memory.samples import reached_state
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
+from lukasa import memory
 from tests.memory.core_rows import EVERY_CORE, Row, sequences
 
 # A number is off by up to 2^-11 (float16) or 2^-8 (bfloat16) of itself, and six steps of a small core add up to less

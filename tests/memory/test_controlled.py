@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-import memory
-from memory.controlled import Controlled
+from lukasa import memory
+from lukasa.memory.controlled import Controlled
 from tests.memory.samples import Sampler
 
 PAGE = Path(__file__).parents[2] / "docs" / "cores.md"

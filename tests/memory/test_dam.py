@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
-from memory.least_used import discounted_usage, least_used_slots
+from lukasa import memory
+from lukasa.memory.least_used import discounted_usage, least_used_slots
 from tests.memory import oracles
 from tests.memory.core_oracles import assert_core_equals, controller_step, linear
 from tests.memory.interface import Places, raw_gate, steer

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from memory.kernels.allocation import allocate, allocate_reference
-from memory.kernels.content import content_weights, content_weights_reference
-from memory.kernels.dnc_access import Interface, access, access_reference
-from memory.kernels.ntm_address import address, address_reference
-from memory.kernels.temporal_links import follow_links, follow_links_reference, fused
+from lukasa.memory.kernels.allocation import allocate, allocate_reference
+from lukasa.memory.kernels.content import content_weights, content_weights_reference
+from lukasa.memory.kernels.dnc_access import Interface, access, access_reference
+from lukasa.memory.kernels.ntm_address import address, address_reference
+from lukasa.memory.kernels.temporal_links import follow_links, follow_links_reference, fused
 from tests.memory import oracles
 from tests.memory.operations import KERNELS, as_tuple, without_allocation
 from tests.memory.samples import Sampler

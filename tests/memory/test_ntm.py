@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
+from lukasa import memory
 from tests.memory import oracles
 from tests.memory.core_oracles import arrays, assert_core_equals, ntm_step, run
 from tests.memory.gradients import check_core_gradients

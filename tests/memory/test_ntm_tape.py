@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import memory
+from lukasa import memory
 
 SMALL: dict[str, Any] = {"input_size": 4, "output_size": 4, "slots": 12, "word_size": 8, "controller_size": 24}
 EVERY_CONTROLLER = pytest.mark.parametrize("controller", ["feedforward", "lstm", "gru"])

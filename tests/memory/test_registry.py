@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 import torch
 
-import memory
-from memory.sparse.layout import IndexOptions
+from lukasa import memory
+from lukasa.memory.sparse.layout import IndexOptions
 
 SIZES: dict[str, Any] = {"input_size": 3, "output_size": 2}
 

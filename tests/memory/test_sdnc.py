@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import memory
-from memory.sparse import StaleStateError
+from lukasa import memory
+from lukasa.memory.sparse import StaleStateError
 from tests.memory.dense_sdnc import DenseSDNC
 from tests.memory.interface import raw_gate, steer
 from tests.memory.samples import Sampler, lively_core, reached_state

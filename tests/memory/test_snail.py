@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
-from memory.snail import SNAIL, AttentionBlock, DenseBlock
+from lukasa import memory
+from lukasa.memory.snail import SNAIL, AttentionBlock, DenseBlock
 from tests.memory.samples import Sampler, lively_core
 
 SMALL = {"filters": 4, "key_size": 3, "value_size": 2}

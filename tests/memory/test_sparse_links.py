@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memory import addressing
-from memory.sparse import StaleStateError
-from memory.sparse.links import SparseLinks
-from memory.sparse.weightings import largest_sums
-from memory.states import StatePart
+from lukasa.memory import addressing
+from lukasa.memory.sparse import StaleStateError
+from lukasa.memory.sparse.links import SparseLinks
+from lukasa.memory.sparse.weightings import largest_sums
+from lukasa.memory.states import StatePart
 from tests.memory.link_oracle import DenseLinks
 from tests.memory.samples import property_test
 

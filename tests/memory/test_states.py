@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
+from lukasa import memory
 
 
 class Inner(NamedTuple):

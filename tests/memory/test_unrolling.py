@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import memory
+from lukasa import memory
 from tests.memory.core_rows import CLOSE, EVERY_CORE, ROWS, Row, assert_same_state, make, rows_of, sequences
 from tests.memory.samples import reached_state
 

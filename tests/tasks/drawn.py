@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tasks.data import DATA_SETS, DataFile
+from lukasa.tasks.data import DATA_SETS, DataFile
 
 
 def bits(number: int, side: int = 105) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.babi_files import WORDS
+from lukasa.tasks.babi_files import WORDS
 
 Answers = dict[Any, list]
 

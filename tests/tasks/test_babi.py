@@ -5,10 +5,10 @@ import os
 import pytest
 import torch
 
-from tasks.babi import ANSWERS, Babi, MadeBabi
-from tasks.babi_files import FOLDER, TITLES, WORDS, read_stories, task_text
-from tasks.babi_stories import TELLERS
-from tasks.data import DataError
+from lukasa.tasks.babi import ANSWERS, Babi, MadeBabi
+from lukasa.tasks.babi_files import FOLDER, TITLES, WORDS, read_stories, task_text
+from lukasa.tasks.babi_stories import TELLERS
+from lukasa.tasks.data import DataError
 from tests.tasks.oracles import babi as oracle
 
 REAL = pytest.mark.skipif(not os.environ.get("LUKASA_DATA"), reason="$LUKASA_DATA does not name the real data")

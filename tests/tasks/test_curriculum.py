@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 import torch
 
-import tasks
-from tasks import Doubling, Lessons, Uniform
+from lukasa import tasks
+from lukasa.tasks import Doubling, Lessons, Uniform
 
 THREE = [{"max_length": 1}, {"max_length": 2}, {"max_length": 3}]
 

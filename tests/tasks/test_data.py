@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import data
-from tasks.babi_files import WORDS, read_stories, task_text
-from tasks.babi_stories import TELLERS, tell
-from tasks.data import DATA_SETS, DataError, DataFile, DataSet, locate
-from tasks.known_graphs import london
+from lukasa.tasks import data
+from lukasa.tasks.babi_files import WORDS, read_stories, task_text
+from lukasa.tasks.babi_stories import TELLERS, tell
+from lukasa.tasks.data import DATA_SETS, DataError, DataFile, DataSet, locate
+from lukasa.tasks.known_graphs import london
 
 CONTENT = b"one,two\n1,2\n"
 

@@ -8,10 +8,10 @@ import torch
 from torch import Generator
 from torch.nn import functional as F
 
-from tasks.batch import Batch
-from tasks.episodes import Presentations, Shots, accuracy_by_presentation, presentation_numbers
-from tasks.examples import Augmentation, Examples
-from tasks.sinusoids import SinusoidStream, sinusoids
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.episodes import Presentations, Shots, accuracy_by_presentation, presentation_numbers
+from lukasa.tasks.examples import Augmentation, Examples
+from lukasa.tasks.sinusoids import SinusoidStream, sinusoids
 
 NUMBERED = torch.stack(torch.meshgrid(torch.arange(30.0), torch.arange(12.0), indexing="ij"), -1)
 """[30, 12, 2]: each example is its class and its instance."""

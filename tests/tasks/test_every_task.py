@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import tasks
-from tasks.batch import Batch
-from tasks.graph_tasks import relations
+from lukasa import tasks
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.graph_tasks import relations
 from tests.tasks import oracles
 
 ROWS = 60

@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from tasks.class_arrays import ClassArray
-from tasks.class_parts import split_classes
-from tasks.data import DataError
-from tasks.episodes import Shots
-from tasks.examples import Augmentation, Examples
-from tasks.few_shot_data import DATASETS, FewShotData, dataset_options, make_dataset
-from tasks.image_folders import ImageFolder
-from tasks.omniglot import PARTS, load_omniglot
+from lukasa.tasks.class_arrays import ClassArray
+from lukasa.tasks.class_parts import split_classes
+from lukasa.tasks.data import DataError
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Augmentation, Examples
+from lukasa.tasks.few_shot_data import DATASETS, FewShotData, dataset_options, make_dataset
+from lukasa.tasks.image_folders import ImageFolder
+from lukasa.tasks.omniglot import PARTS, load_omniglot
 from tests.tasks.images import write_images
 
 
@@ -278,7 +278,7 @@ def test_bad_array_is_one_sentence(tmp_path, content, sentence):
         ("omniglot", {"source": "fake"}, "choose one of 'auto', 'real', 'generated'"),
         ("own_data:Missing", {}, "cannot be imported"),
         ("own_data:number", {}, "is a int: expected a class or a function"),
-        ("own_data:nothing", {}, "is a NoneType: expected what tasks.few_shot_data.FewShotData describes"),
+        ("own_data:nothing", {}, "is a NoneType: expected what lukasa.tasks.few_shot_data.FewShotData describes"),
         ("own_data:needy", {}, "option 'sides' of data set 'own_data:needy' has no default"),
     ],
 )
@@ -293,7 +293,7 @@ def test_bad_option_is_one_sentence(tmp_path, monkeypatch, name, options, senten
 
 OWN = '''
 import torch
-from tasks.class_arrays import ClassArray
+from lukasa.tasks.class_arrays import ClassArray
 
 number = 3
 

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 import torch
 
-import tasks
-from tasks.graph_tasks import relations
-from tasks.graphs import Graphs, draw_by_length, follow, path_lengths
-from tasks.known_graphs import FAMILY, FAMILY_EDGES, family_tree
+from lukasa import tasks
+from lukasa.tasks.graph_tasks import relations
+from lukasa.tasks.graphs import Graphs, draw_by_length, follow, path_lengths
+from lukasa.tasks.known_graphs import FAMILY, FAMILY_EDGES, family_tree
 
 # 0 -> 1 -> 3 and 0 -> 2 -> 3 are two shortest ways from 0 to 3; 3 -> 0 is one edge.
 DIAMOND = Graphs(

@@ -2,8 +2,8 @@
 
 import pytest
 
-import tasks
-from tasks import TASKS
+from lukasa import tasks
+from lukasa.tasks import TASKS
 
 OWN = {
     "mqar": {"pairs": 4, "length": 64},

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from tasks.ngrams import NGrams
+from lukasa.tasks.ngrams import NGrams
 
 
 def draw(count: int, seed: int = 0, **options):

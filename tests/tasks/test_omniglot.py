@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Generator
 
-import memory
-from agents.sequence import Trainer
-from tasks import omniglot
-from tasks.data import DataError
-from tasks.episodes import class_curriculum
-from tasks.omniglot import PARTS, OmniglotPresentations, load_omniglot, split_characters
+from lukasa import memory
+from lukasa.agents.sequence import Trainer
+from lukasa.tasks import omniglot
+from lukasa.tasks.data import DataError
+from lukasa.tasks.episodes import class_curriculum
+from lukasa.tasks.omniglot import PARTS, OmniglotPresentations, load_omniglot, split_characters
 from tests.tasks.drawn import expect, put
 
 MADE: dict[str, Any] = {"part": "background_small1", "source": "generated"}

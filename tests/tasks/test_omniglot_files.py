@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.data import DataError
-from tasks.omniglot_files import CHARACTERS, MissingDataError, read_drawings, resized
+from lukasa.tasks.data import DataError
+from lukasa.tasks.omniglot_files import CHARACTERS, MissingDataError, read_drawings, resized
 from tests.tasks.drawn import bits, expect, png, put, zipped
 
 REAL = pytest.mark.skipif(not os.environ.get("LUKASA_DATA"), reason="$LUKASA_DATA does not name the real data")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.data import DataError
-from tasks.one_shot_runs import nearest_pixels, one_shot_error, read_one_shot_runs
+from lukasa.tasks.data import DataError
+from lukasa.tasks.one_shot_runs import nearest_pixels, one_shot_error, read_one_shot_runs
 from tests.tasks.drawn import bits, png, put, zipped
 
 RUNS, CLASSES = 20, 4

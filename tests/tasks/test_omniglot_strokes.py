@@ -8,10 +8,10 @@ import torch
 from torch import Generator, nn
 from torch.nn import functional as F
 
-from tasks.episodes import Shots
-from tasks.examples import Augmentation, Examples
-from tasks.omniglot import load_omniglot
-from tasks.omniglot_strokes import stroke_characters
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Augmentation, Examples
+from lukasa.tasks.omniglot import load_omniglot
+from lukasa.tasks.omniglot_strokes import stroke_characters
 
 STEPS, LEARNED = 50, 65.0
 """Episodes of training, and percent right on real characters that it reaches; chance is 20."""

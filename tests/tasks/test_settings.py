@@ -8,8 +8,8 @@ import re
 import pytest
 import torch
 
-import tasks
-from tasks.graph_tasks import EDGE_KINDS, TRAVERSAL_LESSONS, Traversal
+from lukasa import tasks
+from lukasa.tasks.graph_tasks import EDGE_KINDS, TRAVERSAL_LESSONS, Traversal
 
 REFUSED = [
     ("copy", {"bits": 0}, "copy: bits is 0, expected a whole number of at least 1"),

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from tasks import Field, Score, Spec
-from tasks.batch import Batch
-from tasks.drawing import lay_out
-from tasks.spec import Item, Unit
+from lukasa.tasks import Field, Score, Spec
+from lukasa.tasks.batch import Batch
+from lukasa.tasks.drawing import lay_out
+from lukasa.tasks.spec import Item, Unit
 
 KINDS = {
     "binary": Field("target", "binary", 3),

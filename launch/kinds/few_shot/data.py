@@ -6,14 +6,14 @@ import dataclasses
 from dataclasses import replace
 from typing import Any
 
-import tasks
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.few_shot.experiment import SHARED, FewShotExperiment
-from launch.kinds.kind import option_name
-from tasks import FewShotData
-from tasks.class_parts import Part, check_part
-from tasks.episodes import Shots
-from tasks.examples import Augmentation
+from lukasa import tasks
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.few_shot.experiment import SHARED, FewShotExperiment
+from lukasa.launch.kinds.kind import option_name
+from lukasa.tasks import FewShotData
+from lukasa.tasks.class_parts import Part, check_part
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Augmentation
 
 
 def make_data(experiment: FewShotExperiment) -> FewShotData:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 
-from launch.pictures.figures import save_figure
+from lukasa.launch.pictures.figures import save_figure
 
 MOST_MISTAKES = 10
 """Wrongly named examples of a class that the sheet shows."""

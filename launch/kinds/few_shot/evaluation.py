@@ -12,20 +12,20 @@ from rich.console import Console
 from rich.table import Table
 from torch import Generator, Tensor
 
-from agents.few_shot import Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
-from launch.kinds.few_shot.data import make_data, make_shots, new_part, part_of
-from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.job import build_learner, side_by_side
-from launch.kinds.kind import Evaluation
-from launch.kinds.published import SHOTS
-from launch.options.fields import Switch
-from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
-from launch.runs.directory import Run
-from tasks import find_dataset
-from tasks.episodes import Shots
-from tasks.one_shot_runs import nearest_pixels, one_shot_error, read_one_shot_runs
+from lukasa.agents.few_shot import Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
+from lukasa.launch.kinds.few_shot.data import make_data, make_shots, new_part, part_of
+from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
+from lukasa.launch.kinds.few_shot.job import build_learner, side_by_side
+from lukasa.launch.kinds.kind import Evaluation
+from lukasa.launch.kinds.published import SHOTS
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
+from lukasa.launch.runs.directory import Run
+from lukasa.tasks import find_dataset
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.one_shot_runs import nearest_pixels, one_shot_error, read_one_shot_runs
 
 SEED = 3
 

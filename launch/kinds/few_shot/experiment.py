@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from launch.options.described import rows
+from lukasa.launch.options.described import rows
 
 SHARED = ("size", "source", "data_dir", "turns")
 """Options of data sets that are spelt without the group, --size in place of --dataset.size."""

@@ -1,4 +1,4 @@
-"""Training of a learner on episodes: from an experiment to what ``launch.training.loop`` trains."""
+"""Training of a learner on episodes: from an experiment to what ``lukasa.launch.training.loop`` trains."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
-from agents.sequence import ALONE, Sharing, make_optimizer, make_schedule
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.few_shot.data import make_data, make_shots, training_shots, validation_part
-from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.initial_weights import load_initial_weights
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
-from launch.training.loop import FIRST_SEED, Row, Worker, train_job
-from tasks.episodes import Shots
+from lukasa.agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
+from lukasa.agents.sequence import ALONE, Sharing, make_optimizer, make_schedule
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.few_shot.data import make_data, make_shots, training_shots, validation_part
+from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
+from lukasa.launch.kinds.initial_weights import load_initial_weights
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.loop import FIRST_SEED, Row, Worker, train_job
+from lukasa.tasks.episodes import Shots
 
 VALIDATED, VALIDATION_SEED = 200, 2
 """Episodes of a validation, and the seed that draws them."""
@@ -102,7 +102,7 @@ def train(run: Run, experiment: FewShotExperiment, resume: Resume | None, worker
 
 @dataclass(frozen=True)
 class FewShotJob:
-    """A learner and its episodes, as ``launch.training.loop`` sees them."""
+    """A learner and its episodes, as ``lukasa.launch.training.loop`` sees them."""
 
     experiment: FewShotExperiment
     trainer: EpisodeTrainer

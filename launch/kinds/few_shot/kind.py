@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.few_shot.recipes import FEW_SHOT
-from launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
-from launch.kinds.subjects import Subject
-from launch.ray.placement import OnRay
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.ray.placement import OnRay
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
 
 
 def check_experiment(experiment: FewShotExperiment) -> None:
@@ -28,9 +28,9 @@ def check_experiment(experiment: FewShotExperiment) -> None:
     FEW_SHOT.check_numbers(experiment)
     import torch
 
-    from agents.few_shot import evaluate_episodes
-    from launch.kinds.few_shot.data import make_shots, validation_part
-    from launch.kinds.few_shot.job import make_trainer
+    from lukasa.agents.few_shot import evaluate_episodes
+    from lukasa.launch.kinds.few_shot.data import make_shots, validation_part
+    from lukasa.launch.kinds.few_shot.job import make_trainer
 
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
@@ -60,34 +60,34 @@ def subject(experiment: FewShotExperiment) -> Subject:
 
 
 def _train(run: Run, experiment: FewShotExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from launch.kinds.few_shot.job import train
-    from launch.training.loop import quietly
+    from lukasa.launch.kinds.few_shot.job import train
+    from lukasa.launch.training.loop import quietly
 
     return train(run, experiment, resume, None if listen is None else quietly(listen))
 
 
 def _on_ray() -> OnRay[FewShotExperiment]:
-    from launch.kinds.few_shot.job import train
-    from launch.training.data_parallel import on_workers  # imports Ray
+    from lukasa.launch.kinds.few_shot.job import train
+    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
 
     return on_workers(train)
 
 
 def _evaluation() -> Evaluation[FewShotExperiment]:
-    from launch.kinds.few_shot.evaluation import EVALUATION
+    from lukasa.launch.kinds.few_shot.evaluation import EVALUATION
 
     return EVALUATION
 
 
 def _pictures() -> Pictures[FewShotExperiment]:
-    from launch.kinds.few_shot.pictures import PICTURES
+    from lukasa.launch.kinds.few_shot.pictures import PICTURES
 
     return PICTURES
 
 
 def _load_agent(run: Run, experiment: FewShotExperiment, checkpoint: str, **options: Any) -> Any:
-    from agents.few_shot import ClassAgent
-    from launch.kinds.few_shot.evaluation import load_learner
+    from lukasa.agents.few_shot import ClassAgent
+    from lukasa.launch.kinds.few_shot.evaluation import load_learner
 
     if options.pop("copies") is not None:
         raise UserError(

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from agents.few_shot.learning import posed
-from launch.kinds.few_shot.data import make_shots, new_part
-from launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
-from launch.kinds.few_shot.evaluation import TrainedLearner, load_learner
-from launch.kinds.few_shot.experiment import FewShotExperiment
-from launch.kinds.kind import Pictures
-from launch.pictures.formats import Format, picture_path
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run
-from tasks import find_dataset
+from lukasa.agents.few_shot.learning import posed
+from lukasa.launch.kinds.few_shot.data import make_shots, new_part
+from lukasa.launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
+from lukasa.launch.kinds.few_shot.evaluation import TrainedLearner, load_learner
+from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
+from lukasa.launch.kinds.kind import Pictures
+from lukasa.launch.pictures.formats import Format, picture_path
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run
+from lukasa.tasks import find_dataset
 
 MOST_WAYS = 20
 MOST_EXAMPLES = 20

@@ -1,7 +1,7 @@
 """Recipes of `lukasa train few-shot`: those named ``..._paper`` have the paper's settings, the others learn faster.
 
 Those that show characters one after another, such as ``omniglot_mann``, are tasks: see
-``launch.kinds.supervised.recipes``.
+``lukasa.launch.kinds.supervised.recipes``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 
-from launch.kinds.few_shot.experiment import SHARED, FewShotExperiment
-from launch.kinds.kind import Experiments, Group
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.recipes import TASK_RECIPES
-from launch.options.typed import dataset_options_class, learner_options_class
+from lukasa.launch.kinds.few_shot.experiment import SHARED, FewShotExperiment
+from lukasa.launch.kinds.kind import Experiments, Group
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.recipes import TASK_RECIPES
+from lukasa.launch.options.typed import dataset_options_class, learner_options_class
 
 FAST = FewShotExperiment(ways=20, shots=1, queries=5, schedule="cosine", final_lr=0.01, steps=5_000)
 """20 ways, so that an episode is long enough for Adam at its usual rate, and a decay to end on."""

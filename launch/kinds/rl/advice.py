@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.learning import takes
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.learning import takes
 
 Row = Mapping[str, Any]
 

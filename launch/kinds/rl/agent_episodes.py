@@ -12,9 +12,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-import envs
-from agents.intervals import mean_interval, share_interval
-from launch.kinds.rl.experiment import RLExperiment
+from lukasa import envs
+from lukasa.agents.intervals import mean_interval, share_interval
+from lukasa.launch.kinds.rl.experiment import RLExperiment
 
 LIMIT = 1000
 """Steps after which an episode of a wiped agent is cut off: so many, or ten times the longest of the intact one."""
@@ -32,7 +32,7 @@ class Play:
         seed: of the first one.
         explore: draw actions from the policy instead of taking the likeliest.
         limit: steps after which an episode of a wiped agent is cut off; None for the environment's own.
-        max_steps: steps after which any episode is cut off; None for ``agents.rllib.rollout``'s own limit.
+        max_steps: steps after which any episode is cut off; None for ``lukasa.agents.rllib.rollout``'s own limit.
     """
 
     episodes: int
@@ -68,8 +68,8 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
         how: which episodes.
         part: of its state, wiped before every step; None for nothing.
     """
-    from agents.rllib import rollout
-    from launch.ray.quiet import quiet_libraries
+    from lukasa.agents.rllib import rollout
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     with quiet_libraries():
         copies = make_copies(experiment, how)
@@ -83,7 +83,7 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
 
 def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:
     """Episodes whose actions are drawn uniformly from the action space, summed up."""
-    from agents.rllib.rollout import step_limit
+    from lukasa.agents.rllib.rollout import step_limit
 
     (env,) = make_copies(experiment, replace(how, episodes=1))
     ended, limit = [], how.max_steps or step_limit(env)

@@ -15,14 +15,14 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-import envs
-from agents.rllib import MemoryRLModule, algorithm_class, make_algorithm_options, register_environment
-from agents.rllib.gradients import TARGET
-from launch.kinds.initial_weights import initial_weights
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.learning import given_options
-from launch.kinds.rl.outcomes import EpisodeOutcomes
-from launch.kinds.rl.waits import Waits, watched
+from lukasa import envs
+from lukasa.agents.rllib import MemoryRLModule, algorithm_class, make_algorithm_options, register_environment
+from lukasa.agents.rllib.gradients import TARGET
+from lukasa.launch.kinds.initial_weights import initial_weights
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.learning import given_options
+from lukasa.launch.kinds.rl.outcomes import EpisodeOutcomes
+from lukasa.launch.kinds.rl.waits import Waits, watched
 
 
 def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> AlgorithmConfig:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ground.mistakes import UserError
-from launch.kinds.kind import option_name
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.learning import is_asynchronous, takes
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.kind import option_name
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.learning import is_asynchronous, takes
 
 
 def check_divisible(experiment: RLExperiment) -> None:
@@ -76,7 +76,7 @@ def check_batches(experiment: RLExperiment) -> None:
 
 def chunk_length(experiment: RLExperiment) -> int:
     """Steps of backpropagation through time, as PPO will have them."""
-    from agents.rllib.memory_config import default_max_seq_len  # imports Ray
+    from lukasa.agents.rllib.memory_config import default_max_seq_len  # imports Ray
 
     copies = experiment.envs_per_runner * max(1, experiment.runners)
     return experiment.max_seq_len or default_max_seq_len(math.ceil(experiment.batch_size / copies))

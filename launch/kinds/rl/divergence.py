@@ -9,10 +9,10 @@ import numpy as np
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
-from agents.rllib.gradients import UNUSABLE, part_of
-from ground.mistakes import TrainingError
-from launch.runs.checkpoints import last_good
-from launch.runs.directory import Run
+from lukasa.agents.rllib.gradients import UNUSABLE, part_of
+from lukasa.ground.mistakes import TrainingError
+from lukasa.launch.runs.checkpoints import last_good
+from lukasa.launch.runs.directory import Run
 
 
 def check_learned(result: Mapping[str, Any], weights: Mapping[str, Any], step: int, run: Run) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import memory
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.ablation import Part, named, parts_to_wipe, scores_table, title_of
-from launch.kinds.kind import Evaluation, option_name
-from launch.kinds.rl.experiment import RLExperiment
-from launch.options.fields import Switch
-from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
-from launch.runs.directory import Run, read_metrics
+from lukasa import memory
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.ablation import Part, named, parts_to_wipe, scores_table, title_of
+from lukasa.launch.kinds.kind import Evaluation, option_name
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
+from lukasa.launch.runs.directory import Run, read_metrics
 
 STEPS_OF_REPORT, FEWEST = 4000, 8
 """Steps of each row of the table that ends a training, about, and the fewest episodes."""
@@ -66,8 +66,8 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
         if value is not None and value < 1:
             raise UserError(f"option {option_name(name)} is {value}: expected at least 1")
 
-    import envs
-    from launch.kinds.rl.agent_episodes import Play, ablated, play
+    from lukasa import envs
+    from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, play
 
     agent = load_agent(run, experiment, options.checkpoint)
     parts = parts_to_wipe(agent.module.core, options.without, options.ablation)
@@ -96,7 +96,7 @@ def ablation_report(run: Run, experiment: RLExperiment) -> str:
 
     Plays as many episodes as the experiment asks for, and fewer where they are long, so that it takes seconds.
     """
-    from launch.kinds.rl.agent_episodes import Play, ablated
+    from lukasa.launch.kinds.rl.agent_episodes import Play, ablated
 
     agent = load_agent(run, experiment, "best")
     parts = memory.state_parts(agent.module.core)
@@ -120,8 +120,8 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
 
     import torch
 
-    from launch.kinds.rl.algorithms import make_config, make_module, played_weights
-    from launch.ray.quiet import quiet_libraries
+    from lukasa.launch.kinds.rl.algorithms import make_config, make_module, played_weights
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     torch.set_num_threads(experiment.threads)
     with quiet_libraries():

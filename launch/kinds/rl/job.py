@@ -15,27 +15,27 @@ import numpy as np
 import torch
 from ray.exceptions import RayError
 
-import envs
-from agents.rllib.runner import RunnerFailedError, check_elsewhere
-from ground.mistakes import TrainingError, UserError
-from launch.kinds.rl.advice import Watch
-from launch.kinds.rl.algorithms import begin_with, make_config, present_weights, restore_state
-from launch.kinds.rl.divergence import check_learned
-from launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
-from launch.kinds.rl.learning import is_asynchronous
-from launch.kinds.rl.outcomes import episodes_ended
-from launch.kinds.rl.saving import Saver
-from launch.kinds.rl.waits import memories, waits
-from launch.ray.placement import Bundle, OnRay, Placement
-from launch.ray.quiet import quiet_libraries
-from launch.ray.session import running_ray
-from launch.runs.checkpoints import fitting, last_good, list_checkpoints, load_checkpoint, set_later_aside
-from launch.runs.directory import MetricsWriter, Run, rewind_metrics
-from launch.runs.endings import Outcome, Resume
-from launch.runs.failures import sentence
-from launch.runs.progress import make_reporter
-from launch.runs.rates import Rate
-from launch.runs.stopping import Wish, stop_on_signals
+from lukasa import envs
+from lukasa.agents.rllib.runner import RunnerFailedError, check_elsewhere
+from lukasa.ground.mistakes import TrainingError, UserError
+from lukasa.launch.kinds.rl.advice import Watch
+from lukasa.launch.kinds.rl.algorithms import begin_with, make_config, present_weights, restore_state
+from lukasa.launch.kinds.rl.divergence import check_learned
+from lukasa.launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
+from lukasa.launch.kinds.rl.learning import is_asynchronous
+from lukasa.launch.kinds.rl.outcomes import episodes_ended
+from lukasa.launch.kinds.rl.saving import Saver
+from lukasa.launch.kinds.rl.waits import memories, waits
+from lukasa.launch.ray.placement import Bundle, OnRay, Placement
+from lukasa.launch.ray.quiet import quiet_libraries
+from lukasa.launch.ray.session import running_ray
+from lukasa.launch.runs.checkpoints import fitting, last_good, list_checkpoints, load_checkpoint, set_later_aside
+from lukasa.launch.runs.directory import MetricsWriter, Run, rewind_metrics
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.failures import sentence
+from lukasa.launch.runs.progress import make_reporter
+from lukasa.launch.runs.rates import Rate
+from lukasa.launch.runs.stopping import Wish, stop_on_signals
 
 RATE_SECONDS = 10.0
 """Window of the steps a second of an asynchronous algorithm, whose steps come in bursts."""

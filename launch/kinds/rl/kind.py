@@ -6,15 +6,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.kind import Evaluation, Kind, Listen, Pictures
-from launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
-from launch.kinds.rl.learning import given_options
-from launch.kinds.rl.recipes import RL
-from launch.kinds.subjects import Subject
-from launch.ray.placement import OnRay, Placement
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures
+from lukasa.launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
+from lukasa.launch.kinds.rl.learning import given_options
+from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.ray.placement import OnRay, Placement
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
 
 
 def check_experiment(experiment: RLExperiment) -> None:
@@ -24,8 +24,8 @@ def check_experiment(experiment: RLExperiment) -> None:
         UserError: a number, or an option of the core or the algorithm, cannot be used.
         envs.EnvironmentError: the environment is unknown or not installed.
     """
-    import memory
-    from agents.rllib import make_algorithm_options  # imports Ray
+    from lukasa import memory
+    from lukasa.agents.rllib import make_algorithm_options  # imports Ray
 
     RL.check_numbers(experiment)
     RL.check_together(experiment)
@@ -34,8 +34,8 @@ def check_experiment(experiment: RLExperiment) -> None:
         make_algorithm_options(experiment.algorithm, **given_options(experiment))
     _check_environment(experiment)
 
-    from launch.kinds.rl.algorithms import make_config, make_module, played_weights
-    from launch.ray.quiet import quiet_libraries
+    from lukasa.launch.kinds.rl.algorithms import make_config, make_module, played_weights
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     try:
         with as_user_error("", ImportError), quiet_libraries():
@@ -48,13 +48,13 @@ def check_experiment(experiment: RLExperiment) -> None:
         failed = f"algorithm {experiment.algorithm!r} fails with its options: {type(error).__name__}: {error}"
         raise UserError(failed) from error
     if experiment.start_from:
-        from launch.kinds.initial_weights import initial_weights
+        from lukasa.launch.kinds.initial_weights import initial_weights
 
         initial_weights(module.get_state(), "rl", played_weights, experiment.start_from)
 
 
 def _check_environment(experiment: RLExperiment) -> None:
-    import envs
+    from lukasa import envs
 
     make: list[Any] = [lambda: envs.make(experiment.env, **experiment.env_settings)]
     try:
@@ -72,7 +72,7 @@ def _check_environment(experiment: RLExperiment) -> None:
 
 def subject(experiment: RLExperiment) -> Subject:
     """What a run is scored on."""
-    import envs
+    from lukasa import envs
 
     unit, known = envs.score_unit(experiment.env), envs.ENVIRONMENTS.get(experiment.env)
     return Subject(
@@ -90,7 +90,7 @@ def subject(experiment: RLExperiment) -> Subject:
 
 
 def _train(run: Run, experiment: RLExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from launch.kinds.rl.job import train  # imports Ray
+    from lukasa.launch.kinds.rl.job import train  # imports Ray
 
     if listen is not None:
         return train(run, experiment, resume, listen=listen)
@@ -98,7 +98,7 @@ def _train(run: Run, experiment: RLExperiment, resume: Resume | None, listen: Li
 
 
 def _on_ray() -> OnRay[RLExperiment]:
-    from launch.kinds.rl.job import ON_RAY  # imports Ray
+    from lukasa.launch.kinds.rl.job import ON_RAY  # imports Ray
 
     def train(run: Run, experiment: RLExperiment, resume: Resume | None, placement: Placement) -> Outcome:
         return _with_ablation(run, experiment, ON_RAY.train(run, experiment, resume, placement))
@@ -110,8 +110,8 @@ def _with_ablation(run: Run, experiment: RLExperiment, outcome: Outcome) -> Outc
     """The outcome with what is left of the agent when its memory is wiped; as it is where that was not asked for."""
     if outcome.signal is not None or outcome.score is None or not experiment.ablation:
         return outcome
-    import envs
-    from launch.kinds.rl.evaluation import ablation_report
+    from lukasa import envs
+    from lukasa.launch.kinds.rl.evaluation import ablation_report
 
     try:
         return replace(outcome, report=ablation_report(run, experiment))
@@ -120,20 +120,20 @@ def _with_ablation(run: Run, experiment: RLExperiment, outcome: Outcome) -> Outc
 
 
 def _evaluation() -> Evaluation[RLExperiment]:
-    from launch.kinds.rl.evaluation import EVALUATION
+    from lukasa.launch.kinds.rl.evaluation import EVALUATION
 
     return EVALUATION
 
 
 def _pictures() -> Pictures[RLExperiment]:
-    from launch.kinds.rl.pictures import PICTURES
+    from lukasa.launch.kinds.rl.pictures import PICTURES
 
     return PICTURES
 
 
 def _load_agent(run: Run, experiment: RLExperiment, checkpoint: str, **options: Any) -> Any:
-    from agents.rllib import RLAgent
-    from launch.kinds.rl.evaluation import load_agent
+    from lukasa.agents.rllib import RLAgent
+    from lukasa.launch.kinds.rl.evaluation import load_agent
 
     return RLAgent(load_agent(run, experiment, checkpoint).module, **options)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from launch.kinds.rl.experiment import RLExperiment
-from launch.options.described import described
-from launch.options.typed import class_of_rows
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.options.described import described
+from lukasa.launch.options.typed import class_of_rows
 
 PLAIN = ("minibatch_size", "epochs", "gae_lambda", "clip", "kl_target", "value_clip")
 """Fields of an experiment that are options of some algorithms only; all other options are in the group ``learning``."""

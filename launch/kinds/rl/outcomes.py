@@ -7,7 +7,7 @@ from typing import Any
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
-import envs
+from lukasa import envs
 
 OUTCOMES = "episode_outcomes"
 """Key, among RLlib's metrics of the runners, of the list of outcomes since the last iteration."""

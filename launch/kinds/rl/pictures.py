@@ -10,14 +10,14 @@ from typing import Any
 
 import tree
 
-from launch.kinds.kind import Pictures
-from launch.kinds.rl.experiment import RLExperiment
-from launch.pictures.episode_panels import Panel, Rewards
-from launch.pictures.formats import Format, picture_path
-from launch.pictures.memory_panels import choose, memory_panels
-from launch.pictures.observation_panels import action_panels, fixed_lag, observation_panels
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run
+from lukasa.launch.kinds.kind import Pictures
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.pictures.episode_panels import Panel, Rewards
+from lukasa.launch.pictures.formats import Format, picture_path
+from lukasa.launch.pictures.memory_panels import choose, memory_panels
+from lukasa.launch.pictures.observation_panels import action_panels, fixed_lag, observation_panels
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def plot_details(run: Run, experiment: RLExperiment, options: PlotOptions) -> It
 
 def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Path:
     """Let the agent play one episode and draw what it saw, did and remembered."""
-    import envs
-    from agents.rllib import rollout
-    from launch.kinds.rl.agent_episodes import ShownEpisodes
-    from launch.kinds.rl.evaluation import load_agent
-    from launch.pictures.episodes import draw_episode
-    from launch.ray.quiet import quiet_libraries
+    from lukasa import envs
+    from lukasa.agents.rllib import rollout
+    from lukasa.launch.kinds.rl.agent_episodes import ShownEpisodes
+    from lukasa.launch.kinds.rl.evaluation import load_agent
+    from lukasa.launch.pictures.episodes import draw_episode
+    from lukasa.launch.ray.quiet import quiet_libraries
 
     show = choose(options.show)
     agent = load_agent(run, experiment, options.checkpoint)
@@ -82,7 +82,7 @@ def episode_panels(env: Any, episode: Any) -> list[Panel]:
 
     Args:
         env: where it was played.
-        episode: what ``agents.rllib.rollout`` returned.
+        episode: what ``lukasa.agents.rllib.rollout`` returned.
     """
     seen = tree.map_structure(lambda values: values[: episode.length], episode.observations)
     how = "terminated" if episode.terminated else "cut off" if episode.limited else "truncated"
@@ -95,7 +95,7 @@ def episode_panels(env: Any, episode: Any) -> list[Panel]:
 
 def _score(experiment: RLExperiment, episode: Any) -> str:
     """How the episode went, such as "success" or "return 0.96 (chance −0.5, best 1)"."""
-    import envs
+    from lukasa import envs
 
     known = envs.ENVIRONMENTS.get(experiment.env)
     if known and known.score_unit == "success rate":

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from launch.kinds.kind import Experiments, Group
-from launch.kinds.rl.batches import check_batches, check_divisible
-from launch.kinds.rl.experiment import RLExperiment
-from launch.kinds.rl.learning import learning_options_class, not_taken
-from launch.options.typed import core_options_class
+from lukasa.launch.kinds.kind import Experiments, Group
+from lukasa.launch.kinds.rl.batches import check_batches, check_divisible
+from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.learning import learning_options_class, not_taken
+from lukasa.launch.options.typed import core_options_class
 
 MILLION = 1 << 20
 TAPE = {"word_size": 16, "controller": "feedforward", "controller_size": 64, "initial_motion": "tape"}

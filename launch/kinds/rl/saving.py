@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-import envs
-from agents.rllib.runner import RunnerFailedError
-from launch.kinds.rl.algorithms import capture_state, present_weights
-from launch.runs.checkpoints import save_checkpoint
-from launch.runs.directory import Run
+from lukasa import envs
+from lukasa.agents.rllib.runner import RunnerFailedError
+from lukasa.launch.kinds.rl.algorithms import capture_state, present_weights
+from lukasa.launch.runs.checkpoints import save_checkpoint
+from lukasa.launch.runs.directory import Run
 
 Weights = dict[str, Any]
 

@@ -27,9 +27,9 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from agents.rllib.gradients import WatchedGradients
-from launch.runs.metering import measured, resident_bytes
-from memory.sparse.traffic import TRAFFIC, Traffic
+from lukasa.agents.rllib.gradients import WatchedGradients
+from lukasa.launch.runs.metering import measured, resident_bytes
+from lukasa.memory.sparse.traffic import TRAFFIC, Traffic
 
 DRIVER_TIMERS = (ENV_RUNNER_SAMPLING_TIMER, SAMPLE_TIMER, LEARNER_UPDATE_TIMER, SYNCH_WORKER_WEIGHTS_TIMER)
 THREAD_TIMERS = (LEARNER_THREAD_IN_QUEUE_WAIT_TIMER, LEARNER_THREAD_UPDATE_TIMER)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.supervised.experiment import CurriculumOptions, TaskExperiment
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.supervised.experiment import CurriculumOptions, TaskExperiment
 
 if TYPE_CHECKING:
-    from tasks import Curriculum
+    from lukasa.tasks import Curriculum
 
 
 def make_curriculum(
@@ -29,7 +29,7 @@ def make_curriculum(
     Raises:
         UserError: nobody could follow such a curriculum, or the task cannot take it.
     """
-    import tasks
+    from lukasa import tasks
 
     if options.kind == "uniform" and options != CurriculumOptions():
         raise UserError("options of --curriculum need a kind: add --curriculum.kind lessons, or doubling")
@@ -59,7 +59,7 @@ def make_curriculum(
 
 def stage_now(curriculum: Curriculum) -> str:
     """The lesson or level for people; empty where all sequences are alike."""
-    import tasks
+    from lukasa import tasks
 
     if isinstance(curriculum, tasks.Lessons):
         lesson = curriculum.lesson
@@ -75,7 +75,7 @@ def chance_now(experiment: TaskExperiment, curriculum: Curriculum) -> float | No
 
     Of a level that doubles it is the mean of some levels up to the highest so far, which are drawn alike.
     """
-    import tasks
+    from lukasa import tasks
 
     given = dict(experiment.sampler)
     if isinstance(curriculum, tasks.Lessons):

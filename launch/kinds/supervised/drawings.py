@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from launch.pictures.figures import save_figure
+from lukasa.launch.pictures.figures import save_figure
 
 MOST_STATES = 6
 

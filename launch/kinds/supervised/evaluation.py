@@ -11,16 +11,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import memory
-import tasks
-from agents.sequence import evaluate
-from ground.mistakes import UserError
-from launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
-from launch.kinds.kind import Evaluation
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.job import make_core
-from launch.kinds.supervised.presentations import observer, presentations_table, published
-from launch.kinds.supervised.settings import (
+from lukasa import memory, tasks
+from lukasa.agents.sequence import evaluate
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
+from lukasa.launch.kinds.kind import Evaluation
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.job import make_core
+from lukasa.launch.kinds.supervised.presentations import observer, presentations_table, published
+from lukasa.launch.kinds.supervised.settings import (
     length_name,
     length_settings,
     make_sampler,
@@ -28,10 +27,10 @@ from launch.kinds.supervised.settings import (
     split_sequences,
     split_settings,
 )
-from launch.options.fields import Switch
-from launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
-from launch.runs.directory import Run
-from tasks import Sampler
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
+from lukasa.launch.runs.directory import Run
+from lukasa.tasks import Sampler
 
 SEQUENCES_OF_A_LENGTH = 200
 

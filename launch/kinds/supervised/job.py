@@ -1,4 +1,4 @@
-"""Supervised training of a core on a task: from an experiment to what ``launch.training.loop`` trains."""
+"""Supervised training of a core on a task: from an experiment to what ``lukasa.launch.training.loop`` trains."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-import memory
-from agents.sequence import ALONE, Sharing, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.initial_weights import load_initial_weights
-from launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.settings import higher_is_better, make_sampler, split_sequences, split_settings
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
-from launch.training.loop import FIRST_SEED, Row, Worker, train_job
+from lukasa import memory
+from lukasa.agents.sequence import ALONE, Sharing, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.initial_weights import load_initial_weights
+from lukasa.launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.settings import higher_is_better, make_sampler, split_sequences, split_settings
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.loop import FIRST_SEED, Row, Worker, train_job
 
 FLOW_SEQUENCES = 8
 """Sequences that the gradient's flow is measured on."""
@@ -126,7 +126,7 @@ def train(run: Run, experiment: TaskExperiment, resume: Resume | None, worker: W
 
 @dataclass(frozen=True)
 class TaskJob:
-    """A core and its task, as ``launch.training.loop`` sees them."""
+    """A core and its task, as ``lukasa.launch.training.loop`` sees them."""
 
     experiment: TaskExperiment
     trainer: Trainer

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ground.mistakes import UserError
-from launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
-from launch.kinds.subjects import Subject
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.recipes import TASK
-from launch.ray.placement import OnRay
-from launch.runs.directory import Run
-from launch.runs.endings import Outcome, Resume
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.recipes import TASK
+from lukasa.launch.ray.placement import OnRay
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.endings import Outcome, Resume
 
 
 def check_experiment(experiment: TaskExperiment) -> None:
@@ -27,8 +27,8 @@ def check_experiment(experiment: TaskExperiment) -> None:
 
     import torch
 
-    from launch.kinds.supervised.job import make_trainer
-    from launch.kinds.supervised.settings import hardest, note_on_slots
+    from lukasa.launch.kinds.supervised.job import make_trainer
+    from lukasa.launch.kinds.supervised.settings import hardest, note_on_slots
 
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
@@ -44,35 +44,35 @@ def check_experiment(experiment: TaskExperiment) -> None:
 
 
 def _train(run: Run, experiment: TaskExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from launch.kinds.supervised.job import train
-    from launch.training.loop import quietly
+    from lukasa.launch.kinds.supervised.job import train
+    from lukasa.launch.training.loop import quietly
 
     return train(run, experiment, resume, None if listen is None else quietly(listen))
 
 
 def _on_ray() -> OnRay[TaskExperiment]:
-    from launch.kinds.supervised.job import train
-    from launch.training.data_parallel import on_workers  # imports Ray
+    from lukasa.launch.kinds.supervised.job import train
+    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
 
     return on_workers(train)
 
 
 def _evaluation() -> Evaluation[TaskExperiment]:
-    from launch.kinds.supervised.evaluation import EVALUATION
+    from lukasa.launch.kinds.supervised.evaluation import EVALUATION
 
     return EVALUATION
 
 
 def _pictures() -> Pictures[TaskExperiment]:
-    from launch.kinds.supervised.pictures import PICTURES
+    from lukasa.launch.kinds.supervised.pictures import PICTURES
 
     return PICTURES
 
 
 def _load_agent(run: Run, experiment: TaskExperiment, checkpoint: str, **options: Any) -> Any:
-    from agents.sequence import CoreAgent
-    from launch.kinds.supervised.evaluation import load_core
-    from launch.kinds.supervised.settings import make_sampler
+    from lukasa.agents.sequence import CoreAgent
+    from lukasa.launch.kinds.supervised.evaluation import load_core
+    from lukasa.launch.kinds.supervised.settings import make_sampler
 
     copies = options.pop("copies")
     refuse_draws(run, "task", **options)
@@ -81,7 +81,7 @@ def _load_agent(run: Run, experiment: TaskExperiment, checkpoint: str, **options
 
 
 def _subject(experiment: TaskExperiment) -> Subject:
-    from launch.kinds.supervised.subject import subject  # builds a sampler
+    from lukasa.launch.kinds.supervised.subject import subject  # builds a sampler
 
     return subject(experiment)
 

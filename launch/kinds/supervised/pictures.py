@@ -10,23 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import memory
-from agents.sequence import on_core, own_steps, respond, state_gradients
-from ground.mistakes import UserError
-from launch.kinds.kind import Pictures
-from launch.kinds.supervised.drawings import Answer, draw_answers, draw_contents, draw_flow
-from launch.kinds.supervised.evaluation import TrainedCore, check_widths, load_core, read_lengths
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.presentation_pictures import plot_presentations
-from launch.kinds.supervised.presentations import observer
-from launch.kinds.supervised.settings import length_settings, make_sampler, split_settings
-from launch.pictures.episode_panels import Features, Panel
-from launch.pictures.episodes import draw_episode
-from launch.pictures.formats import Format, picture_path
-from launch.pictures.memory_panels import choose, memory_panels
-from launch.runs.checkpoints import list_checkpoints
-from launch.runs.directory import Run, read_metrics
-from tasks import Batch, Sampler, Spec
+from lukasa import memory
+from lukasa.agents.sequence import on_core, own_steps, respond, state_gradients
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.kinds.kind import Pictures
+from lukasa.launch.kinds.supervised.drawings import Answer, draw_answers, draw_contents, draw_flow
+from lukasa.launch.kinds.supervised.evaluation import TrainedCore, check_widths, load_core, read_lengths
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.presentation_pictures import plot_presentations
+from lukasa.launch.kinds.supervised.presentations import observer
+from lukasa.launch.kinds.supervised.settings import length_settings, make_sampler, split_settings
+from lukasa.launch.pictures.episode_panels import Features, Panel
+from lukasa.launch.pictures.episodes import draw_episode
+from lukasa.launch.pictures.formats import Format, picture_path
+from lukasa.launch.pictures.memory_panels import choose, memory_panels
+from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run, read_metrics
+from lukasa.tasks import Batch, Sampler, Spec
 
 FLOW_SEQUENCES = 8
 

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from matplotlib.ticker import MaxNLocator
 
-import memory
-from agents.sequence import evaluate, on_core, respond
-from launch.kinds.supervised.evaluation import TrainedCore
-from launch.kinds.supervised.presentations import ByPresentation, published
-from launch.kinds.supervised.settings import split_sequences
-from launch.pictures.episode_panels import Strip, Symbols
-from launch.pictures.episodes import draw_episode
-from launch.pictures.figures import save_figure
-from launch.pictures.formats import Format, picture_path
-from launch.pictures.memory_panels import memory_panels
-from tasks import Sampler
+from lukasa import memory
+from lukasa.agents.sequence import evaluate, on_core, respond
+from lukasa.launch.kinds.supervised.evaluation import TrainedCore
+from lukasa.launch.kinds.supervised.presentations import ByPresentation, published
+from lukasa.launch.kinds.supervised.settings import split_sequences
+from lukasa.launch.pictures.episode_panels import Strip, Symbols
+from lukasa.launch.pictures.episodes import draw_episode
+from lukasa.launch.pictures.figures import save_figure
+from lukasa.launch.pictures.formats import Format, picture_path
+from lukasa.launch.pictures.memory_panels import memory_panels
+from lukasa.tasks import Sampler
 
 EPISODES = 200
 """Whose answers the curve is the mean of."""
@@ -62,7 +62,7 @@ def draw_presentations(
     """Accuracy at the first, second, ... presentation of a class, with its interval, beside what papers report.
 
     Args:
-        rows: of ``launch.kinds.supervised.presentations.ByPresentation``.
+        rows: of ``lukasa.launch.kinds.supervised.presentations.ByPresentation``.
         reported: percent by the number of the presentation, by model.
         path: the picture to write.
         title: who answered.

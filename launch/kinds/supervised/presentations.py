@@ -12,15 +12,15 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from agents.intervals import share_interval
-from launch.kinds.published import PRESENTATIONS
-from tasks import TASKS, Batch, Sampler, Spec
-from tasks.episodes import accuracy_by_presentation
+from lukasa.agents.intervals import share_interval
+from lukasa.launch.kinds.published import PRESENTATIONS
+from lukasa.tasks import TASKS, Batch, Sampler, Spec
+from lukasa.tasks.episodes import accuracy_by_presentation
 
 
 @dataclass
 class ByPresentation:
-    """Gathers a core's answers batch by batch; pass it to ``agents.sequence.evaluate`` as ``observe``.
+    """Gathers a core's answers batch by batch; pass it to ``lukasa.agents.sequence.evaluate`` as ``observe``.
 
     Attributes:
         spec: of the task.

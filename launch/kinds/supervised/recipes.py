@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from launch.kinds.kind import Experiments, Group
-from launch.kinds.supervised.experiment import CurriculumOptions, TaskExperiment
-from launch.options.typed import core_options_class, task_options_class
+from lukasa.launch.kinds.kind import Experiments, Group
+from lukasa.launch.kinds.supervised.experiment import CurriculumOptions, TaskExperiment
+from lukasa.launch.options.typed import core_options_class, task_options_class
 
 FAST = TaskExperiment(optimizer="adam", lr=1e-3, batch_size=8, clip_norm=10.0, schedule="cosine", final_lr=0.01)
 """Adam from a learning rate ten times the paper's down to a tenth of that; at a constant one single batches jump."""
@@ -157,7 +157,7 @@ def priority_sort_lstm() -> TaskExperiment:
 
 def traversal_dnc() -> TaskExperiment:
     """A DNC follows routes through random graphs, lesson by lesson."""
-    from tasks.graph_tasks import TRAVERSAL_LESSONS
+    from lukasa.tasks.graph_tasks import TRAVERSAL_LESSONS
 
     lessons = CurriculumOptions(kind="lessons", lessons=json.dumps(TRAVERSAL_LESSONS))
     memory = {"slots": 64, "word_size": 32, "read_heads": 5, "controller_size": 256}
@@ -230,7 +230,7 @@ def omniglot_mann_strings() -> TaskExperiment:
 
 def omniglot_mann_strings_15() -> TaskExperiment:
     """Names 15 new characters by strings, and one more after every 10,000 episodes up to 25 (Santoro et al. 2016)."""
-    from tasks.episodes import class_curriculum
+    from lukasa.tasks.episodes import class_curriculum
 
     lessons = class_curriculum(15, 25, episodes=10_000, batch_size=16)
     curriculum = CurriculumOptions(

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-import tasks
-from ground.mistakes import UserError, as_user_error
-from launch.kinds.supervised.experiment import TaskExperiment
-from tasks import Batch, Curriculum, FiniteSampler, Sampler
+from lukasa import tasks
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.tasks import Batch, Curriculum, FiniteSampler, Sampler
 
 SIDE_BY_SIDE = 50
 """Sequences of a split that are run at once."""

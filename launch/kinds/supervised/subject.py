@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-import tasks
-from launch.kinds.published import PUBLISHED
-from launch.kinds.subjects import Subject
-from launch.kinds.supervised.experiment import TaskExperiment
-from launch.kinds.supervised.settings import higher_is_better, make_sampler
+from lukasa import tasks
+from lukasa.launch.kinds.published import PUBLISHED
+from lukasa.launch.kinds.subjects import Subject
+from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.settings import higher_is_better, make_sampler
 
 
 def subject(experiment: TaskExperiment) -> Subject:

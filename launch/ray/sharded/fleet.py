@@ -19,11 +19,11 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from ground.mistakes import UserError
-from launch.ray.sharded.routing import Change, Grow, Question
-from launch.ray.sharded.shard import Shard
-from launch.ray.sharded.sharding import Sharding
-from memory.sparse.layout import Layout
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.ray.sharded.routing import Change, Grow, Question
+from lukasa.launch.ray.sharded.shard import Shard
+from lukasa.launch.ray.sharded.sharding import Sharding
+from lukasa.memory.sparse.layout import Layout
 
 SENT_AT_ONCE = 1 << 23  # bytes of changes that wait for a question at most
 LOGGER = logging.getLogger(__name__)

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from ground.mistakes import UserError
-from launch.ray.sharded.fleet import Fleet
-from launch.ray.sharded.saving import read_saved
-from launch.ray.sharded.sharding import Sharding
-from launch.ray.sharded.store import ShardedStore
-from memory.sparse import SparseMemory
-from memory.sparse.layout import Layout
-from memory.sparse.store import Store
+from lukasa.ground.mistakes import UserError
+from lukasa.launch.ray.sharded.fleet import Fleet
+from lukasa.launch.ray.sharded.saving import read_saved
+from lukasa.launch.ray.sharded.sharding import Sharding
+from lukasa.launch.ray.sharded.store import ShardedStore
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.store import Store
 
 
 class ShardedMemories:

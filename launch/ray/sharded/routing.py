@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memory.sparse.store import Store
+from lukasa.memory.sparse.store import Store
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ground.mistakes import UserError
-from memory.sparse.layout import Layout
+from lukasa.ground.mistakes import UserError
+from lukasa.memory.sparse.layout import Layout
 
 FORMAT = 1
 PAGE = "memory.json"

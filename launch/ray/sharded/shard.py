@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from launch.ray.sharded.routing import Array, Change, Found, Gather, Question
-from memory.sparse import persistence
-from memory.sparse.indexes.exact import Exact
-from memory.sparse.layout import Layout
-from memory.sparse.store import Store
+from lukasa.launch.ray.sharded.routing import Array, Change, Found, Gather, Question
+from lukasa.memory.sparse import persistence
+from lukasa.memory.sparse.indexes.exact import Exact
+from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.store import Store
 
 
 class Shard:

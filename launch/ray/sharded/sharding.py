@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias, get_args
 
 import ray
 
-from ground.mistakes import UserError
-from memory.sparse.layout import Layout
+from lukasa.ground.mistakes import UserError
+from lukasa.memory.sparse.layout import Layout
 
 Placement: TypeAlias = Literal["SPREAD", "STRICT_SPREAD", "PACK"]
 

@@ -1,7 +1,8 @@
 """What stands in for the store of a sparse memory whose rows lie elsewhere.
 
-It has the members of ``memory.sparse.store.Store`` that a ``SparseMemory`` uses, so that reads and writes are the very
-same autograd operations: what they touch is fetched. The order in which slots were accessed, 24 bytes a slot, is here.
+It has the members of ``lukasa.memory.sparse.store.Store`` that a ``SparseMemory`` uses, so that reads and writes are
+the very same autograd operations: what they touch is fetched. The order in which slots were accessed, 24 bytes a slot,
+is here.
 
 Legend: B batch, N slots, W word size, S slots of one operation, R queries a row, K nearest.
 """
@@ -17,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from launch.ray.sharded.fleet import Fleet
-from launch.ray.sharded.routing import Gather, Reset, Search, join_rows, merge, parts, split_write
-from launch.ray.sharded.saving import saving
-from memory.sparse.bounds import Bounds
-from memory.sparse.layout import Layout
-from memory.sparse.store import Store, outside_inference_mode
-from memory.sparse.usage import UsageOrder
+from lukasa.launch.ray.sharded.fleet import Fleet
+from lukasa.launch.ray.sharded.routing import Gather, Reset, Search, join_rows, merge, parts, split_write
+from lukasa.launch.ray.sharded.saving import saving
+from lukasa.memory.sparse.bounds import Bounds
+from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.store import Store, outside_inference_mode
+from lukasa.memory.sparse.usage import UsageOrder
 
 SLOTS_AT_ONCE = 1 << 16  # bounds a message when much is fetched or filled
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
-from memory.kernels.allocation import reference
+from lukasa.memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from lukasa.memory.kernels.allocation import reference
 
 
 def allocate(

@@ -1,6 +1,6 @@
 """Content addressing."""
 
-from memory.kernels.content.fused import content_weights
-from memory.kernels.content.reference import content_weights as content_weights_reference
+from lukasa.memory.kernels.content.fused import content_weights
+from lukasa.memory.kernels.content.reference import content_weights as content_weights_reference
 
 __all__ = ["content_weights", "content_weights_reference"]

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.addressing import NORM_EPSILON
-from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
-from memory.kernels.content import reference
+from lukasa.memory.addressing import NORM_EPSILON
+from lukasa.memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from lukasa.memory.kernels.content import reference
 
 
 def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor, epsilon: float = NORM_EPSILON) -> Tensor:
-    """Where the memory resembles the keys; see ``memory.addressing.content_weights``, which it equals.
+    """Where the memory resembles the keys; see ``lukasa.memory.addressing.content_weights``, which it equals.
 
     Args:
         memory: [B, N, W].

@@ -1,5 +1,5 @@
 """The plain version: the paper's equation, differentiated by autograd."""
 
-from memory.addressing import content_weights
+from lukasa.memory.addressing import content_weights
 
 __all__ = ["content_weights"]

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.addressing import NORM_EPSILON
-from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
-from memory.kernels.allocation import fused as allocation_kernel
-from memory.kernels.content import fused as content_kernel
-from memory.kernels.dnc_access import reference
-from memory.kernels.dnc_access.interface import Access, Interface
-from memory.kernels.temporal_links import fused as links_kernel
+from lukasa.memory.addressing import NORM_EPSILON
+from lukasa.memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from lukasa.memory.kernels.allocation import fused as allocation_kernel
+from lukasa.memory.kernels.content import fused as content_kernel
+from lukasa.memory.kernels.dnc_access import reference
+from lukasa.memory.kernels.dnc_access.interface import Access, Interface
+from lukasa.memory.kernels.temporal_links import fused as links_kernel
 
 
 def access(

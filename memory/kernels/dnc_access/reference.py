@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from memory import addressing
-from memory.kernels.dnc_access.interface import Access, Interface
+from lukasa.memory import addressing
+from lukasa.memory.kernels.dnc_access.interface import Access, Interface
 
 
 def access(

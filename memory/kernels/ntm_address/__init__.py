@@ -1,6 +1,6 @@
 """The addressing of the NTM's heads: content, interpolation, shift, sharpening."""
 
-from memory.kernels.ntm_address.fused import address
-from memory.kernels.ntm_address.reference import address as address_reference
+from lukasa.memory.kernels.ntm_address.fused import address
+from lukasa.memory.kernels.ntm_address.reference import address as address_reference
 
 __all__ = ["address", "address_reference"]

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.addressing import NORM_EPSILON
-from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
-from memory.kernels.content import fused as content_kernel
-from memory.kernels.ntm_address import reference
+from lukasa.memory.addressing import NORM_EPSILON
+from lukasa.memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from lukasa.memory.kernels.content import fused as content_kernel
+from lukasa.memory.kernels.ntm_address import reference
 
 
 def address(

@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memory.addressing import NORM_EPSILON
-from memory.derivatives import refuse_second_derivatives
-from memory.heads import widths
-from memory.kernels.sparse_access.interface import Access
-from memory.sparse import SparseMemory
-from memory.sparse.operations import Tape
-from memory.sparse.store import Store
+from lukasa.memory.addressing import NORM_EPSILON
+from lukasa.memory.derivatives import refuse_second_derivatives
+from lukasa.memory.heads import widths
+from lukasa.memory.kernels.sparse_access.interface import Access
+from lukasa.memory.sparse import SparseMemory
+from lukasa.memory.sparse.operations import Tape
+from lukasa.memory.sparse.store import Store
 
 
 def access(memory: SparseMemory, interface: Tensor, read_slots: Tensor, read_weights: Tensor) -> Access:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.heads import parse
-from memory.kernels.sparse_access.interface import Access
-from memory.sparse.weightings import sparse_content_weights
+from lukasa.memory.heads import parse
+from lukasa.memory.kernels.sparse_access.interface import Access
+from lukasa.memory.sparse.weightings import sparse_content_weights
 
 
 def access(memory: Any, interface: Tensor, read_slots: Tensor, read_weights: Tensor) -> Access:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
-from memory.kernels.temporal_links import reference
+from lukasa.memory.derivatives import differentiable_gradients, is_differentiated_again, needs_reference
+from lukasa.memory.kernels.temporal_links import reference
 
 ROW_BY_ROW_BYTES = 1 << 20
 """A link matrix of at least this size is worked on alone, so that it stays in the processor's cache between passes."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from memory import addressing
+from lukasa.memory import addressing
 
 
 def follow_links(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from memory.sparse.indexes.exact import Exact
-from memory.sparse.indexes.hashing import Hashing
-from memory.sparse.indexes.interface import Contents, Index
-from memory.sparse.indexes.inverted_lists import EXACT_UP_TO, InvertedLists
+from lukasa.memory.sparse.indexes.exact import Exact
+from lukasa.memory.sparse.indexes.hashing import Hashing
+from lukasa.memory.sparse.indexes.interface import Contents, Index
+from lukasa.memory.sparse.indexes.inverted_lists import EXACT_UP_TO, InvertedLists
 
 EXACT_UP_TO_ON_GPU = 1 << 18  # scanning is what a GPU does best: 32 MiB of words at word size 32
 

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ground.names import UnknownNameError, unknown
-from memory.options import keyword_options
-from memory.sparse.indexes.automatic import Automatic
-from memory.sparse.indexes.exact import Exact
-from memory.sparse.indexes.hashing import Hashing
-from memory.sparse.indexes.interface import Contents, Index
-from memory.sparse.indexes.inverted_lists import InvertedLists
+from lukasa.ground.names import UnknownNameError, unknown
+from lukasa.memory.options import keyword_options
+from lukasa.memory.sparse.indexes.automatic import Automatic
+from lukasa.memory.sparse.indexes.exact import Exact
+from lukasa.memory.sparse.indexes.hashing import Hashing
+from lukasa.memory.sparse.indexes.interface import Contents, Index
+from lukasa.memory.sparse.indexes.inverted_lists import InvertedLists
 
 INDEXES: dict[str, Callable[..., Index]] = {
     "auto": Automatic,

@@ -10,9 +10,9 @@ import time
 import torch
 from torch import Tensor
 
-from memory.sparse.indexes.interface import Contents
-from memory.sparse.indexes.nearest import top_slots
-from memory.sparse.usage import lazy_zeros
+from lukasa.memory.sparse.indexes.interface import Contents
+from lukasa.memory.sparse.indexes.nearest import top_slots
+from lukasa.memory.sparse.usage import lazy_zeros
 
 SCANNED_AT_ONCE = 1 << 18  # bounds the scores held at a time: 1 MiB a query in float32
 

@@ -12,9 +12,9 @@ import time
 import torch
 from torch import Tensor
 
-from memory.sparse.indexes.interface import Contents
-from memory.sparse.indexes.nearest import top_slots
-from memory.sparse.usage import lazy_zeros
+from lukasa.memory.sparse.indexes.interface import Contents
+from lukasa.memory.sparse.indexes.nearest import top_slots
+from lukasa.memory.sparse.usage import lazy_zeros
 
 FULLNESS = 8  # slots a bucket holds on average when all N are written and hashes are even
 FLIPPED = 3  # bits nearest to their hyperplane, of which every combination is probed: P = 8

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memory.sparse.indexes.exact import Exact
-from memory.sparse.indexes.interface import Contents
+from lukasa.memory.sparse.indexes.exact import Exact
+from lukasa.memory.sparse.indexes.interface import Contents
 
 EXACT_UP_TO = 8192  # where scanning and inverted lists take as long; docs/indexes.md has the measurement
 GROWTH = 4  # lists are made anew each time the rows have grown this many times

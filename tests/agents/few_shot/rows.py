@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from agents.few_shot import Learner, make_learner
+from lukasa.agents.few_shot import Learner, make_learner
 
 SHAPE = (16, 16)
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn import functional as F
 
-import memory
-from agents.few_shot import adapt, adapt_and_predict
+from lukasa import memory
+from lukasa.agents.few_shot import adapt, adapt_and_predict
 from tests.memory.core_rows import EVERY_CORE, Row, make
 
 

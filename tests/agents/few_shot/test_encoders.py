@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from agents.few_shot import ConvEncoder, make_encoder
-from agents.few_shot.encoders import embed
+from lukasa.agents.few_shot import ConvEncoder, make_encoder
+from lukasa.agents.few_shot.encoders import embed
 
 
 def pictures(*shape, seed=0):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agents.few_shot import LEARNERS
+from lukasa.agents.few_shot import LEARNERS
 from tests.agents.few_shot.rows import ROWS, make, random_episode
 
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
-from agents.few_shot.learning import posed
-from agents.intervals import wilson_interval
-from agents.sequence import DivergenceError, make_optimizer, make_schedule
-from tasks.episodes import Shots
-from tasks.examples import Augmentation, Examples
-from tasks.omniglot_strokes import stroke_characters
+from lukasa.agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
+from lukasa.agents.few_shot.learning import posed
+from lukasa.agents.intervals import wilson_interval
+from lukasa.agents.sequence import DivergenceError, make_optimizer, make_schedule
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Augmentation, Examples
+from lukasa.tasks.omniglot_strokes import stroke_characters
 
 
 def noise_shots(ways=3, shots=1, queries=2, shape=(4,)):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.few_shot import (
+from lukasa.agents.few_shot import (
     MAML,
     ClassMemory,
     PrototypicalNetwork,
@@ -15,8 +15,8 @@ from agents.few_shot import (
     lifelong,
     make_encoder,
 )
-from tasks.episodes import Shots
-from tasks.examples import Examples
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Examples
 
 SIZE = 6
 

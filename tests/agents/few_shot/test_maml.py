@@ -10,11 +10,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from agents.few_shot.learning import EpisodeTrainer, evaluate_episodes
-from agents.few_shot.maml import MAML, adapt_and_predict
-from tasks.episodes import Shots
-from tasks.examples import Examples
-from tasks.sinusoids import sinusoids
+from lukasa.agents.few_shot.learning import EpisodeTrainer, evaluate_episodes
+from lukasa.agents.few_shot.maml import MAML, adapt_and_predict
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Examples
+from lukasa.tasks.sinusoids import sinusoids
 
 SHAPES = {"linear": (6,), "conv4": (16, 16)}
 

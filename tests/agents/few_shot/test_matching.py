@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from agents.few_shot import MatchingNetwork
-from agents.few_shot.matching import FullContext
+from lukasa.agents.few_shot import MatchingNetwork
+from lukasa.agents.few_shot.matching import FullContext
 from tests.agents.few_shot.rows import random_episode
 
 

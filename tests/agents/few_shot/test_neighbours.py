@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import Generator
 
-from agents.few_shot import NearestNeighbour, evaluate_episodes, make_encoder, nearest_earlier, train_classifier
-from agents.few_shot.neighbours import votes
-from tasks.episodes import Presentations, Shots, accuracy_by_presentation
-from tasks.examples import Examples
-from tasks.omniglot_strokes import stroke_characters
+from lukasa.agents.few_shot import NearestNeighbour, evaluate_episodes, make_encoder, nearest_earlier, train_classifier
+from lukasa.agents.few_shot.neighbours import votes
+from lukasa.tasks.episodes import Presentations, Shots, accuracy_by_presentation
+from lukasa.tasks.examples import Examples
+from lukasa.tasks.omniglot_strokes import stroke_characters
 from tests.agents.few_shot.rows import random_episode
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from agents.few_shot import PrototypicalNetwork, make_learner
-from agents.few_shot.prototypical import squared_distances
+from lukasa.agents.few_shot import PrototypicalNetwork, make_learner
+from lukasa.agents.few_shot.prototypical import squared_distances
 from tests.agents.few_shot.rows import random_episode
 
 

@@ -3,8 +3,8 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from agents.few_shot import LEARNERS, MatchingNetwork, check_learner_options, learner_options, make_learner
-from memory import UnknownNameError
+from lukasa.agents.few_shot import LEARNERS, MatchingNetwork, check_learner_options, learner_options, make_learner
+from lukasa.memory import UnknownNameError
 
 
 @pytest.mark.parametrize("name", LEARNERS)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-import memory
-from agents.few_shot.learning import EpisodeTrainer, evaluate_episodes
-from agents.few_shot.sequences import SequenceLearner
-from tasks.episodes import Shots
-from tasks.examples import Examples
+from lukasa import memory
+from lukasa.agents.few_shot.learning import EpisodeTrainer, evaluate_episodes
+from lukasa.agents.few_shot.sequences import SequenceLearner
+from lukasa.tasks.episodes import Shots
+from lukasa.tasks.examples import Examples
 
 SMALL: dict[str, dict[str, Any]] = {
     "ntm": {"slots": 5, "word_size": 3, "controller_size": 6},

@@ -6,8 +6,8 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
-from agents.rllib import MemoryPPOConfig, register_environment
-from agents.rllib.config import PPO_DEFAULTS
+from lukasa.agents.rllib import MemoryPPOConfig, register_environment
+from lukasa.agents.rllib.config import PPO_DEFAULTS
 
 NTM = {"core": "ntm", "slots": 8, "word_size": 4, "controller_size": 16}
 

@@ -11,10 +11,10 @@ import ray
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-import envs
-from agents.rllib import rollout
-from launch.kinds.rl.pictures import episode_panels
-from launch.pictures.episodes import draw_episode
+from lukasa import envs
+from lukasa.agents.rllib import rollout
+from lukasa.launch.kinds.rl.pictures import episode_panels
+from lukasa.launch.pictures.episodes import draw_episode
 from tests.agents.rllib.drawn_spaces import FORMS, Drawn, is_usual, spaces
 from tests.agents.rllib.sampling import make_runner
 from tests.agents.rllib.test_spaces import check, drawn_ppo

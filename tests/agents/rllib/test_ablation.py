@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-import envs
-from agents.rllib import rollout
-from agents.rllib.ablation import ablated
-from memory.ablation import PARTS, Without
+from lukasa import envs
+from lukasa.agents.rllib import rollout
+from lukasa.agents.rllib.ablation import ablated
+from lukasa.memory.ablation import PARTS, Without
 from tests.agents.rllib.test_rollout import module_for
 
 SMALL = {"slots": 8, "word_size": 4, "controller_size": 16}

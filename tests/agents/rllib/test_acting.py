@@ -6,9 +6,9 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete
 
-import envs
-from agents.rllib import MemoryRLModule, MemorySettings, RLAgent, rollout
-from agents.rllib.acting import KEPT_STEPS
+from lukasa import envs
+from lukasa.agents.rllib import MemoryRLModule, MemorySettings, RLAgent, rollout
+from lukasa.agents.rllib.acting import KEPT_STEPS
 
 OPTIONS = {
     "gru": {"size": 16},

@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from torch.distributions import Categorical, Normal
 
-from agents.rllib.actions import ActionLayout, action_distribution, is_plain
+from lukasa.agents.rllib.actions import ActionLayout, action_distribution, is_plain
 
 MIXED = Dict(
     gear=Discrete(3, start=-1),

@@ -8,8 +8,8 @@ import pytest
 from gymnasium.spaces import Box
 from ray import tune
 
-import envs
-from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, register_environment, rollout
+from lukasa import envs
+from lukasa.agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig, register_environment, rollout
 from tests.agents.rllib.sampling import NTM, ppo
 
 pytestmark = pytest.mark.ray

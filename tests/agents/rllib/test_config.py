@@ -4,8 +4,8 @@ import pytest
 from ray import tune
 from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch
 
-import memory
-from agents.rllib import (
+from lukasa import memory
+from lukasa.agents.rllib import (
     MemoryAPPOConfig,
     MemoryIMPALAConfig,
     MemoryPPOConfig,
@@ -13,7 +13,7 @@ from agents.rllib import (
     MemorySettings,
     register_environment,
 )
-from agents.rllib.connectors import FeedStateIn, RebuildStateIn, StashStateOut
+from lukasa.agents.rllib.connectors import FeedStateIn, RebuildStateIn, StashStateOut
 from tests.agents.rllib.test_module import OwnCore
 
 CONFIGS = [MemoryPPOConfig, MemoryAPPOConfig, MemoryIMPALAConfig]

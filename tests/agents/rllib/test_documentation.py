@@ -20,7 +20,7 @@ def test_the_code_of_the_page_runs(ray_cluster, tmp_path, monkeypatch, capsys):
 
 
 def test_the_state_size_that_the_page_gives_is_right():
-    import memory
+    from lukasa import memory
 
     core = memory.make_core("ntm", input_size=1, output_size=1, slots=128, word_size=20)
     numbers = sum(part.numel() for part in memory.state_to_dict(core.initial_state(1)).values())

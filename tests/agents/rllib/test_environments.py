@@ -8,8 +8,8 @@ import ray
 from gymnasium.spaces import Discrete
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
-import envs
-from agents.rllib import register_environment
+from lukasa import envs
+from lukasa.agents.rllib import register_environment
 
 
 def local_class():
@@ -56,7 +56,7 @@ def test_registration_of_a_script_reaches_other_processes(ray_cluster):
 @pytest.mark.ray
 def test_class_of_a_module_is_named_by_it(ray_cluster):
     name = register_environment(envs.RepeatPrevious)
-    assert name == "envs.repeat_previous:RepeatPrevious"
+    assert name == "lukasa.envs.repeat_previous:RepeatPrevious"
     assert isinstance(ray.get(first_observations.remote(name)), int)
 
 

@@ -7,9 +7,9 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from ray.rllib.core.columns import Columns
 
-import memory
-from agents.rllib import MemoryRLModule, MemorySettings
-from agents.rllib.module import EPISODE_START
+from lukasa import memory
+from lukasa.agents.rllib import MemoryRLModule, MemorySettings
+from lukasa.agents.rllib.module import EPISODE_START
 from tests.agents.rllib.test_module import OwnCore
 
 OWN = f"{OwnCore.__module__}:OwnCore"

@@ -8,11 +8,11 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 
-import memory
-from agents.rllib.journal import MemoryJournal, last_accesses
-from agents.rllib.module import EPISODE_START, LIVE_STATE
-from agents.rllib.slot_choices import UNKNOWN
-from agents.rllib.sparse_states import released
+from lukasa import memory
+from lukasa.agents.rllib.journal import MemoryJournal, last_accesses
+from lukasa.agents.rllib.module import EPISODE_START, LIVE_STATE
+from lukasa.agents.rllib.slot_choices import UNKNOWN
+from lukasa.agents.rllib.sparse_states import released
 from tests.agents.rllib.sampling import learner_batch, make_learner, make_runner, ppo, ship
 
 SMALL = {"word_size": 4, "heads": 2, "reads": 2, "controller_size": 16}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-import envs
-from agents.rllib import MemoryAPPOConfig, MemoryPPOConfig, register_environment, rollout
+from lukasa import envs
+from lukasa.agents.rllib import MemoryAPPOConfig, MemoryPPOConfig, register_environment, rollout
 from tests.agents.rllib.test_journal import MANY, SMALL, sparse_ppo
 
 pytestmark = pytest.mark.ray

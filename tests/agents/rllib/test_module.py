@@ -5,11 +5,11 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from ray.rllib.core.columns import Columns
 
-import memory
-from agents.rllib import MemoryRLModule, MemorySettings
-from agents.rllib import module as module_file
-from agents.rllib.module import EPISODE_START
-from memory.baselines import GRU
+from lukasa import memory
+from lukasa.agents.rllib import MemoryRLModule, MemorySettings
+from lukasa.agents.rllib import module as module_file
+from lukasa.agents.rllib.module import EPISODE_START
+from lukasa.memory.baselines import GRU
 
 OPTIONS = {
     "ntm": {"slots": 8, "word_size": 4, "controller_size": 16},

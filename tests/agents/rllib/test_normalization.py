@@ -6,8 +6,8 @@ from gymnasium.spaces import Box, Dict, Discrete
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 
-from agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryRLModule, MemorySettings, rollout
-from agents.rllib.normalization import (
+from lukasa.agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryRLModule, MemorySettings, rollout
+from lukasa.agents.rllib.normalization import (
     LEAST_STD,
     PREVIOUS_REWARD,
     Moments,

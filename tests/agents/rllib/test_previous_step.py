@@ -7,8 +7,8 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from ray.rllib.core.columns import Columns
 
-from agents.rllib import MemoryRLModule, rollout
-from agents.rllib.module import PREVIOUS_ACTION, PREVIOUS_REWARD
+from lukasa.agents.rllib import MemoryRLModule, rollout
+from lukasa.agents.rllib.module import PREVIOUS_ACTION, PREVIOUS_REWARD
 from tests.agents.rllib.sampling import learner_batch, make_learner, make_runner, ppo, ship
 
 SPACES = {

@@ -7,8 +7,8 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from ray.rllib.connectors.env_to_module import FlattenObservations, MeanStdFilter
 
-import envs
-from agents.rllib import MemoryPPOConfig, MemoryRLModule, MemorySettings, rollout
+from lukasa import envs
+from lukasa.agents.rllib import MemoryPPOConfig, MemoryRLModule, MemorySettings, rollout
 from tests.agents.rllib.sampling import ppo
 from tests.agents.rllib.test_module import OPTIONS
 

@@ -3,7 +3,7 @@ import pytest
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from agents.rllib.sharding import WholeFragments, share_whole
+from lukasa.agents.rllib.sharding import WholeFragments, share_whole
 from tests.agents.rllib.sampling import ppo
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ray.rllib.core import DEFAULT_MODULE_ID
 
-import envs
-from agents.rllib import register_environment, rollout
+from lukasa import envs
+from lukasa.agents.rllib import register_environment, rollout
 from tests.agents.rllib.drawn_spaces import FORMS, Drawn, is_usual, spaces
 from tests.agents.rllib.sampling import make_learner, make_runner, ppo, ship
 

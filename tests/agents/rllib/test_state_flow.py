@@ -11,9 +11,9 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from agents.rllib import MemoryRLModule
-from agents.rllib.module import EPISODE_START
-from agents.rllib.state_log import StateLog
+from lukasa.agents.rllib import MemoryRLModule
+from lukasa.agents.rllib.module import EPISODE_START
+from lukasa.agents.rllib.state_log import StateLog
 from tests.agents.rllib.sampling import learner_batch, make_learner, make_runner, ppo, ship
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-import memory
-from agents.sequence import Trainer, make_optimizer
-from tasks import Batch, Spec, make_task
+from lukasa import memory
+from lukasa.agents.sequence import Trainer, make_optimizer
+from lukasa.tasks import Batch, Spec, make_task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-import memory
-from agents.sequence import own_steps, respond
-from tasks import TASKS, make_task
+from lukasa import memory
+from lukasa.agents.sequence import own_steps, respond
+from lukasa.tasks import TASKS, make_task
 from tests.agents.sequence.batches import fixed, make_core
 
 FEEDBACK = [name for name, task in TASKS.items() if task.spec.feedback and not task.data]

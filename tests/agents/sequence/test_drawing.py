@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tasks import Batch, Lessons, Uniform, make_task
+from lukasa.tasks import Batch, Lessons, Uniform, make_task
 from tests.agents.sequence.batches import make_core, make_trainer
 
 CURRICULA = {

@@ -4,10 +4,10 @@ import math
 import pytest
 import torch
 
-import agents.sequence.evaluation
-from agents.sequence import evaluate, own_steps, respond
-from agents.sequence.evaluation import score_interval
-from tasks import Score, make_task
+import lukasa.agents.sequence.evaluation
+from lukasa.agents.sequence import evaluate, own_steps, respond
+from lukasa.agents.sequence.evaluation import score_interval
+from lukasa.tasks import Score, make_task
 from tests.agents.sequence.batches import fixed, make_core
 
 
@@ -77,4 +77,4 @@ def test_no_sequence_is_refused():
 
 
 def test_examples_in_docstrings_run():
-    assert doctest.testmod(agents.sequence.evaluation).failed == 0
+    assert doctest.testmod(lukasa.agents.sequence.evaluation).failed == 0

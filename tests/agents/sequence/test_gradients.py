@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from agents.sequence import clip, group_norms, state_gradients
-from agents.sequence.gradients import parameter_groups
-from memory import detach_state, state_from_dict, state_to_dict
+from lukasa.agents.sequence import clip, group_norms, state_gradients
+from lukasa.agents.sequence.gradients import parameter_groups
+from lukasa.memory import detach_state, state_from_dict, state_to_dict
 from tests.agents.sequence.batches import fixed, make_core
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from agents.sequence import slot_information
+from lukasa.agents.sequence import slot_information
 from tests.agents.sequence.batches import fixed, gradients, make_trainer
 
 
@@ -61,7 +61,7 @@ def test_encouraged_memory_uses_more_slots():
     trainer = make_trainer(sampler, memory_use=100.0)
 
     def information():
-        import memory
+        from lukasa import memory
 
         with torch.no_grad(), memory.record(trainer.core) as recording:
             memory.unroll(trainer.core, sampler.batch.inputs)

@@ -7,9 +7,8 @@ import torch
 import torch.multiprocessing
 from torch import nn
 
-import memory
-import tasks
-from agents.sequence import ALONE, ProcessGroup, Trainer
+from lukasa import memory, tasks
+from lukasa.agents.sequence import ALONE, ProcessGroup, Trainer
 
 
 def make_trainer(sharing=ALONE, batch_size: int = 6) -> Trainer:

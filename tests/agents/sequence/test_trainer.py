@@ -4,9 +4,9 @@ import math
 import pytest
 import torch
 
-import memory
-from agents.sequence import DivergenceError, make_optimizer, make_schedule
-from tasks import Doubling, Lessons, make_task
+from lukasa import memory
+from lukasa.agents.sequence import DivergenceError, make_optimizer, make_schedule
+from lukasa.tasks import Doubling, Lessons, make_task
 from tests.agents.sequence.batches import Fixed, fixed, gradients, make_core, make_trainer
 
 CORES = ["ntm", "dnc", "lstm"]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from memory.kernels.sparse_access import Access, access, access_reference
-from memory.sparse import SparseMemory
+from lukasa.memory.kernels.sparse_access import Access, access, access_reference
+from lukasa.memory.sparse import SparseMemory
 from tests.memory.samples import Sampler
 
 B, H, C, W = 3, 2, 2, 3

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import memory
-from memory.heads import widths
-from memory.kernels.sparse_access import access
-from memory.sparse import SparseMemory, UnstorableError
-from memory.sparse.indexes import INDEXES
-from memory.sparse.layout import Layout
+from lukasa import memory
+from lukasa.memory.heads import widths
+from lukasa.memory.kernels.sparse_access import access
+from lukasa.memory.sparse import SparseMemory, UnstorableError
+from lukasa.memory.sparse.indexes import INDEXES
+from lukasa.memory.sparse.layout import Layout
 
 SAME: dict[str, Any] = {"rtol": 0, "atol": 0}
 EVERY_INDEX = pytest.mark.parametrize("index", [*INDEXES, "faiss lists"])

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import memory
-from agents.few_shot import ClassMemory, make_encoder
-from memory.sparse import SparseMemory, StaleStateError
-from memory.sparse.indexes import INDEXES
+from lukasa import memory
+from lukasa.agents.few_shot import ClassMemory, make_encoder
+from lukasa.memory.sparse import SparseMemory, StaleStateError
+from lukasa.memory.sparse.indexes import INDEXES
 from tests.memory.core_rows import ROWS, SAME, assert_same_state, make, sequences
 
 COPIES: dict[str, Callable[[Any], Any]] = {

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from memory.sparse import SparseMemory
+from lukasa.memory.sparse import SparseMemory
 from tests.memory.samples import Sampler
 from tests.memory.sparse import dense
 

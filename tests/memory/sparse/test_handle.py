@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from memory.sparse import SparseMemory, StaleStateError
-from memory.sparse.usage import lazy_zeros
+from lukasa.memory.sparse import SparseMemory, StaleStateError
+from lukasa.memory.sparse.usage import lazy_zeros
 from tests.memory.samples import Sampler
 
 SAME: dict[str, Any] = {"rtol": 0, "atol": 0}

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from memory.sparse.indexes import INDEXES, Index, index_options, make_index
+from lukasa.memory.sparse.indexes import INDEXES, Index, index_options, make_index
 
 APPROXIMATE = {"auto": {"exact_up_to": 40}, "faiss": {"exact_up_to": 40}, "lsh": {}}
 ALL = {"exact": {}, **APPROXIMATE, "faiss-scanning": {}}
@@ -72,7 +72,7 @@ def test_exact_search_is_brute_force(used, dtype):
 
 @pytest.mark.parametrize("scanned_at_once", [16, 1000])
 def test_exact_search_gives_ties_to_the_lowest_slot(scanned_at_once, monkeypatch):
-    monkeypatch.setattr("memory.sparse.indexes.exact.SCANNED_AT_ONCE", scanned_at_once)
+    monkeypatch.setattr("lukasa.memory.sparse.indexes.exact.SCANNED_AT_ONCE", scanned_at_once)
     words = torch.randint(-3, 4, (2, 70, 4), generator=torch.Generator().manual_seed(0)).float()  # without rounding
     words[:, 20::10] = words[:, 3:4] = torch.tensor([5.0, 0, 0, 0])
     index = build("exact", words)
@@ -190,8 +190,8 @@ def test_approximate_search_finds_drifting_clustered_keys(name):
 
 @pytest.mark.parametrize("scanned_centres", [0, 1024])
 def test_lists_are_found_by_comparing_with_all_centres_or_through_lists_of_centres(scanned_centres, monkeypatch):
-    monkeypatch.setattr("memory.sparse.indexes.inverted_lists.SCANNED_CENTRES", scanned_centres)
-    monkeypatch.setattr("memory.sparse.indexes.inverted_lists.ROWS_PER_LIST", 16)
+    monkeypatch.setattr("lukasa.memory.sparse.indexes.inverted_lists.SCANNED_CENTRES", scanned_centres)
+    monkeypatch.setattr("lukasa.memory.sparse.indexes.inverted_lists.ROWS_PER_LIST", 16)
     words = drifting_keys(4000, torch.Generator().manual_seed(12)).view(1, 4000, 16)
     index = build("faiss", words, exact_up_to=500)
     write(index, words, [4000], step=50)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from memory.sparse.indexes import Contents
-from memory.sparse.indexes.hashing import Hashing
-from memory.sparse.indexes.inverted_lists import GROWTH, OVERWRITES, InvertedLists
-from memory.sparse.indexes.nearest import top_slots
+from lukasa.memory.sparse.indexes import Contents
+from lukasa.memory.sparse.indexes.hashing import Hashing
+from lukasa.memory.sparse.indexes.inverted_lists import GROWTH, OVERWRITES, InvertedLists
+from lukasa.memory.sparse.indexes.nearest import top_slots
 from tests.memory.sparse.test_indexes import drifting_keys, write
 
 
@@ -98,7 +98,7 @@ def test_probing_goes_on_until_enough_are_found():
 
 @pytest.mark.parametrize("copies", [200, 3000])
 def test_a_memory_of_equal_words_still_files_and_finds_another(copies, monkeypatch):
-    monkeypatch.setattr("memory.sparse.indexes.inverted_lists.ROWS_PER_LIST", 2)  # many centres, all equal
+    monkeypatch.setattr("lukasa.memory.sparse.indexes.inverted_lists.ROWS_PER_LIST", 2)  # many centres, all equal
     words = torch.zeros(1, copies + 40, 8)
     words[0, :, 0] = 1
     words[0, copies:] = torch.randn(40, 8, generator=torch.Generator().manual_seed(4))

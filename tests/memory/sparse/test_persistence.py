@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from memory.sparse import SparseMemory, persistence
+from lukasa.memory.sparse import SparseMemory, persistence
 from tests.memory.sparse.test_handle import SAME, empty, everything, written
 
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import memory
-from memory.sparse.store import StaleStateError
-from memory.sparse.weightings import sparse_content_weights
+from lukasa import memory
+from lukasa.memory.sparse.store import StaleStateError
+from lukasa.memory.sparse.weightings import sparse_content_weights
 from tests.memory.interface import raw_gate, steer
 from tests.memory.samples import Sampler, lively_core
 from tests.memory.sparse.dense import DenseSAM

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.sparse import usage
-from memory.sparse.usage import UsageOrder
+from lukasa.memory.sparse import usage
+from lukasa.memory.sparse.usage import UsageOrder
 from tests.memory.samples import property_test
 from tests.memory.sparse.dense import Ring
 
