@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from lukasa.agents.few_shot import Encoder, MatchingNetwork, PrototypicalNetwork, embed_all
-from lukasa.agents.intervals import mean_interval
 from lukasa.benchmarks import lifelong_report
 from lukasa.benchmarks.class_memories import INDEXES, Drawings, Queries, filled, filled_twice, many_like, race, tell
 from lukasa.benchmarks.contestants import use_one_thread
 from lukasa.benchmarks.fitting import available_bytes
 from lukasa.ground.mistakes import UserError
+from lukasa.ground.statistics import mean_interval
 from lukasa.launch.kinds.few_shot.data import new_part
 from lukasa.launch.kinds.few_shot.evaluation import load_learner, read_numbers
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lukasa.launch.runs.directory import write_atomically
+from lukasa.ground.files import write_text
 
 Numbers = dict[str, Any]
 Rows = list[list[str]]
@@ -107,8 +107,8 @@ def show(result: Numbers) -> None:
 def save(result: Numbers, folder: Path) -> list[Path]:
     """Write lifelong.md and lifelong.json; their places."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "lifelong.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-    write_atomically(folder / "lifelong.md", markdown(result))
+    write_text(folder / "lifelong.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    write_text(folder / "lifelong.md", markdown(result))
     return [folder / name for name in ("lifelong.md", "lifelong.json")]
 
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from lukasa.benchmarks import published_sparse as published
 from lukasa.benchmarks.sparse_report import MIB, counted, markdown
+from lukasa.ground.files import write_text
 from lukasa.launch.pictures.figures import save_figure
-from lukasa.launch.runs.directory import write_atomically
 
 Points = Iterable[tuple[float, float]]
 SPARSE, DENSE = "C0", "C3"
@@ -23,8 +23,8 @@ SPARSE, DENSE = "C0", "C3"
 def save(result: dict[str, Any], folder: Path) -> list[Path]:
     """Write sparse.md, sparse.json and two pictures; their places."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "sparse.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-    write_atomically(folder / "sparse.md", markdown(result))
+    write_text(folder / "sparse.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    write_text(folder / "sparse.md", markdown(result))
     draw_times(result, folder / "time.png")
     draw_memory(result, folder / "memory.png")
     return [folder / name for name in ("sparse.json", "sparse.md", "time.png", "memory.png")]

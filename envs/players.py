@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from lukasa.envs.making import make_vec
 from lukasa.envs.settings import check_whole_number
 from lukasa.envs.tabular import TabularMDPVector
 from lukasa.ground.names import UnknownNameError, nearest
+from lukasa.ground.statistics import mean_interval
 
 BANDIT_PLAYERS: dict[str, bandit_players.BanditPlayer] = {
     "random": bandit_players.random_arm,
@@ -84,8 +84,7 @@ def play(
         returns = tabular_players.play_tabular(env, _by_name(player, TABULAR_PLAYERS, env_id), seed)
     else:
         raise ValueError(f"environment {env_id!r} has no classical players: choose a Bandit or a TabularMDP")
-    mean, half = float(returns.mean()), 1.96 * float(returns.std(ddof=1)) / math.sqrt(trials)
-    return Played(mean, (mean - half, mean + half), returns)
+    return Played(float(returns.mean()), mean_interval(returns), returns)
 
 
 def _by_name(player: Any, players: dict[str, Any], env_id: str) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from lukasa.ground.files import replacing
 from lukasa.ground.mistakes import UserError
 
 VARIABLE = "LUKASA_DATA"
@@ -147,15 +148,11 @@ def locate(name: str, file_name: str, data_dir: str = "") -> Path:
 
 def _download(wanted: DataFile, data_set: DataSet, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with urllib.request.urlopen(wanted.url, timeout=TIMEOUT) as answer:
-            # One byte more than expected is enough to see that it is another file.
-            partial.write_bytes(answer.read(wanted.size + 1))
-        _check(partial, wanted, data_set)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with urllib.request.urlopen(wanted.url, timeout=TIMEOUT) as answer, replacing(path) as file:
+        # One byte more than expected is enough to see that it is another file.
+        file.write(answer.read(wanted.size + 1))
+        file.flush()
+        _check(Path(file.name), wanted, data_set)
 
 
 def _check(path: Path, wanted: DataFile, data_set: DataSet) -> None:

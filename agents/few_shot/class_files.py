@@ -7,7 +7,6 @@ was saved before or the one that is saved now.
 from __future__ import annotations
 
 import io
-import os
 import zlib
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -17,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lukasa.ground.files import replacing
 from lukasa.memory.sparse import SparseMemory
 
 TABLE = "classes.pt"
@@ -51,15 +51,8 @@ def save(folder: str | PathLike[str], memory: SparseMemory, table: Table) -> Non
     fields = {name: part.cpu().clone() if isinstance(part, Tensor) else part for name, part in asdict(table).items()}
     content = io.BytesIO()
     torch.save({**fields, "embeddings": _name(number), "checksum": _checksum(fields)}, content)
-    beside = folder / f"{TABLE}.{os.getpid()}.partial"
-    try:
-        with beside.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(folder / TABLE)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(folder / TABLE) as file:
+        file.write(content.getbuffer())
     for path in before.values():
         path.unlink()
 

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lukasa.agents.intervals import Interval, share_interval
 from lukasa.agents.sequence import ALONE, DivergenceError, Sharing, clip
+from lukasa.ground.statistics import Interval, share_interval
 from lukasa.memory.sparse import UnstorableError
 from lukasa.tasks.episodes import Episode, Shots
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lukasa.agents.intervals import Interval, ratio_interval, share_ratio_interval
 from lukasa.agents.sequence.answering import on_core, own_steps, respond
+from lukasa.ground.statistics import Interval, ratio_interval, share_ratio_interval
 from lukasa.memory import Core
 from lukasa.tasks import Batch, Score, Spec
 from lukasa.tasks.spec import Unit

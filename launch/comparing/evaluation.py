@@ -15,8 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from lukasa.agents.intervals import bootstrap_interval
 from lukasa.ground.mistakes import UserError
+from lukasa.ground.statistics import bootstrap_interval
 from lukasa.launch.comparing.several_seeds import SeveralSeeds, counted_seeds
 from lukasa.launch.kinds.kind import Kind
 from lukasa.launch.runs.checkpoints import list_checkpoints

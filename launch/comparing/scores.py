@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lukasa.agents.intervals import Interval, bootstrap_band, bootstrap_interval
+from lukasa.ground.statistics import Interval, bootstrap_band, bootstrap_interval
 from lukasa.launch.comparing.several_seeds import Compared, SeveralSeeds
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.kinds.table import kind_of

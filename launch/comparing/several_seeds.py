@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.kind import Kind
-from lukasa.launch.runs.directory import Run, create_run, open_run, write_atomically
+from lukasa.launch.runs.directory import Run, create_run, open_run
 
 FORMAT = 1
 FILE = "seeds.json"
@@ -165,7 +166,7 @@ def create_several(path: Path, kind: str, configs: Mapping[int, Mapping[str, Any
     made = SeveralSeeds(path, kind, {**before, **folders})
     named = [{"seed": seed, "folder": folder} for seed, folder in made.folders.items()]
     # Last: an experiment that has this file is whole.
-    write_atomically(path / FILE, json.dumps({"format": FORMAT, "kind": kind, "runs": named}, indent=1) + "\n")
+    write_text(path / FILE, json.dumps({"format": FORMAT, "kind": kind, "runs": named}, indent=1) + "\n")
     return made
 
 

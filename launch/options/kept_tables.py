@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lukasa.ground.files import write_text
+
 
 def kept(name: str, sources: Sequence[str], build: Callable[[], Any]) -> Any:
     """A table out of its file where that is up to date, else made anew.
@@ -55,11 +57,9 @@ def places(name: str) -> list[Path]:
 
 def _keep(name: str, text: str) -> None:
     for place in places(name):
-        beside = place.with_name(f".{place.name}.{os.getpid()}")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(text)
-            os.replace(beside, place)
+            write_text(place, text)
         except OSError:
             continue
         return

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lukasa.ground.files import replacing, replacing_folder, write_text
 from lukasa.ground.mistakes import TrainingError, UserError
 from lukasa.ground.names import nearest
 
@@ -59,20 +60,13 @@ def save_checkpoint(
         TrainingError: it cannot be written, since the disk is full for example; those before are as they were.
     """
     path = folder / f"{PREFIX}{step:012d}"
-    beside = folder / f".{path.name}.writing"
     plain = to_plain(state)
     try:
-        _write(beside, plain, {"step": step, "score": score})
+        with replacing_folder(path) as beside:
+            _write(beside, plain, {"step": step, "score": score})
     except (OSError, RuntimeError) as error:  # torch.save hides what the disk said behind a RuntimeError
-        shutil.rmtree(beside, ignore_errors=True)
         said = _of_the_disk(error)
         raise TrainingError(f"checkpoint {path} cannot be written: {said}; {last_good(folder)}") from error
-    replaced = folder / f".{path.name}.replaced"
-    shutil.rmtree(replaced, ignore_errors=True)
-    if path.exists():
-        os.rename(path, replaced)
-    os.rename(beside, path)
-    shutil.rmtree(replaced, ignore_errors=True)
     checkpoints = list_checkpoints(folder)
     stays = {checkpoint.name for checkpoint in checkpoints[-keep:]} | {best_checkpoint(checkpoints).name}
     for checkpoint in checkpoints:
@@ -82,17 +76,12 @@ def save_checkpoint(
 
 
 def _write(folder: Path, state: Any, manifest: dict[str, Any]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     import torch  # takes seconds, which a mistake on the command line should not
 
-    with open(folder / STATE_FILE, "wb") as file:
+    with replacing(folder / STATE_FILE) as file:
         torch.save(state, file)
-        _flush(file)
     manifest = manifest | {"files": {STATE_FILE: _size_and_checksum(folder / STATE_FILE)}}
-    with open(folder / MANIFEST_FILE, "w") as file:
-        json.dump(manifest, file, indent=1)
-        _flush(file)
+    write_text(folder / MANIFEST_FILE, json.dumps(manifest, indent=1))
 
 
 def _of_the_disk(error: BaseException) -> str:
@@ -242,8 +231,3 @@ def from_plain(value: Any) -> Any:
 def _size_and_checksum(path: Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
         raise UserError(f"--out {path} is not empty and holds no run: choose a folder that does not exist yet")
     try:
         run.checkpoints.mkdir(parents=True)
-        write_atomically(run.config_file, json.dumps(config, indent=2, allow_nan=False) + "\n")
+        write_text(run.config_file, json.dumps(config, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise UserError(f"--out {path} cannot be written: {error.strerror}") from None
     return run
@@ -229,7 +230,7 @@ def rewind_metrics(run: Run, step: int) -> list[dict[str, Any]]:
         with open(run.path / "metrics.replaced.jsonl", "a") as file:
             file.writelines(_line(row) for row in later)
     if run.metrics_file.exists():
-        write_atomically(run.metrics_file, "".join(map(_line, stay)))
+        write_text(run.metrics_file, "".join(map(_line, stay)))
     return stay
 
 
@@ -272,16 +273,6 @@ def _gauges(run: Run) -> Gauges | None:
     from lukasa.launch.runs.prometheus import Gauges
 
     return Gauges(run.path.name)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.writing")
-    with open(beside, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 def _line(row: Mapping[str, Any]) -> str:

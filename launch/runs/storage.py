@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from lukasa.ground.files import replacing_folder
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.runs.checkpoints import MANIFEST_FILE, list_checkpoints
 
@@ -182,17 +183,15 @@ def fetch(uri: str, out: Path) -> int:
     if out.exists():
         raise UserError(f"{out} exists: choose another --out, or remove it")
     copy = open_copy(uri)
-    beside = out.with_name(f".{out.name}.fetching")
     try:
         found = copy.read(SYNCED_FILE)
         if found is None:
             raise UserError(f"there is no run at {uri}: give what was --sync when it was trained")
         checkpoints = json.loads(found)["checkpoints"]
-        shutil.rmtree(beside, ignore_errors=True)
-        (beside / "checkpoints").mkdir(parents=True)
-        for name in _files(copy, checkpoints):
-            copy.take(name, beside / name)
-        beside.rename(out)
+        with replacing_folder(out, replace=False) as beside:
+            (beside / "checkpoints").mkdir()
+            for name in _files(copy, checkpoints):
+                copy.take(name, beside / name)
     except FileNotFoundError:
         raise UserError(f"the run at {uri} changed while it was fetched: fetch it again") from None
     except OSError as error:

@@ -17,18 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.table import kind_of, subject_of
 from lukasa.launch.runs.checkpoints import list_checkpoints
-from lukasa.launch.runs.directory import (
-    Run,
-    create_run,
-    describe_run,
-    is_score,
-    open_run,
-    read_metrics,
-    write_atomically,
-)
+from lukasa.launch.runs.directory import Run, create_run, describe_run, is_score, open_run, read_metrics
 
 FORMAT = 1
 DONE, STOPPED, FAILED = "done", "stopped early", "failed"
@@ -83,7 +76,7 @@ class Sweep:
 
     def note_ending(self, name: str, ending: str) -> None:
         """Remember how a trial ended."""
-        write_atomically(self.path / "endings.json", json.dumps(self.endings() | {name: ending}, indent=1) + "\n")
+        write_text(self.path / "endings.json", json.dumps(self.endings() | {name: ending}, indent=1) + "\n")
 
     def waiting(self) -> list[Trial]:
         """The trials that have not ended."""
@@ -138,7 +131,7 @@ def create_sweep(sweep: Sweep, experiments: Sequence[Any], recipe: str | None) -
     asked = dataclasses.asdict(sweep) | {"format": FORMAT}
     del asked["path"]
     # Last: a sweep that has this file is whole.
-    write_atomically(sweep.path / "sweep.json", json.dumps(asked, indent=1) + "\n")
+    write_text(sweep.path / "sweep.json", json.dumps(asked, indent=1) + "\n")
 
 
 def open_sweep(path: Path) -> Sweep:

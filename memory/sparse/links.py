@@ -7,17 +7,16 @@ U slots written.
 from __future__ import annotations
 
 import contextlib
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lukasa.ground.files import replacing
 from lukasa.memory.derivatives import refuse_transforms
 from lukasa.memory.sparse.link_tables import LinkLayout, LinkTables
 from lukasa.memory.sparse.store import StaleStateError
@@ -231,18 +230,11 @@ class SparseLinks:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write all that is written to a file beside the path, then rename it."""
-        path, tensors = Path(path), {name: tensor.cpu() for name, tensor in self.tensors().items()}
+        tensors = {name: tensor.cpu() for name, tensor in self.tensors().items()}
         layout = asdict(self.tables.layout) | {"device": "cpu"}
         sums = {name: _checksum(tensor) for name, tensor in tensors.items()}
-        beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            with beside.open("wb") as file:
-                torch.save({"kind": KIND, "layout": layout, "checksums": sums, "tensors": tensors}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(path) as file:
+            torch.save({"kind": KIND, "layout": layout, "checksums": sums, "tensors": tensors}, file)
 
     @classmethod
     def load(cls, path: str | PathLike[str], device: torch.device | str = "cpu") -> SparseLinks:

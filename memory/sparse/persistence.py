@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lukasa.ground.files import replacing
 from lukasa.memory.sparse.layout import Layout
 from lukasa.memory.sparse.store import Store
 
@@ -33,7 +34,7 @@ def save(store: Store, path: str | PathLike[str]) -> None:
         store: left as it is.
         path: a file there is replaced at once or not at all.
     """
-    layout, path = store.layout, Path(path)
+    layout = store.layout
     written = int(store.used.max()) if layout.batch_size else 0
     order = store.usage.accessed_slots()
     # Row by row, which spares a copy; last comes the row that stands for no slot.
@@ -59,19 +60,12 @@ def save(store: Store, path: str | PathLike[str]) -> None:
         end = _next_page(end + size)
     text = json.dumps(header).encode()
     start = _next_page(len(MAGIC) + 20 + len(text))
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with beside.open("wb") as file:
-            file.write(MAGIC + f"{len(text):010d}{zlib.crc32(text):010d}".encode() + text)
-            for name, tensors in parts.items():
-                file.seek(start + header["sections"][name]["begin"])
-                file.writelines(_bytes(tensor) for tensor in tensors)
-            file.truncate(start + end)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(MAGIC + f"{len(text):010d}{zlib.crc32(text):010d}".encode() + text)
+        for name, tensors in parts.items():
+            file.seek(start + header["sections"][name]["begin"])
+            file.writelines(_bytes(tensor) for tensor in tensors)
+        file.truncate(start + end)
 
 
 def load(path: str | PathLike[str], **changes: Any) -> Store:

@@ -181,7 +181,6 @@ def test_memory_that_does_not_suffice_and_a_full_disk_get_a_sentence(tmp_path, r
 
     def write(folder, state, manifest):
         if manifest["step"] > 100:
-            folder.mkdir()
             raise OSError(28, "No space left on device")
         written(folder, state, manifest)
 

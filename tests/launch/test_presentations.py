@@ -6,8 +6,8 @@ import matplotlib.image
 import pytest
 import torch
 
-from lukasa.agents.intervals import wilson_interval
 from lukasa.agents.sequence import evaluate
+from lukasa.ground.statistics import wilson_interval
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.presentation_pictures import draw_presentations

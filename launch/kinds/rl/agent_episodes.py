@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from lukasa import envs
-from lukasa.agents.intervals import mean_interval, share_interval
+from lukasa.ground.statistics import mean_interval, share_interval
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 
 LIMIT = 1000

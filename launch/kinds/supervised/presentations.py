@@ -12,7 +12,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from lukasa.agents.intervals import share_interval
+from lukasa.ground.statistics import share_interval
 from lukasa.launch.kinds.published import PRESENTATIONS
 from lukasa.tasks import TASKS, Batch, Sampler, Spec
 from lukasa.tasks.episodes import accuracy_by_presentation

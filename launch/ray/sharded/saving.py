@@ -7,7 +7,6 @@ belongs together.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lukasa.ground.files import replacing, write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.memory.sparse.layout import Layout
 
@@ -61,17 +61,12 @@ def saving(
         last = int(earlier[-1].name.removeprefix(STATES)) if earlier else 0
         state = folder / f"{STATES}{last + 1:0{DIGITS}d}"
         state.mkdir()
-        with (state / ORDER).open("wb") as file:
+        with replacing(state / ORDER) as file:
             torch.save({"used": used, "order": order}, file)
-            _flush(file)
         yield state
         described = asdict(layout) | {"dtype": str(layout.dtype).removeprefix("torch."), "device": "cpu"}
         page = {"format": FORMAT, "shards": shards, "state": state.name, "layout": described}
-        beside = folder / f".{PAGE}.{os.getpid()}.partial"
-        with beside.open("w") as file:
-            file.write(json.dumps(page, indent=1) + "\n")
-            _flush(file)
-        beside.replace(folder / PAGE)
+        write_text(folder / PAGE, json.dumps(page, indent=1) + "\n")
     except OSError as error:
         raise UserError(f"the memory cannot be saved to {folder}: {error}: make room there or choose another") from None
     for path in set(earlier) - {needed}:
@@ -94,8 +89,3 @@ def read_saved(folder: Path) -> Saved:
         raise UserError(f"{folder} holds no sharded memory: {error.filename} is not there") from None
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
         raise UserError(f"the sharded memory in {folder} cannot be read ({error}): load it from another save") from None
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

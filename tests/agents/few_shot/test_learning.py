@@ -7,8 +7,8 @@ from torch import Generator, nn
 
 from lukasa.agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
 from lukasa.agents.few_shot.learning import posed
-from lukasa.agents.intervals import wilson_interval
 from lukasa.agents.sequence import DivergenceError, make_optimizer, make_schedule
+from lukasa.ground.statistics import wilson_interval
 from lukasa.tasks.episodes import Shots
 from lukasa.tasks.examples import Augmentation, Examples
 from lukasa.tasks.omniglot_strokes import stroke_characters

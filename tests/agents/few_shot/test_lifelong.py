@@ -1,5 +1,6 @@
 """A class memory: learning, naming among all classes, forgetting, growing, and surviving a restart."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from lukasa.agents.few_shot import (
     MAML,
     ClassMemory,
     PrototypicalNetwork,
-    class_files,
     embed_all,
     evaluate_episodes,
     lifelong,
@@ -214,10 +214,10 @@ def test_crash_while_saving_leaves_what_was_saved_before(tmp_path, monkeypatch, 
             raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(class_files.os, "fsync", fail)
+        patch.setattr(os, "fsync", fail)
         with pytest.raises(OSError, match="no space left"):
             memory.save(tmp_path)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*.partial"))
     assert ClassMemory.load(tmp_path, memory.encoder).classes.tolist() == [0, 1]
     memory.save(tmp_path)
     assert ClassMemory.load(tmp_path, memory.encoder).classes.tolist() == [0, 1, 2, 3]

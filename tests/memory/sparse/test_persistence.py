@@ -3,6 +3,7 @@
 Legend: B batch, N slots, W word size.
 """
 
+import os
 import re
 from dataclasses import replace
 from typing import Any
@@ -82,7 +83,7 @@ def test_save_that_fails_leaves_the_file_that_was_there(tmp_path: Any, monkeypat
     def full_disk(_: int) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(persistence.os, "fsync", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
         written(2).save(path)
     assert path.read_bytes() == before

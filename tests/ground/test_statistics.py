@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lukasa.agents import intervals
-from lukasa.agents.intervals import (
+from lukasa.ground import statistics
+from lukasa.ground.statistics import (
     bootstrap_band,
     bootstrap_interval,
     mean_interval,
@@ -20,7 +20,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def test_examples():
-    assert doctest.testmod(intervals).failed == 0
+    assert doctest.testmod(statistics).failed == 0
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (0, 20), (20, 20), (1, 20), (57, 100), (999, 1000)])

@@ -20,7 +20,7 @@ _AT_ONCE = 2_000_000
 Interval = tuple[float, float]
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
+def mean_interval(values: Sequence[float] | np.ndarray) -> Interval:
     """The interval of a mean, ± 1.96 standard errors; without width for one value.
 
     Args:
@@ -70,7 +70,7 @@ def wilson_interval(share: float, count: float) -> Interval:
     return (max(0.0, middle - half) if share > 0 else 0.0), (min(1.0, middle + half) if share < 1 else 1.0)
 
 
-def ratio_interval(totals: Sequence[float], counts: Sequence[float]) -> Interval:
+def ratio_interval(totals: Sequence[float] | np.ndarray, counts: Sequence[float]) -> Interval:
     """The interval of a ratio of two sums, such as bits by sequences or mistakes by items.
 
     The standard error is that of a ratio estimator (Cochran 1977, section 2.11); with counts of 1 it is that of a mean.
@@ -143,7 +143,7 @@ def bootstrap_band(values: np.ndarray, resamples: int = RESAMPLES) -> tuple[np.n
     return low, high
 
 
-def _ratio_error(totals: Sequence[float], counts: Sequence[float], value: float) -> float:
+def _ratio_error(totals: Sequence[float] | np.ndarray, counts: Sequence[float], value: float) -> float:
     """The standard error of a ratio, without the correction for few parts."""
     residuals = np.asarray(totals, dtype=np.float64) - value * np.asarray(counts, dtype=np.float64)
     return math.sqrt(float(np.sum(residuals**2))) / float(np.sum(counts))
