@@ -13,7 +13,7 @@ from torch import Tensor
 from lukasa.memory.controlled import Controlled, Shown
 from lukasa.memory.controllers import Kind
 from lukasa.memory.heads import Heads, gates, parse, widths
-from lukasa.memory.kernels.sparse_access import access, access_reference
+from lukasa.memory.kernels.sparse_access import access
 from lukasa.memory.sparse import SparseMemory
 from lukasa.memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
 from lukasa.memory.sparse.weightings import last, recorded
@@ -95,9 +95,7 @@ class SAM(Controlled):
 
     def step(self, state: SAMState, emitted: Tensor) -> tuple[SAMState, Shown]:
         """Write, search, read."""
-        # What stands in for a memory, to follow what is done to it, is asked step by step.
-        access_memory = access if isinstance(state.memory, SparseMemory) else access_reference
-        after = access_memory(state.memory, emitted, state.read_slots, state.read_weights)
+        after = access(state.memory, emitted, state.read_slots, state.read_weights)
 
         def shown() -> dict[str, Tensor]:
             read, write = (after.read_slots, after.read_weights), (after.write_slots, after.write_weights)

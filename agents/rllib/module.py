@@ -30,7 +30,7 @@ from lukasa.agents.rllib.initialization import make_orthogonal
 from lukasa.agents.rllib.journal import LiveState
 from lukasa.agents.rllib.normalization import PREVIOUS_REWARD, ObservationNormalizer, ReturnScale
 from lukasa.agents.rllib.settings import MemorySettings
-from lukasa.agents.rllib.sparse_states import recorded, released, restored, sparse_parts, with_fresh_rows
+from lukasa.agents.rllib.sparse_states import followed, restored, sparse_parts, with_fresh_rows
 
 EPISODE_START = "episode_start"
 """Key of a state dict, bool [B]: the row begins an episode, whatever its other tensors hold."""
@@ -71,14 +71,14 @@ class MemoryNetwork(nn.Module):
         started = {EPISODE_START: torch.zeros_like(state_in[EPISODE_START])}
         if LIVE_STATE not in state_in:
             features, state = self._run(batch, self.state(state_in))
-            return features, {**memory.state_to_dict(released(state)), **started}
+            return features, {**memory.state_to_dict(state), **started}
         state = state_in[LIVE_STATE].state
         if state_in[EPISODE_START].any():
             state = with_fresh_rows(self.core, state, state_in[EPISODE_START])
-        state, recordings = recorded(state)
-        features, state = self._run(batch, state)
+        with followed(state) as recordings:
+            features, state = self._run(batch, state)
         step = {path: recording.record() for path, recording in recordings.items()}
-        return features, {LIVE_STATE: LiveState(memory.detach_state(released(state)), step), **started}
+        return features, {LIVE_STATE: LiveState(memory.detach_state(state), step), **started}
 
     def _run(self, batch: dict[str, Any], state: memory.State) -> tuple[Tensor, memory.State]:
         inputs = self.encode(batch)

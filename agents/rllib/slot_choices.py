@@ -10,34 +10,15 @@ Legend: B batch, T steps, C slots chosen in one step, S slots of one operation, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lukasa.memory.sparse import SparseMemory
-from lukasa.memory.sparse.links import SparseLinks
-
 UNKNOWN = -2
 """In place of a choice that nobody wrote down: the learner makes it itself."""
-
-
-class Follower(Protocol):
-    """Stands between a core and a sparse memory."""
-
-    def choose(self, shape: tuple[int, ...], own: Callable[[], Tensor]) -> Tensor:
-        """The slots to answer with, int64 of that shape; ``own`` asks the memory."""
-        ...
-
-    def wrote(self, slots: Tensor) -> None:
-        """The rows of slots [B, S] were or may have been changed."""
-        ...
-
-    def accessed(self, slots: Tensor) -> None:
-        """Slots [B, S] were marked as accessed, -1 for those that were not."""
-        ...
 
 
 class StepRecord(NamedTuple):
@@ -49,7 +30,7 @@ class StepRecord(NamedTuple):
 
 
 class Recording:
-    """Writes down what a core asks a memory and does to it."""
+    """A ``lukasa.memory.sparse.listener.Listener`` that writes down what a core asks a memory and does to it."""
 
     def __init__(self, batch_size: int):
         self._choices = [torch.empty(batch_size, 0, dtype=torch.int32)]
@@ -80,7 +61,7 @@ class Recording:
 
 
 class Replay:
-    """Answers what was written down, and asks the memory where nothing was.
+    """A ``lukasa.memory.sparse.listener.Listener`` that answers what was written down, and asks the memory beyond.
 
     Args:
         choices: int64 [B, T * C], step after step; ``UNKNOWN`` from where a row's record ends.
@@ -107,129 +88,6 @@ class Replay:
 
     def accessed(self, slots: Tensor) -> None:
         """Nobody asks."""
-
-
-class FollowedMemory:
-    """A sparse memory as a core sees it, whose answers go through a follower."""
-
-    def __init__(self, followed: SparseMemory, follower: Follower):
-        self.followed = followed
-        self.follower = follower
-
-    @property
-    def batch_size(self) -> int:
-        """B."""
-        return self.followed.batch_size
-
-    @property
-    def slots(self) -> int:
-        """N."""
-        return self.followed.slots
-
-    @property
-    def word_size(self) -> int:
-        """W."""
-        return self.followed.word_size
-
-    @property
-    def used(self) -> Tensor:
-        """How many slots of each row are written, int64 [B]."""
-        return self.followed.used
-
-    def search(self, queries: Tensor, k: int) -> Tensor:
-        """As in ``SparseMemory``."""
-        return self.follower.choose((*queries.shape[:2], k), lambda: self.followed.search(queries, k))
-
-    def least_recent(self, count: int) -> Tensor:
-        """As in ``SparseMemory``."""
-        return self.follower.choose((self.batch_size, count), lambda: self.followed.least_recent(count))
-
-    def read(self, slots: Tensor) -> tuple[Tensor, FollowedMemory]:
-        """As in ``SparseMemory``."""
-        rows, after = self.followed.read(slots)
-        return rows, FollowedMemory(after, self.follower)
-
-    def write(self, slots: Tensor, keep: Tensor, words: Tensor) -> FollowedMemory:
-        """As in ``SparseMemory``."""
-        self.follower.wrote(slots)
-        return FollowedMemory(self.followed.write(slots, keep, words), self.follower)
-
-    def access(self, slots: Tensor, weights: Tensor) -> FollowedMemory:
-        """As in ``SparseMemory``."""
-        self.follower.accessed(slots.masked_fill(~(weights > self.followed.store.layout.delta), -1))
-        return FollowedMemory(self.followed.access(slots, weights), self.follower)
-
-    def reset(self, mask: Tensor) -> FollowedMemory:
-        """As in ``SparseMemory``."""
-        return FollowedMemory(self.followed.reset(mask), self.follower)
-
-    def detach(self) -> FollowedMemory:
-        """As in ``SparseMemory``."""
-        return FollowedMemory(self.followed.detach(), self.follower)
-
-    def fork(self) -> SparseMemory:
-        """A copy that nobody follows."""
-        return self.followed.fork()
-
-    def tensors(self) -> dict[str, Tensor]:
-        """As in ``SparseMemory``."""
-        return self.followed.tensors()
-
-    def from_tensors(self, tensors: Mapping[str, Tensor]) -> SparseMemory:
-        """A memory of this kind that nobody follows."""
-        return self.followed.from_tensors(tensors)
-
-
-class FollowedLinks:
-    """Temporal links as a core sees them, whose changes a follower notes."""
-
-    def __init__(self, followed: SparseLinks, follower: Follower):
-        self.followed = followed
-        self.follower = follower
-
-    @property
-    def batch_size(self) -> int:
-        """B."""
-        return self.followed.batch_size
-
-    @property
-    def slots(self) -> int:
-        """N."""
-        return self.followed.slots
-
-    def update(self, slots: Tensor, weights: Tensor, erased: Tensor) -> FollowedLinks:
-        """As in ``SparseLinks``."""
-        recent, _ = self.followed.tables.recent  # their rows change too: they get links to what is written now
-        self.follower.wrote(torch.cat([slots, erased, recent], 1))
-        return FollowedLinks(self.followed.update(slots, weights, erased), self.follower)
-
-    def follow(self, slots: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """As in ``SparseLinks``."""
-        return self.followed.follow(slots, weights)
-
-    def grow(self, slots: int) -> FollowedLinks:
-        """As in ``SparseLinks``."""
-        return FollowedLinks(self.followed.grow(slots), self.follower)
-
-    def reset(self, mask: Tensor) -> FollowedLinks:
-        """As in ``SparseLinks``."""
-        return FollowedLinks(self.followed.reset(mask), self.follower)
-
-    def detach(self) -> FollowedLinks:
-        """As in ``SparseLinks``."""
-        return FollowedLinks(self.followed.detach(), self.follower)
-
-    def fork(self) -> SparseLinks:
-        """A copy that nobody follows."""
-        return self.followed.fork()
-
-    def tensors(self) -> dict[str, Tensor]:
-        """As in ``SparseLinks``."""
-        return self.followed.tensors()
-
-    def from_tensors(self, tensors: Mapping[str, Tensor]) -> SparseLinks:
-        """Links of this kind that nobody follows."""
-        return self.followed.from_tensors(tensors)
 
 
 def _short(slots: Tensor) -> Tensor:

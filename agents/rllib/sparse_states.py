@@ -6,6 +6,7 @@ Legend: B batch, T steps, C slots chosen in one step, N slots.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lukasa import memory
-from lukasa.agents.rllib.slot_choices import FollowedLinks, FollowedMemory, Recording, Replay
+from lukasa.agents.rllib.slot_choices import Recording, Replay
 from lukasa.memory.sparse import SparseMemory
 from lukasa.memory.sparse.link_tables import LinkTables
 from lukasa.memory.sparse.links import SparseLinks
@@ -37,23 +38,18 @@ def sparse_parts(state: memory.State) -> Iterator[tuple[str, SparseMemory | Spar
     return ((path, part) for path, part in found if isinstance(part, SparseMemory | SparseLinks))
 
 
-def recorded(state: memory.State) -> tuple[memory.State, dict[str, Recording]]:
-    """The state with its sparse parts followed by recordings, and these by path."""
-    recordings = {path: Recording(part.batch_size) for path, part in sparse_parts(state)}
-
-    def follow(path: str, part: Any) -> Any:
-        if isinstance(part, SparseMemory):
-            return FollowedMemory(part, recordings[path])
-        return FollowedLinks(part, recordings[path]) if isinstance(part, SparseLinks) else part
-
-    return map_parts(follow, state), recordings
-
-
-def released(state: memory.State) -> memory.State:
-    """The state with its sparse parts as they are, followed by nobody."""
-    return map_parts(
-        lambda path, part: part.followed if isinstance(part, FollowedMemory | FollowedLinks) else part, state
-    )
+@contextmanager
+def followed(state: memory.State) -> Iterator[dict[str, Recording]]:
+    """Follow what is asked of the sparse parts of a state and done to them, inside the ``with`` block: by path."""
+    kept = {path: part.store if isinstance(part, SparseMemory) else part.tables for path, part in sparse_parts(state)}
+    recordings = {path: Recording(one.layout.batch_size) for path, one in kept.items()}
+    for path, one in kept.items():
+        one.listener = recordings[path]
+    try:
+        yield recordings
+    finally:
+        for one in kept.values():
+            one.listener = None
 
 
 def restored(core: memory.Core, tensors: Mapping[str, Tensor]) -> memory.State:
@@ -79,8 +75,9 @@ def restored(core: memory.Core, tensors: Mapping[str, Tensor]) -> memory.State:
             return SparseLinks(LinkTables(replace(part.tables.layout, slots=slots))).from_tensors(held)
         # So few rows that comparing a key with all of them is fastest, where the runner's choices have ended.
         layout = replace(part.store.layout, slots=slots, index="exact", index_options=None)
-        replay = Replay(tensors[f"{path}.choices"].to(part.used.device).long())
-        return FollowedMemory(SparseMemory(Store(layout)).from_tensors(held), replay)
+        built = SparseMemory(Store(layout)).from_tensors(held)
+        built.store.listener = Replay(tensors[f"{path}.choices"].to(part.used.device).long())
+        return built
 
     return map_parts(build, core.initial_state(1))
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lukasa.memory.derivatives import refuse_export, refuse_transforms
 from lukasa.memory.sparse import persistence
-from lukasa.memory.sparse.journal import Journal
 from lukasa.memory.sparse.layout import Layout
 from lukasa.memory.sparse.operations import Gather, Reset, Tape, Update, Witness
+from lukasa.memory.sparse.row_store import RowStore
 from lukasa.memory.sparse.store import StaleStateError, Store
 
 
@@ -33,7 +33,7 @@ class SparseMemory:
         version: how many changes came before.
     """
 
-    def __init__(self, store: Store, tape: Tape | None = None, token: Tensor | None = None):
+    def __init__(self, store: RowStore, tape: Tape | None = None, token: Tensor | None = None):
         self.store = store
         self.version = store.version
         self._stamp = store.stamp
@@ -42,7 +42,7 @@ class SparseMemory:
 
     @classmethod
     def empty(
-        cls, batch_size: int, slots: int, word_size: int, *, store: Callable[[Layout], Store] = Store, **layout: Any
+        cls, batch_size: int, slots: int, word_size: int, *, store: Callable[[Layout], RowStore] = Store, **layout: Any
     ) -> SparseMemory:
         """A memory in which nothing is written.
 
@@ -156,7 +156,7 @@ class SparseMemory:
         """
         if count > self.slots:
             raise ValueError(f"{count} slots asked for and the memory has {self.slots}: ask for at most that many")
-        return self._store().usage.least_recent(count)
+        return self._store().least_recent(count)
 
     def access(self, slots: Tensor, weights: Tensor) -> SparseMemory:
         """Mark slots as accessed now where their weight exceeds delta; within one call the lowest counts as the oldest.
@@ -239,11 +239,11 @@ class SparseMemory:
     def journalling(self) -> Iterator[None]:
         """Keep what ``rewind`` needs while the block lasts; costs memory with every change."""
         store = self._store()
-        store.journal = Journal(store)
+        store.begin_journal()
         try:
             yield
         finally:
-            store.journal = None
+            store.end_journal()
 
     @torch.no_grad()
     def rewind(self, version: int) -> SparseMemory:
@@ -259,9 +259,7 @@ class SparseMemory:
             RuntimeError: no journal is kept.
             ValueError: the journal does not reach back so far.
         """
-        if self.store.journal is None:
-            raise RuntimeError("this memory keeps no journal: change it inside `with memory.journalling():` to undo it")
-        self.store.journal.rewind(self.store, version)
+        self.store.rewind(version)
         return SparseMemory(self.store)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -316,7 +314,7 @@ class SparseMemory:
         """
         return cls(persistence.load(path, **layout))
 
-    def opened(self) -> tuple[Store, Tape, Tensor]:
+    def opened(self) -> tuple[RowStore, Tape, Tensor]:
         """The store, tape and token, for an operation on the tape that is made elsewhere; ``after`` closes it.
 
         Raises:
@@ -328,7 +326,7 @@ class SparseMemory:
         """The memory after an operation that changed the store and gave this token; without one no gradient passes."""
         return self._next() if token is None else SparseMemory(self.store, self._tape, token)
 
-    def _store(self) -> Store:
+    def _store(self) -> RowStore:
         refuse_transforms("a sparse memory")
         refuse_export("a sparse memory")
         if self._stamp is not self.store.stamp:

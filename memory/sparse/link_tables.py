@@ -20,8 +20,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lukasa.memory.sparse.inference_mode import outside_inference_mode
 from lukasa.memory.sparse.layout import CPU
-from lukasa.memory.sparse.store import FIRST_CAPACITY, outside_inference_mode
+from lukasa.memory.sparse.listener import Listener
+from lukasa.memory.sparse.store import FIRST_CAPACITY
 from lukasa.memory.sparse.usage import lazy_zeros
 from lukasa.memory.sparse.weightings import largest_sums, matching
 
@@ -97,6 +99,7 @@ class LinkTables:
         stamp: an object that only handles of this very version hold.
         journal: what is needed to undo, None while nobody asked for it.
         journal_start: the version when it was begun.
+        listener: follows what is done, None while nobody does.
     """
 
     @outside_inference_mode
@@ -120,6 +123,7 @@ class LinkTables:
         self.stamp = object()
         self.journal: list[Change] | None = None
         self.journal_start = 0
+        self.listener: Listener | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What is written, for ``pickle`` and ``copy``."""
@@ -151,6 +155,8 @@ class LinkTables:
             erased: int64 [B, X]; the slots that are used anew: no link to or from them survives.
         """
         entries = self.layout.entries
+        if self.listener is not None:  # the rows of recent slots change too: they get links to what is written now
+            self.listener.wrote(torch.cat([slots, erased, self.recent[0]], 1))
         slots, weights = largest_sums(slots, weights.double(), slots.shape[1])
         weights = weights / weights.sum(1, keepdim=True).clamp_min(1)
         before, precedence = self.recent  # p_{t-1}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lukasa.memory.derivatives import refuse_second_derivatives
-from lukasa.memory.sparse.store import Store
+from lukasa.memory.sparse.row_store import RowStore
 
 
 class Tape:
@@ -86,7 +86,7 @@ class Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, token: Tensor, store: Store, tape: Tape, slots: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, token: Tensor, store: RowStore, tape: Tape, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Slots [B, S] to rows [B, S, W], and the next token."""
         ctx.set_materialize_grads(False)
         ctx.tape, ctx.position, ctx.word_size = tape, tape.append(slots), store.layout.word_size
@@ -111,7 +111,7 @@ class Update(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, token: Tensor, store: Store, tape: Tape, slots: Tensor, keep: Tensor, words: Tensor
+        ctx: Any, token: Tensor, store: RowStore, tape: Tape, slots: Tensor, keep: Tensor, words: Tensor
     ) -> Tensor:
         """The next token, after the change."""
         ctx.set_materialize_grads(False)
@@ -135,7 +135,7 @@ class Reset(torch.autograd.Function):
     """Empty batch rows."""
 
     @staticmethod
-    def forward(ctx: Any, token: Tensor, store: Store, tape: Tape, rows: list[int]) -> Tensor:
+    def forward(ctx: Any, token: Tensor, store: RowStore, tape: Tape, rows: list[int]) -> Tensor:
         """The next token, after the change."""
         ctx.set_materialize_grads(False)
         ctx.tape, ctx.rows = tape, rows

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lukasa.ground.files import replacing
 from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.row_store import RowStore
 from lukasa.memory.sparse.store import Store
 
 MAGIC = b"lukasa sparse memory 1\n"
@@ -27,7 +28,7 @@ CHUNK = 1 << 24  # bytes copied and summed at a time
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64)}
 
 
-def save(store: Store, path: str | PathLike[str]) -> None:
+def save(store: RowStore, path: str | PathLike[str]) -> None:
     """Write what is written in a store to a file beside the path, then rename it.
 
     Args:
@@ -37,8 +38,9 @@ def save(store: Store, path: str | PathLike[str]) -> None:
     layout = store.layout
     written = int(store.used.max()) if layout.batch_size else 0
     order = store.usage.accessed_slots()
+    rows = store.view()
     # Row by row, which spares a copy; last comes the row that stands for no slot.
-    parts = {"used": [store.used], "order": [order], "rows": [*store.view()[:, :written], store.rows[-1:]]}
+    parts = {"used": [store.used], "order": [order], "rows": [*rows[:, :written], rows.new_zeros(1, layout.word_size)]}
     shapes = {"used": store.used.shape, "order": order.shape, "rows": (len(store.used) * written + 1, layout.word_size)}
     header: dict[str, Any] = {
         "slots": layout.slots,

@@ -5,19 +5,19 @@ Legend: B batch, N slots, W word size, S slots of one operation, K nearest, R qu
 
 from __future__ import annotations
 
-import functools
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ParamSpec
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lukasa.memory.sparse.bounds import Bounds
 from lukasa.memory.sparse.indexes import make_index
+from lukasa.memory.sparse.inference_mode import outside_inference_mode
 from lukasa.memory.sparse.journal import Journal
 from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.listener import Listener, chosen
 from lukasa.memory.sparse.traffic import TRAFFIC
 from lukasa.memory.sparse.usage import UsageOrder, lazy_zeros
 
@@ -28,24 +28,8 @@ class StaleStateError(RuntimeError):
     """A state was used whose memory has been written since."""
 
 
-Arguments = ParamSpec("Arguments")
-
-
-def outside_inference_mode(change: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Let a change of the store be made in inference mode too: what it creates there could not be changed elsewhere."""
-
-    @functools.wraps(change)
-    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        if not torch.is_inference_mode_enabled():
-            return change(*args, **kwargs)
-        with torch.inference_mode(False), torch.no_grad():
-            return change(*args, **kwargs)
-
-    return wrapped
-
-
 class Store:
-    """Rows, usage order and index of a batch of memories, changed in place.
+    """Rows, usage order and index of a batch of memories, changed in place: a ``RowStore`` in this process.
 
     Slots of each batch row are handed out in the order 0, 1, 2 ...: the first ``used`` are written. All others are
     zero, take no memory, are not indexed and are handed out first.
@@ -57,6 +41,7 @@ class Store:
         version: how often the store was changed.
         stamp: an object that only handles of this very version hold.
         journal: what is needed to undo, None while nobody asked for it.
+        listener: follows what is asked and done, None while nobody does.
     """
 
     @outside_inference_mode
@@ -72,6 +57,7 @@ class Store:
         self.version = 0
         self.stamp = object()
         self.journal: Journal | None = None
+        self.listener: Listener | None = None
         self.make_index()
 
     def another(self, batch_size: int) -> Store:
@@ -130,6 +116,8 @@ class Store:
         """
         used = self._use(slots)
         self.bounds.admit(slots, keep, words, self.used, self.gather)
+        if self.listener is not None:
+            self.listener.wrote(slots)
         TRAFFIC.writes += slots.numel()
         places, keep = self._places(slots), keep.reshape(-1)
         changed = places.unique()
@@ -146,20 +134,27 @@ class Store:
         self.mark_changed()
 
     def search(self, queries: Tensor, k: int) -> Tensor:
-        """The nearest written slots of queries [B, R, W], int64 [B, R, K]; -1 where there are fewer.
+        """The nearest written slots of queries [B, R, W], int64 [B, R, K]; -1 where there are fewer."""
 
-        Raises:
-            UnstorableError: a query is NaN, infinite or too large.
-        """
-        self.bounds.admit_queries(queries)
-        return self.index.search(queries, k)
+        def own() -> Tensor:
+            self.bounds.admit_queries(queries)
+            return self.index.search(queries, k)
+
+        return chosen(self.listener, (*queries.shape[:2], k), own)
+
+    def least_recent(self, count: int) -> Tensor:
+        """The slots accessed least recently, those never accessed first: int64 [B, count]."""
+        return chosen(self.listener, (self.layout.batch_size, count), lambda: self.usage.least_recent(count))
 
     @outside_inference_mode
     def access(self, slots: Tensor, weights: Tensor) -> None:
         """Mark the slots whose weight exceeds δ as accessed now; both [B, S]."""
+        accessed = weights > self.layout.delta
+        if self.listener is not None:
+            self.listener.accessed(slots.masked_fill(~accessed, -1))
         if self.journal is not None:
             self.journal.note_access(self, slots)
-        self.usage.access(slots, weights > self.layout.delta, may_compact=self.journal is None)
+        self.usage.access(slots, accessed, may_compact=self.journal is None)
         self.mark_changed()
 
     @outside_inference_mode
@@ -179,12 +174,7 @@ class Store:
 
     @outside_inference_mode
     def grow(self, slots: int) -> None:
-        """Raise the number of slots; what is written stays where it is.
-
-        Raises:
-            ValueError: there are more already.
-            RuntimeError: the store keeps a journal.
-        """
+        """Raise the number of slots, unless a journal is kept; see ``RowStore``."""
         if slots < self.layout.slots:
             raise ValueError(f"a memory of {self.layout.slots} slots cannot shrink to {slots}: ask for more slots")
         if self.journal is not None:
@@ -197,6 +187,20 @@ class Store:
             self._reserve(slots)
         self.make_index()
         self.mark_changed()
+
+    def begin_journal(self) -> None:
+        """Keep what ``rewind`` needs from now on; costs memory with every change."""
+        self.journal = Journal(self)
+
+    def end_journal(self) -> None:
+        """Forget it."""
+        self.journal = None
+
+    def rewind(self, version: int) -> None:
+        """Undo every change since a version; see ``RowStore``."""
+        if self.journal is None:
+            raise RuntimeError("this memory keeps no journal: change it inside `with memory.journalling():` to undo it")
+        self.journal.rewind(self, version)
 
     def mark_changed(self) -> None:
         """Make every handle of the versions so far stale."""

@@ -65,6 +65,21 @@ def lived(sharded: Any, local: Any, words: torch.Tensor) -> tuple[Any, Any]:
     return sharded, local
 
 
+class Heard(list[Any]):
+    """Writes down what is asked of a memory and done to it."""
+
+    def choose(self, shape: Any, own: Any) -> torch.Tensor:
+        slots = own()
+        self.append((shape, slots.tolist()))
+        return slots
+
+    def wrote(self, slots: torch.Tensor) -> None:
+        self.append(slots.tolist())
+
+    def accessed(self, slots: torch.Tensor) -> None:
+        self.append(slots.tolist())
+
+
 def kill(memory: Any, shard: int) -> None:
     os.kill(memory.store.fleet.pids[shard], signal.SIGKILL)
 
@@ -325,6 +340,17 @@ def test_memory_that_cannot_be_sharded_is_one_sentence(memories, tmp_path):
         memories.empty(1, 3 * 2**40, 4)
     with pytest.raises(ValueError, match=r"needs .* GiB when all are written"):
         memories.empty(1, 3 * 2**20, 2**20).search(torch.randn(1, 1, 2**20), 1)
+
+
+@pytest.mark.ray
+def test_who_listens_to_a_sharded_memory_hears_what_one_of_a_local_one_does(memories):
+    both = pair(memories)
+    heard = [Heard(), Heard()]
+    for one, listener in zip(both, heard, strict=True):
+        one.store.listener = listener
+    lived(*both, words_of(3))
+    assert heard[0] == heard[1]
+    assert len(heard[0]) == 3 * 5  # two searches, the oldest, a write, an access
 
 
 @pytest.mark.ray

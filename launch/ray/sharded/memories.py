@@ -7,7 +7,7 @@ import shutil
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.ray.sharded.fleet import Fleet
@@ -16,7 +16,6 @@ from lukasa.launch.ray.sharded.sharding import Sharding
 from lukasa.launch.ray.sharded.store import ShardedStore
 from lukasa.memory.sparse import SparseMemory
 from lukasa.memory.sparse.layout import Layout
-from lukasa.memory.sparse.store import Store
 
 
 class ShardedMemories:
@@ -80,20 +79,19 @@ class ShardedMemories:
                 f"the memory in {folder} was saved by {saved.shards} shards: load it with as many, not "
                 f"{self.sharding.shards}"
             )
-        store = self._stand_in(saved.layout, saved.state)
+        store = self._opened(saved.layout, saved.state)
         store.fleet.start()
         store.used = saved.used
         store.usage.restore(saved.order)
-        return SparseMemory(cast(Store, store))
+        return SparseMemory(store)
 
-    def store(self, layout: Layout) -> Store:
+    def store(self, layout: Layout) -> ShardedStore:
         """A store in shards.
 
         Raises:
             UserError: the slots cannot be divided among the shards.
         """
-        # It is no Store, but has every member of one that a SparseMemory uses.
-        return cast(Store, self._stand_in(layout, None))
+        return self._opened(layout, None)
 
     def close(self) -> None:
         """End all actors; what was saved stays."""
@@ -102,7 +100,7 @@ class ShardedMemories:
         self._fleets.clear()
         self._free.clear()
 
-    def _stand_in(self, layout: Layout, saved: Path | None) -> ShardedStore:
+    def _opened(self, layout: Layout, saved: Path | None) -> ShardedStore:
         part = self.sharding.layout_of_a_shard(layout)
         if not self._free:
             gc.collect()  # graphs and exceptions hold memories in cycles, and so their shards

@@ -1,7 +1,7 @@
-"""What stands in for the store of a sparse memory whose rows lie elsewhere.
+"""The store of a sparse memory whose rows lie elsewhere.
 
-It has the members of ``lukasa.memory.sparse.store.Store`` that a ``SparseMemory`` uses, so that reads and writes are
-the very same autograd operations: what they touch is fetched. The order in which slots were accessed, 24 bytes a slot,
+It is a ``lukasa.memory.sparse.row_store.RowStore``, so that reads and writes are the very same autograd operations as
+those of a memory in this process: what they touch is fetched. The order in which slots were accessed, 24 bytes a slot,
 is here.
 
 Legend: B batch, N slots, W word size, S slots of one operation, R queries a row, K nearest.
@@ -22,8 +22,9 @@ from lukasa.launch.ray.sharded.fleet import Fleet
 from lukasa.launch.ray.sharded.routing import Gather, Reset, Search, join_rows, merge, parts, split_write
 from lukasa.launch.ray.sharded.saving import saving
 from lukasa.memory.sparse.bounds import Bounds
+from lukasa.memory.sparse.inference_mode import outside_inference_mode
 from lukasa.memory.sparse.layout import Layout
-from lukasa.memory.sparse.store import Store, outside_inference_mode
+from lukasa.memory.sparse.listener import Listener, chosen
 from lukasa.memory.sparse.usage import UsageOrder
 
 SLOTS_AT_ONCE = 1 << 16  # bounds a message when much is fetched or filled
@@ -40,10 +41,13 @@ class ShardedStore:
         index: searches all shards.
         version: how often the memory was changed.
         stamp: an object that only handles of this very version hold.
+        listener: follows what is asked and done, None while nobody does.
     """
 
     @outside_inference_mode
-    def __init__(self, layout: Layout, fleet: Fleet, own_folder: Callable[[], Path], make: Callable[[Layout], Store]):
+    def __init__(
+        self, layout: Layout, fleet: Fleet, own_folder: Callable[[], Path], make: Callable[[Layout], ShardedStore]
+    ):
         self.layout, self.fleet, self._own_folder, self._make = layout, fleet, own_folder, make
         self.bounds = Bounds(layout)
         self.used = torch.zeros(layout.batch_size, dtype=torch.int64)
@@ -51,12 +55,13 @@ class ShardedStore:
         self.index = ShardedIndex(fleet)
         self.version = 0
         self.stamp = object()
+        self.listener: Listener | None = None
 
-    def another(self, batch_size: int) -> Store:
+    def another(self, batch_size: int) -> ShardedStore:
         """An empty store of this kind, with shards of its own."""
         return self._make(replace(self.layout, batch_size=batch_size))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Store:
+    def __deepcopy__(self, memo: dict[int, Any]) -> ShardedStore:
         """Another memory in shards of its own, with the same contents."""
         store = memo[id(self)] = self.another(self.layout.batch_size)
         slots = torch.arange(int(self.used.max()) if len(self.used) else 0).expand(len(self.used), -1)
@@ -89,18 +94,31 @@ class ShardedStore:
             ValueError: a slot is written before those below it, or does not exist.
         """
         self.bounds.admit(slots, keep, words, self.used, self.gather)
+        if self.listener is not None:
+            self.listener.wrote(slots)
         self._put(slots, keep, words)
         self._mark_changed()
 
     def search(self, queries: Tensor, k: int) -> Tensor:
         """The nearest slots of each query; see ``Store``."""
-        self.bounds.admit_queries(queries)
-        return self.index.search(queries, k)
+
+        def own() -> Tensor:
+            self.bounds.admit_queries(queries)
+            return self.index.search(queries, k)
+
+        return chosen(self.listener, (*queries.shape[:2], k), own)
+
+    def least_recent(self, count: int) -> Tensor:
+        """The slots accessed least recently, those never accessed first: int64 [B, count]."""
+        return chosen(self.listener, (self.layout.batch_size, count), lambda: self.usage.least_recent(count))
 
     @outside_inference_mode
     def access(self, slots: Tensor, weights: Tensor) -> None:
         """Mark the slots whose weight exceeds δ as accessed now; both [B, S]."""
-        self.usage.access(slots, weights > self.layout.delta)
+        accessed = weights > self.layout.delta
+        if self.listener is not None:
+            self.listener.accessed(slots.masked_fill(~accessed, -1))
+        self.usage.access(slots, accessed)
         self.version += 1
         self.stamp = object()
 
@@ -158,15 +176,20 @@ class ShardedStore:
             if folder is None:
                 self.fleet.begin_log(state)
 
-    @property
-    def journal(self) -> None:
-        """None: changes of a sharded memory cannot be undone."""
-        return None
+    def begin_journal(self) -> None:
+        """Refuse: changes of a sharded memory cannot be undone.
 
-    @journal.setter
-    def journal(self, journal: object) -> None:
-        if journal is not None:
-            raise RuntimeError("a sharded memory keeps no journal: save it, or fork() it, before what is to be undone")
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("a sharded memory keeps no journal: save it, or fork() it, before what is to be undone")
+
+    def end_journal(self) -> None:
+        """None is kept."""
+
+    def rewind(self, version: int) -> None:
+        """Refuse, as ``begin_journal`` does."""
+        self.begin_journal()
 
     def view(self) -> Tensor:
         """Refuse: the rows are not here.

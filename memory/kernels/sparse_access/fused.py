@@ -17,10 +17,10 @@ from lukasa.memory.heads import widths
 from lukasa.memory.kernels.sparse_access.interface import Access
 from lukasa.memory.sparse import SparseMemory
 from lukasa.memory.sparse.operations import Tape
-from lukasa.memory.sparse.store import Store
+from lukasa.memory.sparse.row_store import RowStore
 
 
-def access(memory: SparseMemory, interface: Tensor, read_slots: Tensor, read_weights: Tensor) -> Access:
+def access(memory: SparseMemory, interface: Tensor, read_slots: Tensor, read_weights: Tensor) -> Access[SparseMemory]:
     """Write, search and read; one step of the memory in Rae et al. 2016, section 3.
 
     Args:
@@ -52,7 +52,7 @@ class Saved(NamedTuple):
 
 
 def forward(
-    store: Store, interface: Tensor, read_slots: Tensor, read_weights: Tensor
+    store: RowStore, interface: Tensor, read_slots: Tensor, read_weights: Tensor
 ) -> tuple[tuple[Tensor, ...], Saved]:
     """One step on the store itself: what follows ``memory`` in ``Access``, and what backward needs."""
     batch, heads, reads = read_slots.shape
@@ -62,7 +62,7 @@ def forward(
     write_gates, interpolation_gates = gates.view(batch, 2, heads, 1).unbind(1)  # [B, H, 1]
     to_read = write_gates * interpolation_gates
     write_weights = torch.cat([to_read * read_weights, write_gates - to_read], 2)
-    write_slots = torch.cat([read_slots, store.usage.least_recent(heads).unsqueeze(2)], 2)
+    write_slots = torch.cat([read_slots, store.least_recent(heads).unsqueeze(2)], 2)
     added = write_weights.unsqueeze(3) * words.reshape(batch, heads, 1, word_size)  # [B, H, C + 1, W]
     store.write(write_slots.view(batch, -1), ~erased(write_slots), added.view(batch, -1, word_size))
 
@@ -96,7 +96,13 @@ class _Access(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, token: Tensor, interface: Tensor, read_weights: Tensor, read_slots: Tensor, store: Store, tape: Tape
+        ctx: Any,
+        token: Tensor,
+        interface: Tensor,
+        read_weights: Tensor,
+        read_slots: Tensor,
+        store: RowStore,
+        tape: Tape,
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         results, saved = forward(store, interface, read_slots, read_weights)

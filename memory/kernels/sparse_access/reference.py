@@ -5,17 +5,15 @@ Legend: B batch, H heads, W word size, C slots that a head reads.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from lukasa.memory.heads import parse
-from lukasa.memory.kernels.sparse_access.interface import Access
+from lukasa.memory.kernels.sparse_access.interface import Access, Memory
 from lukasa.memory.sparse.weightings import sparse_content_weights
 
 
-def access(memory: Any, interface: Tensor, read_slots: Tensor, read_weights: Tensor) -> Access:
+def access(memory: Memory, interface: Tensor, read_slots: Tensor, read_weights: Tensor) -> Access[Memory]:
     """One access; see ``fused.access``."""
     heads = parse(interface, read_slots.shape[1], memory.word_size)
     to_read = heads.write_gates * heads.interpolation_gates  # [B, H]

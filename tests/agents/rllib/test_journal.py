@@ -12,7 +12,8 @@ from lukasa import memory
 from lukasa.agents.rllib.journal import MemoryJournal, last_accesses
 from lukasa.agents.rllib.module import EPISODE_START, LIVE_STATE
 from lukasa.agents.rllib.slot_choices import UNKNOWN
-from lukasa.agents.rllib.sparse_states import released
+from lukasa.memory import sam
+from lukasa.memory.sparse import SparseMemory
 from tests.agents.rllib.sampling import learner_batch, make_learner, make_runner, ppo, ship
 
 SMALL = {"word_size": 4, "heads": 2, "reads": 2, "controller_size": 16}
@@ -102,6 +103,29 @@ def test_rebuilt_states_equal_the_runners_bit_for_bit(core, slots):
     assert full > 20 if slots == FEW else full == 0
 
 
+@pytest.mark.parametrize("core", ["sam", "sdnc"])
+def test_runner_takes_the_path_that_the_core_takes_elsewhere(core, monkeypatch):
+    runner = make_runner(sparse_ppo(core, FEW, fragment=24))
+    make_outspoken(runner)
+    given, accesses, own_access = [], [], sam.access
+    runner.module.core.register_forward_hook(lambda _, arguments, results: given.append((arguments[0], results[0])))
+    monkeypatch.setattr(sam, "access", lambda *arguments: accesses.append(1) or own_access(*arguments))
+    runner.sample()  # no episode is over before the 25th step
+    on_runner = runner._cached_to_module[Columns.STATE_IN][LIVE_STATE].state
+    assert type(on_runner.memory) is SparseMemory
+    assert len(given) >= 24
+    assert len(accesses) == (len(given) if core == "sam" else 0)  # an sdnc has its own access, and no kernel for it
+
+    alone = runner.module.core.initial_state(len(given[0][0]))
+    with torch.no_grad():
+        for inputs, expected in list(given):
+            output, alone = runner.module.core(inputs, alone)
+            assert torch.equal(output, expected)
+    for name, tensor in memory.state_to_dict(alone).items():
+        assert torch.equal(memory.state_to_dict(on_runner)[name], tensor), name
+    assert on_runner.memory.store.listener is None
+
+
 @pytest.mark.parametrize("slots", [FEW, MANY])
 @pytest.mark.parametrize("core", ["sam", "sdnc"])
 def test_learner_reads_what_the_runner_read_though_its_index_overlooked_the_nearest(core, slots):
@@ -129,7 +153,7 @@ def test_learner_without_room_for_all_slots_computes_what_one_with_room_does(cor
     batch = learner_batch(learner, ship(runner.sample()))
     little = module.forward_train(batch)[Columns.EMBEDDINGS]
     starts = batch[Columns.STATE_IN][EPISODE_START]
-    with_room = memory.state_to_dict(released(module.net.state(batch[Columns.STATE_IN]))) | {EPISODE_START: starts}
+    with_room = memory.state_to_dict(module.net.state(batch[Columns.STATE_IN])) | {EPISODE_START: starts}
     assert module.net.state(with_room).memory.slots == 512 > module.net.state(batch[Columns.STATE_IN]).memory.slots
     all_slots = module.forward_train({**batch, Columns.STATE_IN: with_room})[Columns.EMBEDDINGS]
     assert torch.allclose(little, all_slots, atol=1e-6)  # the bootstrap step, which nobody wrote down, among them

@@ -52,6 +52,55 @@ class Ring:
             self.when[slot] = self.now
 
 
+class DenseSlots:
+    """A ``lukasa.memory.sparse.slot_memory.SlotMemory`` that is one dense tensor and looks at every slot."""
+
+    def __init__(self, rows: Tensor, used: list[int], rings: list[Ring]):
+        self.rows, self.used, self.rings = rows, used, rings  # rows [B, N, W]
+
+    @classmethod
+    def empty(cls, batch_size: int, slots: int, word_size: int) -> DenseSlots:
+        rows = torch.zeros(batch_size, slots, word_size, dtype=torch.float64)
+        return cls(rows, [0] * batch_size, [Ring(slots) for _ in range(batch_size)])
+
+    @property
+    def batch_size(self) -> int:
+        return len(self.rows)
+
+    @property
+    def slots(self) -> int:
+        return self.rows.shape[1]
+
+    @property
+    def word_size(self) -> int:
+        return self.rows.shape[2]
+
+    def least_recent(self, count: int) -> Tensor:
+        return torch.tensor([ring.least_recent(count) for ring in self.rings])
+
+    def search(self, queries: Tensor, k: int) -> Tensor:
+        found = torch.full((*queries.shape[:2], k), -1)
+        for b, used in enumerate(self.used):
+            for r, query in enumerate(queries[b]):
+                scores = F.cosine_similarity(self.rows[b, :used], query, dim=1)
+                best = sorted(range(used), key=lambda slot, scores=scores: -scores[slot].item())[:k]
+                found[b, r, : len(best)] = torch.tensor(best, dtype=torch.int64)
+        return found
+
+    def read(self, slots: Tensor) -> tuple[Tensor, DenseSlots]:
+        return read(self.rows, slots.flatten(1).tolist()).view(*slots.shape, self.word_size), self
+
+    def write(self, slots: Tensor, keep: Tensor, words: Tensor) -> DenseSlots:
+        rows = write(self.rows, slots.tolist(), keep.tolist(), words)
+        used = [max(before, max(row) + 1) for before, row in zip(self.used, slots.tolist(), strict=True)]
+        return DenseSlots(rows, used, self.rings)
+
+    def access(self, slots: Tensor, weights: Tensor) -> DenseSlots:
+        for ring, row, heavy in zip(self.rings, slots.tolist(), (weights > 0.005).tolist(), strict=True):
+            ring.access(sorted({slot for slot, accessed in zip(row, heavy, strict=True) if accessed and slot >= 0}))
+        return self
+
+
 class DenseSAM:
     """SAM over a dense memory: the selected slots are given, all else is computed from the paper's equations.
 
