@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import gymnasium as gym
+
+from lukasa.ground.registry import Registry
 
 ScoreUnit = Literal["return", "success rate"]
 
@@ -117,23 +119,34 @@ _FOREIGN = (
     ),
 )
 
-ENVIRONMENTS: dict[str, Environment] = {
-    environment.id: environment
-    for environment in (
-        *(_repeat_previous(k) for k in (1, 4, 8, 32)),
-        *(_tmaze(corridor) for corridor in (10, 50, 100, 500)),
-        # What the Gittins index earns (envs/players.py; 20,000 trials, 8,000 with 50 arms).
-        _bandit(10, 5, best=6.65),
-        _bandit(10, 10, best=6.73),
-        _bandit(100, 5, best=78.6),
-        _bandit(100, 10, best=83.8),
-        _bandit(100, 50, best=85.5),
-        # The highest published, by SNAIL (Mishra et al. 2018, table 4): its share over that of random actions.
-        _tabular(10, best=159.0),
-        _tabular(25, best=447.0),
-        *_FOREIGN,
-    )
-}
+
+def _own(path: str, found: Any) -> Environment:
+    if not isinstance(found, Environment):
+        raise ValueError("expected a lukasa.envs.Environment; envs.make takes a class that has none")
+    return replace(found, id=path)
+
+
+ENVIRONMENTS: Registry[Environment] = Registry(
+    "environment",
+    {
+        environment.id: environment
+        for environment in (
+            *(_repeat_previous(k) for k in (1, 4, 8, 32)),
+            *(_tmaze(corridor) for corridor in (10, 50, 100, 500)),
+            # What the Gittins index earns (envs/players.py; 20,000 trials, 8,000 with 50 arms).
+            _bandit(10, 5, best=6.65),
+            _bandit(10, 10, best=6.73),
+            _bandit(100, 5, best=78.6),
+            _bandit(100, 10, best=83.8),
+            _bandit(100, 50, best=85.5),
+            # The highest published, by SNAIL (Mishra et al. 2018, table 4): its share over that of random actions.
+            _tabular(10, best=159.0),
+            _tabular(25, best=447.0),
+            *_FOREIGN,
+        )
+    },
+    _own,
+)
 """Every listed environment by id; any other id that Gymnasium knows can be made too, and is scored by its return."""
 
 

@@ -22,6 +22,7 @@ from lukasa.envs.streams import SpreadSeeds, SpreadsSeeds
 from lukasa.envs.symbolic_grid import SymbolicGrid
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import UnknownNameError, most_like
+from lukasa.ground.registry import import_module
 
 GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
 """What ``gymnasium.make`` itself takes beside the environment's own settings."""
@@ -142,17 +143,10 @@ def _import_module(env_id: str, module: str, name: str) -> None:
         UnknownEnvironmentError: it cannot be, and nobody registered the environment.
     """
     try:
-        importlib.import_module(module)
-    except Exception as error:  # a module of one's own may raise anything
-        if name in gym.registry:
-            return
-        missing = isinstance(error, ModuleNotFoundError) and module.startswith(error.name or " ")
-        reason = (
-            f"there is no module {module!r} to import: start in the folder that holds it, or install it"
-            if missing
-            else f"its module {module!r} cannot be imported: {type(error).__name__}: {error}"
-        )
-        raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {reason}") from error
+        import_module(module)
+    except UnknownNameError as error:
+        if name not in gym.registry:
+            raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {error}") from error.__cause__
 
 
 def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> None:

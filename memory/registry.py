@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import typing
-from collections.abc import Callable
 from typing import Any
 
-from lukasa.ground.names import UnknownNameError, unknown
+from lukasa.ground.options import check_options, check_value, options_of, takes_any_option
+from lukasa.ground.registry import Registry, is_own, subclass_of
 from lukasa.memory.baselines import GRU, LSTM, FeedForward
 from lukasa.memory.core import Core
 from lukasa.memory.dam import DAM
 from lukasa.memory.dnc import DNC
 from lukasa.memory.mann import MANN
 from lukasa.memory.ntm import NTM
-from lukasa.memory.options import check_value, keyword_options
 from lukasa.memory.sam import SAM
 from lukasa.memory.sdnc import SDNC
 from lukasa.memory.snail import SNAIL
-from lukasa.memory.sparse.layout import IndexOptions
+from lukasa.memory.sparse.indexes import check_index_options
 
-CORES: dict[str, type[Core]] = {
-    "ntm": NTM,
-    "dnc": DNC,
-    "sam": SAM,
-    "dam": DAM,
-    "sdnc": SDNC,
-    "mann": MANN,
-    "snail": SNAIL,
-    "lstm": LSTM,
-    "gru": GRU,
-    "feedforward": FeedForward,
-}
+CORES: Registry[type[Core]] = Registry(
+    "core",
+    {
+        "ntm": NTM,
+        "dnc": DNC,
+        "sam": SAM,
+        "dam": DAM,
+        "sdnc": SDNC,
+        "mann": MANN,
+        "snail": SNAIL,
+        "lstm": LSTM,
+        "gru": GRU,
+        "feedforward": FeedForward,
+    },
+    subclass_of(Core, "lukasa.memory.Core"),
+)
 """Every core by the name that ``make_core`` and the command line know."""
-
-
-class CoreImportError(UnknownNameError):
-    """A core of one's own that cannot be imported; the message says why."""
-
-    def __init__(self, path: str, reason: str):
-        super().__init__(f"core {path!r} {reason}")
 
 
 def core_class(name: str) -> type[Core]:
@@ -52,37 +46,7 @@ def core_class(name: str) -> type[Core]:
     Raises:
         UnknownNameError: there is no such core, or it cannot be imported.
     """
-    if ":" in name:
-        return _imported(name)
-    if name not in CORES:
-        raise UnknownNameError(unknown("core", name, CORES))
-    return CORES[name]
-
-
-def import_named(path: str, refuse: Callable[[str, str], UnknownNameError]) -> Any:
-    """What an import path names.
-
-    Args:
-        path: "package.module:Name".
-        refuse: makes the error, of the path and of what is wrong with it.
-
-    Raises:
-        UnknownNameError: it cannot be imported.
-    """
-    module_name, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module_name), name)
-    except Exception as error:  # a module of one's own may raise anything
-        reason = f"cannot be imported ({type(error).__name__}: {error}): expected 'package.module:Class'"
-        raise refuse(path, reason) from error
-
-
-def _imported(path: str) -> type[Core]:
-    found = import_named(path, CoreImportError)
-    if not (isinstance(found, type) and issubclass(found, Core)):
-        reason = "is not a memory.Core: expected the import path of a subclass of memory.Core"
-        raise CoreImportError(path, reason)
-    return found
+    return CORES.find(name)
 
 
 def core_options(name: str) -> dict[str, inspect.Parameter]:
@@ -91,20 +55,7 @@ def core_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownNameError: there is no such core.
     """
-    build = core_class(name)
-    return _own_options(build) if ":" in name else keyword_options(build)
-
-
-def _own_options(build: type[Core]) -> dict[str, inspect.Parameter]:
-    """What a constructor of one's own takes after ``input_size`` and ``output_size``, however it is annotated."""
-    try:
-        hints = typing.get_type_hints(build.__init__)
-    except Exception:  # names that only a type checker sees
-        hints = {}
-    options = list(inspect.signature(build).parameters.values())[2:]
-    named = [one for one in options if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    guessed = {one.name: type(one.default) if one.default not in (one.empty, None) else str for one in named}
-    return {one.name: one.replace(annotation=hints.get(one.name, guessed[one.name])) for one in named}
+    return options_of(core_class(name), given=2 if is_own(name) else None)
 
 
 def check_core_options(name: str, options: dict[str, Any]) -> None:
@@ -114,15 +65,16 @@ def check_core_options(name: str, options: dict[str, Any]) -> None:
         UnknownNameError: the core or one of the options is unknown.
         ValueError: a value is of another type, not among the choices, or a size that is not positive.
     """
-    known, own = core_options(name), ":" in name
-    if own and any(one.kind is one.VAR_KEYWORD for one in inspect.signature(core_class(name)).parameters.values()):
+    if is_own(name):
+        if not takes_any_option(core_class(name)):
+            check_options(f"core {name!r}", options, core_options(name), values=False)
         return
-    for option, value in options.items():
-        if option not in known:
-            raise UnknownNameError(unknown(f"option of core {name!r}:", option, known))
-        if own:  # whose values only it knows
-            continue
-        _check_value(name, option, value, known[option].annotation)
+    known = core_options(name)
+    check_options(f"core {name!r}", options, known, values=True)
+    if {"index", "index_options"} <= known.keys() and {"index", "index_options"} & options.keys():
+        given = options.get("index_options")
+        _check_index_options(f"option 'index_options' of core {name!r}", given)
+        check_index_options(options.get("index", known["index"].default), given or {})
 
 
 def make_core(name: str, *, input_size: int, output_size: int, **options: Any) -> Core:
@@ -147,16 +99,12 @@ def make_core(name: str, *, input_size: int, output_size: int, **options: Any) -
     """
     check_core_options(name, options)
     for what, size in (("input_size", input_size), ("output_size", output_size)):
-        _check_value(name, what, size, int)
+        check_value(f"option {what!r} of core {name!r}", size, int)
     build: Any = core_class(name)
     return build(input_size, output_size, **options)
 
 
-def _check_value(core: str, option: str, value: Any, kind: Any) -> None:
-    where = f"option {option!r} of core {core!r}"
-    if kind == IndexOptions:
-        pairs = value.items() if isinstance(value, dict) else [] if value is None else [(None, None)]
-        if not all(isinstance(name, str) and type(number) in (int, float) for name, number in pairs):
-            raise ValueError(f"{where} is {value!r}: expected numbers by the names of options, or None")
-    else:
-        check_value(where, value, kind)
+def _check_index_options(where: str, value: Any) -> None:
+    pairs = value.items() if isinstance(value, dict) else [] if value is None else [(None, None)]
+    if not all(isinstance(name, str) and type(number) in (int, float) for name, number in pairs):
+        raise ValueError(f"{where} is {value!r}: expected numbers by the names of options, or None")

@@ -1,7 +1,7 @@
 """Supervised tasks and few-shot episodes, on torch and numpy alone."""
 
 from lukasa.tasks.batch import Batch
-from lukasa.tasks.catalogue import TASKS, Split, Task
+from lukasa.tasks.catalogue import TASKS, Split, Task, UnknownTaskError
 from lukasa.tasks.curriculum import Curriculum, Doubling, Lessons, Uniform
 from lukasa.tasks.data import DATA_SETS, DataError
 from lukasa.tasks.few_shot_data import (
@@ -13,7 +13,7 @@ from lukasa.tasks.few_shot_data import (
     find_dataset,
     make_dataset,
 )
-from lukasa.tasks.making import UnknownTaskError, check_curriculum, make_task, split_batches, task_options
+from lukasa.tasks.making import check_curriculum, make_task, split_batches, task_options
 from lukasa.tasks.samplers import FiniteSampler, Sampler
 from lukasa.tasks.spec import Field, Score, Spec
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lukasa.ground.names import UnknownNameError
+from lukasa.ground.registry import Registry
 from lukasa.tasks.addition import BinaryAddition
 from lukasa.tasks.associative_recall import AssociativeRecall
 from lukasa.tasks.babi import Babi, MadeBabi
@@ -48,7 +50,7 @@ class Task:
     """One task by name.
 
     Attributes:
-        name: the key of ``TASKS``.
+        name: the key of ``TASKS``; of one of your own, its import path takes this place.
         description: what is to be remembered, in one line.
         sampler: the class that draws sequences.
         splits: by name.
@@ -155,108 +157,135 @@ _LANGUAGES = {
 }
 assert _LANGUAGES.keys() == COUNTS.keys()
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        _task("copy", "write down a sequence of words", Copy, {"min_length": 21, "max_length": 120}),
-        _task("reverse", "write down a sequence of words backwards", Reverse, {"min_length": 21, "max_length": 120}),
-        _task(
-            "repeat_copy",
-            "write down a sequence of words a given number of times",
-            RepeatCopy,
-            {"min_length": 11, "max_length": 20, "min_repeats": 11, "max_repeats": 20},
-        ),
-        _task(
-            "repeat_copy_dnc",
-            "the same in the layout and sizes of the released DNC",
-            RepeatCopy,
-            {"min_length": 3, "max_length": 4, "min_repeats": 3, "max_repeats": 4},
-            layout="dnc",
-            bits=4,
-            max_length=2,
-            max_repeats=2,
-        ),
-        _task(
-            "associative_recall",
-            "name the item that came after the one shown again",
-            AssociativeRecall,
-            {"min_items": 7, "max_items": 20},
-        ),
-        _long(_task("ngrams", "predict bits from a table that must be inferred", NGrams, {"length": 400}), "length"),
-        _task("priority_sort", "put words in order", PrioritySort, {"min_items": 40, "max_items": 40}),
-        *(
-            _task(f"stack_{name}", text, StackLanguage, {"min_n": 21, "max_n": 60}, language=name)
-            for name, text in _LANGUAGES.items()
-        ),
-        _task(
-            "binary_addition", "add two binary numbers, as text", BinaryAddition, {"min_digits": 11, "max_digits": 20}
-        ),
-        _task("key_value", "recall the value of every key", KeyValue, {"min_pairs": 17, "max_pairs": 32}),
-        replace(
-            _task("mqar", "recall values of keys among random tokens", MQAR, {"pairs": 16, "length": 256}),
-            lengths=_mqar_length,
-        ),
-        _long(
-            _task("nth_farthest", "which vector is the n-th farthest from another", NthFarthest, {"pause": 16}), "pause"
-        ),
-        _long(
+
+class UnknownTaskError(UnknownNameError):
+    """A task, or a split of one, that there is not; the message gives the nearest one."""
+
+
+def _own(path: str, found: Any) -> Task:
+    """A task of one's own, or a sampler, whose splits then all draw with its defaults."""
+    if isinstance(found, Task):
+        return replace(found, name=path)
+    if not (isinstance(found, type) and callable(getattr(found, "sample", None)) and hasattr(found, "spec")):
+        raise ValueError("expected a lukasa.tasks.Task, or a class with spec and sample, as lukasa.tasks.Sampler")
+    return _task(path, (inspect.getdoc(found) or "").partition("\n")[0], found, None)
+
+
+TASKS: Registry[Task] = Registry(
+    "task",
+    {
+        task.name: task
+        for task in (
+            _task("copy", "write down a sequence of words", Copy, {"min_length": 21, "max_length": 120}),
             _task(
-                "traversal",
-                "follow a route through a random graph",
-                Traversal,
-                {"min_nodes": 10, "max_nodes": 20, "min_path": 5, "max_path": 7},
+                "reverse", "write down a sequence of words backwards", Reverse, {"min_length": 21, "max_length": 120}
             ),
-            "min_path",
-            "max_path",
-        ),
-        _long(
             _task(
-                "shortest_path",
-                "find the shortest path in a random graph",
-                ShortestPath,
-                {"min_nodes": 15, "max_nodes": 20, "min_path": 5, "max_path": 6},
+                "repeat_copy",
+                "write down a sequence of words a given number of times",
+                RepeatCopy,
+                {"min_length": 11, "max_length": 20, "min_repeats": 11, "max_repeats": 20},
             ),
-            "min_path",
-            "max_path",
-        ),
-        _long(
             _task(
-                "inference",
-                "say where a relation leads in a random graph",
-                Inference,
-                {"min_nodes": 11, "max_nodes": 20},
+                "repeat_copy_dnc",
+                "the same in the layout and sizes of the released DNC",
+                RepeatCopy,
+                {"min_length": 3, "max_length": 4, "min_repeats": 3, "max_repeats": 4},
+                layout="dnc",
+                bits=4,
+                max_length=2,
+                max_repeats=2,
             ),
-            "min_path",
-            "max_path",
-        ),
-        _task(
-            "london_traversal",
-            "follow a route through the London Underground",
-            LondonTraversal,
-            {"min_path": 8, "max_path": 12},
-            data="london_tube",
-        ),
-        _task(
-            "london_shortest_path",
-            "find the shortest path through the London Underground",
-            LondonShortestPath,
-            {"min_path": 5, "max_path": 7},
-            data="london_tube",
-        ),
-        _task(
-            "family_inference",
-            "say where a relation leads in a family tree",
-            FamilyInference,
-            {"min_path": 5, "max_path": 5},
-        ),
-        _babi("babi", "answer questions about stories, all 20 tasks", Babi, None, "babi"),
-        _babi(
-            "babi_made",
-            "the same for six tasks, with stories made up here",
-            MadeBabi,
-            {"part": "test", "tasks": (1, 2, 3, 6), "scale": 4},
-        ),
-        _omniglot("omniglot", "name characters that were never seen before the episode"),
-    )
-}
+            _task(
+                "associative_recall",
+                "name the item that came after the one shown again",
+                AssociativeRecall,
+                {"min_items": 7, "max_items": 20},
+            ),
+            _long(
+                _task("ngrams", "predict bits from a table that must be inferred", NGrams, {"length": 400}), "length"
+            ),
+            _task("priority_sort", "put words in order", PrioritySort, {"min_items": 40, "max_items": 40}),
+            *(
+                _task(f"stack_{name}", text, StackLanguage, {"min_n": 21, "max_n": 60}, language=name)
+                for name, text in _LANGUAGES.items()
+            ),
+            _task(
+                "binary_addition",
+                "add two binary numbers, as text",
+                BinaryAddition,
+                {"min_digits": 11, "max_digits": 20},
+            ),
+            _task("key_value", "recall the value of every key", KeyValue, {"min_pairs": 17, "max_pairs": 32}),
+            replace(
+                _task("mqar", "recall values of keys among random tokens", MQAR, {"pairs": 16, "length": 256}),
+                lengths=_mqar_length,
+            ),
+            _long(
+                _task("nth_farthest", "which vector is the n-th farthest from another", NthFarthest, {"pause": 16}),
+                "pause",
+            ),
+            _long(
+                _task(
+                    "traversal",
+                    "follow a route through a random graph",
+                    Traversal,
+                    {"min_nodes": 10, "max_nodes": 20, "min_path": 5, "max_path": 7},
+                ),
+                "min_path",
+                "max_path",
+            ),
+            _long(
+                _task(
+                    "shortest_path",
+                    "find the shortest path in a random graph",
+                    ShortestPath,
+                    {"min_nodes": 15, "max_nodes": 20, "min_path": 5, "max_path": 6},
+                ),
+                "min_path",
+                "max_path",
+            ),
+            _long(
+                _task(
+                    "inference",
+                    "say where a relation leads in a random graph",
+                    Inference,
+                    {"min_nodes": 11, "max_nodes": 20},
+                ),
+                "min_path",
+                "max_path",
+            ),
+            _task(
+                "london_traversal",
+                "follow a route through the London Underground",
+                LondonTraversal,
+                {"min_path": 8, "max_path": 12},
+                data="london_tube",
+            ),
+            _task(
+                "london_shortest_path",
+                "find the shortest path through the London Underground",
+                LondonShortestPath,
+                {"min_path": 5, "max_path": 7},
+                data="london_tube",
+            ),
+            _task(
+                "family_inference",
+                "say where a relation leads in a family tree",
+                FamilyInference,
+                {"min_path": 5, "max_path": 5},
+            ),
+            _babi("babi", "answer questions about stories, all 20 tasks", Babi, None, "babi"),
+            _babi(
+                "babi_made",
+                "the same for six tasks, with stories made up here",
+                MadeBabi,
+                {"part": "test", "tasks": (1, 2, 3, 6), "scale": 4},
+            ),
+            _omniglot("omniglot", "name characters that were never seen before the episode"),
+        )
+    },
+    _own,
+    UnknownTaskError,
+)
 """Every task by the name that ``make_task`` and the command line know."""

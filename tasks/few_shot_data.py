@@ -5,15 +5,14 @@ Dimensions: C classes, E instances of each.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import math
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from lukasa.ground.names import UnknownNameError, nearest, unknown
+from lukasa.ground.names import UnknownNameError, nearest
+from lukasa.ground.options import check_value, options_of
+from lukasa.ground.registry import Registry
 from lukasa.tasks.class_arrays import array
 from lukasa.tasks.class_parts import Part
 from lukasa.tasks.examples import Examples
@@ -66,32 +65,43 @@ class Dataset:
     ink: bool = False
 
 
-DATASETS: dict[str, Dataset] = {
-    one.name: one
-    for one in (
-        Dataset(
-            "omniglot",
-            "Omniglot",
-            "handwritten characters of 50 alphabets (Lake et al. 2015)",
-            OmniglotClasses,
-            ink=True,
-        ),
-        Dataset(
-            "omniglot_strokes",
-            "generated strokes",
-            "characters of a few strokes, made up here",
-            OmniglotStrokes,
-            ink=True,
-        ),
-        Dataset("folder", "images", "your own images: a folder with a folder for each class", ImageFolder, "root"),
-        Dataset("array", "array", "your own .npy or .npz file of classes × instances", array, "file"),
-    )
-}
-"""Every data set by the name that ``make_dataset`` and the command line know."""
-
-
 class UnknownDatasetError(UnknownNameError):
     """A data set, or an option of one, that there is not; or one of your own that cannot be used."""
+
+
+def _own(path: str, found: Any) -> Dataset:
+    if not callable(found):
+        raise ValueError("expected a class or a function that makes a data set")
+    return Dataset(path, path.rpartition(":")[2], (inspect.getdoc(found) or "").partition("\n")[0], found)
+
+
+DATASETS: Registry[Dataset] = Registry(
+    "data set",
+    {
+        one.name: one
+        for one in (
+            Dataset(
+                "omniglot",
+                "Omniglot",
+                "handwritten characters of 50 alphabets (Lake et al. 2015)",
+                OmniglotClasses,
+                ink=True,
+            ),
+            Dataset(
+                "omniglot_strokes",
+                "generated strokes",
+                "characters of a few strokes, made up here",
+                OmniglotStrokes,
+                ink=True,
+            ),
+            Dataset("folder", "images", "your own images: a folder with a folder for each class", ImageFolder, "root"),
+            Dataset("array", "array", "your own .npy or .npz file of classes × instances", array, "file"),
+        )
+    },
+    _own,
+    UnknownDatasetError,
+)
+"""Every data set by the name that ``make_dataset`` and the command line know."""
 
 
 def find_dataset(name: str) -> Dataset:
@@ -103,11 +113,7 @@ def find_dataset(name: str) -> Dataset:
     Raises:
         UnknownDatasetError: there is none, or it cannot be imported.
     """
-    if ":" in name:
-        return _imported(name)
-    if name not in DATASETS:
-        raise UnknownDatasetError(unknown("data set", name, DATASETS))
-    return DATASETS[name]
+    return DATASETS.find(name)
 
 
 def dataset_options(name: str) -> dict[str, inspect.Parameter]:
@@ -116,19 +122,10 @@ def dataset_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownDatasetError: there is no such data set, or an option of your own has no default.
     """
-    make: Any = find_dataset(name).make
-    try:
-        hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
-    except Exception:  # names that only a type checker sees
-        hints = {}
-    options = {}
-    for one in inspect.signature(make).parameters.values():
-        if one.kind is not one.KEYWORD_ONLY:
-            continue
+    options = options_of(find_dataset(name).make)
+    for one in options.values():
         if one.default is one.empty:
             raise UnknownDatasetError(f"option {one.name!r} of data set {name!r} has no default: give it one")
-        guessed = str if one.default is None else type(one.default)
-        options[one.name] = one.replace(annotation=hints.get(one.name, guessed))
     return options
 
 
@@ -153,7 +150,7 @@ def make_dataset(name: str, **options: Any) -> FewShotData:
     for option, value in options.items():
         if option not in known:
             raise UnknownDatasetError(f"data set {name!r} has no option {option!r}: {nearest(option, known)}")
-        _check_value(f"data set {name!r}: {option}", value, known[option].annotation)
+        check_value(f"data set {name!r}: {option}", value, known[option].annotation, size=False)
     made = find_dataset(name).make(**options)
     if not isinstance(made, FewShotData):
         raise UnknownDatasetError(
@@ -161,34 +158,3 @@ def make_dataset(name: str, **options: Any) -> FewShotData:
             "lukasa.tasks.few_shot_data.FewShotData describes, such as a lukasa.tasks.class_arrays.ClassArray"
         )
     return made
-
-
-def _imported(path: str) -> Dataset:
-    module_name, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except Exception as error:  # a module of one's own may raise anything
-        reason = f"cannot be imported ({type(error).__name__}: {error}): expected 'package.module:Name'"
-        raise UnknownDatasetError(f"data set {path!r} {reason}") from error
-    if not callable(found):
-        wanted = "expected a class or a function that makes a data set"
-        raise UnknownDatasetError(f"data set {path!r} is a {type(found).__name__}: {wanted}")
-    return Dataset(path, name, (inspect.getdoc(found) or "").partition("\n")[0], found)
-
-
-def _check_value(where: str, value: Any, kind: Any) -> None:
-    """Refuse a value of another type; only those of types that a command line spells are known."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if typing.get_origin(kind) is typing.Literal:
-        choices = typing.get_args(kind)
-        if value not in choices:
-            raise ValueError(f"{where} is {value!r}: choose one of {', '.join(map(repr, choices))}")
-        return
-    fits, expected = {
-        bool: (isinstance(value, bool), "true or false"),
-        int: (number and isinstance(value, int), "a whole number"),
-        float: (number and math.isfinite(value), "a finite number"),
-        str: (isinstance(value, str), "text"),
-    }.get(kind, (True, ""))
-    if not fits:
-        raise ValueError(f"{where} is {value!r}: expected {expected}")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Iterator
 from typing import Any
 
 from torch import Generator
 
-from lukasa.ground.names import UnknownNameError, nearest, unknown
+from lukasa.ground.names import nearest, unknown
+from lukasa.ground.options import options_of
+from lukasa.ground.registry import is_own
 from lukasa.tasks.batch import Batch
-from lukasa.tasks.catalogue import TASKS, Task
+from lukasa.tasks.catalogue import TASKS, UnknownTaskError
 from lukasa.tasks.curriculum import Curriculum
 from lukasa.tasks.samplers import FiniteSampler, Sampler
-
-
-class UnknownTaskError(UnknownNameError):
-    """A task, or a split of one, that there is not; the message gives the nearest one."""
 
 
 def task_options(name: str) -> dict[str, inspect.Parameter]:
@@ -26,19 +23,16 @@ def task_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownTaskError: there is no such task.
     """
-    task = _find(name)
-    hints = typing.get_type_hints(task.sampler.__init__)
-    parameters = [p for p in inspect.signature(task.sampler).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return {
-        p.name: p.replace(annotation=hints[p.name], default=task.options.get(p.name, p.default)) for p in parameters
-    }
+    task = TASKS.find(name)
+    options = options_of(task.sampler, given=0 if is_own(name) else None)
+    return {option: one.replace(default=task.options.get(option, one.default)) for option, one in options.items()}
 
 
 def make_task(name: str, *, split: str = "train", **options: Any) -> Sampler:
     """The sampler of a task.
 
     Args:
-        name: a key of ``TASKS``.
+        name: a key of ``TASKS``, or the import path of a task or sampler of your own, "package.module:Name".
         split: one of the task's splits, whose settings it has.
         **options: settings that are to be different.
 
@@ -53,7 +47,7 @@ def make_task(name: str, *, split: str = "train", **options: Any) -> Sampler:
         >>> batch.inputs.shape[-1], sampler.spec.output_size
         (5, 4)
     """
-    task = _find(name)
+    task = TASKS.find(name)
     if split not in task.splits:
         raise UnknownTaskError(unknown(f"split of task {name!r}:", split, task.splits))
     known = task_options(name)
@@ -77,7 +71,7 @@ def split_batches(name: str, split: str, batch_size: int, **options: Any) -> Ite
         lukasa.tasks.data.DataError: the task's data is not available.
     """
     sampler = make_task(name, split=split, **options)
-    drawn = _find(name).splits[split]
+    drawn = TASKS.find(name).splits[split]
     if split != "train" and isinstance(sampler, FiniteSampler):
         yield from sampler.every(batch_size)
         return
@@ -104,9 +98,3 @@ def check_curriculum(name: str, curriculum: Curriculum, **options: Any) -> None:
             make_task(name, **{**options, **settings})
         except (TypeError, ValueError) as refused:
             raise ValueError(f"curriculum: task {name!r} cannot take {settings}: {refused}") from refused
-
-
-def _find(name: str) -> Task:
-    if name not in TASKS:
-        raise UnknownTaskError(unknown("task", name, TASKS))
-    return TASKS[name]

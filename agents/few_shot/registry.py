@@ -12,16 +12,20 @@ from lukasa.agents.few_shot.matching import MatchingNetwork
 from lukasa.agents.few_shot.neighbours import NearestNeighbour
 from lukasa.agents.few_shot.prototypical import PrototypicalNetwork
 from lukasa.agents.few_shot.sequences import SequenceLearner
-from lukasa.ground.names import UnknownNameError, unknown
-from lukasa.memory.options import check_value, keyword_options
+from lukasa.ground.options import check_options, check_value, options_of, takes_any_option
+from lukasa.ground.registry import Registry, is_own, subclass_of
 
-LEARNERS: dict[str, type[Learner]] = {
-    "prototypical": PrototypicalNetwork,
-    "matching": MatchingNetwork,
-    "nearest": NearestNeighbour,
-    "maml": MAML,
-    "sequence": SequenceLearner,
-}
+LEARNERS: Registry[type[Learner]] = Registry(
+    "learner",
+    {
+        "prototypical": PrototypicalNetwork,
+        "matching": MatchingNetwork,
+        "nearest": NearestNeighbour,
+        "maml": MAML,
+        "sequence": SequenceLearner,
+    },
+    subclass_of(Learner, "lukasa.agents.few_shot.Learner"),
+)
 """Every learner by the name that ``make_learner`` and the command line know."""
 
 
@@ -31,9 +35,7 @@ def learner_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownNameError: there is no such learner.
     """
-    if name not in LEARNERS:
-        raise UnknownNameError(unknown("learner", name, LEARNERS))
-    return keyword_options(LEARNERS[name])
+    return options_of(LEARNERS.find(name), given=2 if is_own(name) else None)
 
 
 def check_learner_options(name: str, options: dict[str, Any]) -> None:
@@ -43,18 +45,15 @@ def check_learner_options(name: str, options: dict[str, Any]) -> None:
         UnknownNameError: the learner or one of the options is unknown.
         ValueError: a value is of another type, not among the choices, or a size that is not positive.
     """
-    known = learner_options(name)
-    for option, value in options.items():
-        if option not in known:
-            raise UnknownNameError(unknown(f"option of learner {name!r}:", option, known))
-        check_value(f"option {option!r} of learner {name!r}", value, known[option].annotation)
+    if not (is_own(name) and takes_any_option(LEARNERS.find(name))):
+        check_options(f"learner {name!r}", options, learner_options(name), values=not is_own(name))
 
 
 def make_learner(name: str, shape: Sequence[int], ways: int, **options: Any) -> Learner:
     """Build a learner by name.
 
     Args:
-        name: a key of ``LEARNERS``.
+        name: a key of ``LEARNERS``, or the import path of a learner of your own, "package.module:Class".
         shape: of one example.
         ways: classes of an episode; a learner that takes any number says so.
         **options: the learner's own options; the paper's values are the defaults.
@@ -72,5 +71,5 @@ def make_learner(name: str, shape: Sequence[int], ways: int, **options: Any) -> 
     check_learner_options(name, options)
     for what, size in (("ways", ways), *(("shape", side) for side in shape)):
         check_value(f"{what} of learner {name!r}", size, int)
-    build: Any = LEARNERS[name]
+    build: Any = LEARNERS.find(name)
     return build(tuple(shape), ways, **options)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import typing
 from typing import Any
 
 from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
 from lukasa.agents.rllib.learning_options import AlgorithmOptions
 from lukasa.agents.rllib.memory_config import MemoryConfig
-from lukasa.ground.names import UnknownNameError, unknown
-from lukasa.memory.options import check_value
-from lukasa.memory.registry import import_named
+from lukasa.ground.options import check_options, options_of
+from lukasa.ground.registry import Registry, is_own
 
-ALGORITHMS: dict[str, type[MemoryConfig]] = {
-    "ppo": MemoryPPOConfig,
-    "appo": MemoryAPPOConfig,
-    "impala": MemoryIMPALAConfig,
-}
+
+def _config(path: str, found: Any) -> type[MemoryConfig]:
+    if not (isinstance(found, type) and issubclass(found, MemoryConfig)):
+        raise ValueError("expected a subclass of lukasa.agents.rllib.MemoryPPOConfig, for example")
+    if not (dataclasses.is_dataclass(found.Options) and callable(getattr(found.Options, "training", None))):
+        raise ValueError(
+            "expected Options that are a dataclass with a method training(learners), as lukasa.agents.rllib.NoOptions"
+        )
+    return found
+
+
+ALGORITHMS: Registry[type[MemoryConfig]] = Registry(
+    "algorithm", {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig}, _config
+)
 """The config of every algorithm by the name that the command line knows. All else is the config's: its ``Options``, its
 learner (``get_default_learner_class``), and whether it is ``asynchronous``."""
-
-
-class AlgorithmImportError(UnknownNameError):
-    """An algorithm of one's own that cannot be imported; the message says why."""
-
-    def __init__(self, path: str, reason: str):
-        super().__init__(f"algorithm {path!r} {reason}")
 
 
 def algorithm_class(name: str) -> type[MemoryConfig]:
@@ -43,26 +43,7 @@ def algorithm_class(name: str) -> type[MemoryConfig]:
         >>> algorithm_class("appo").asynchronous, algorithm_class("ppo").Options().clip
         (True, 0.2)
     """
-    if ":" in name:
-        return _imported(name)
-    if name not in ALGORITHMS:
-        raise UnknownNameError(unknown("algorithm", name, ALGORITHMS))
-    return ALGORITHMS[name]
-
-
-def _imported(path: str) -> type[MemoryConfig]:
-    found = import_named(path, AlgorithmImportError)
-    if not (isinstance(found, type) and issubclass(found, MemoryConfig)):
-        reason = (
-            "is not a config for memory agents: expected a subclass of lukasa.agents.rllib.MemoryPPOConfig, for example"
-        )
-        raise AlgorithmImportError(path, reason)
-    if not (dataclasses.is_dataclass(found.Options) and callable(getattr(found.Options, "training", None))):
-        reason = (
-            "has Options that are no dataclass with a method training(learners): see NoOptions in lukasa.agents.rllib"
-        )
-        raise AlgorithmImportError(path, reason)
-    return found
+    return ALGORITHMS.find(name)
 
 
 def algorithm_options(name: str) -> dict[str, inspect.Parameter]:
@@ -71,10 +52,7 @@ def algorithm_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownNameError: there is no such algorithm.
     """
-    options = algorithm_class(name).Options
-    hints = typing.get_type_hints(options)
-    parameters = inspect.signature(options).parameters.values()
-    return {one.name: one.replace(annotation=hints[one.name]) for one in parameters}
+    return options_of(algorithm_class(name).Options, given=0)
 
 
 def make_algorithm_options(name: str, **options: Any) -> AlgorithmOptions:
@@ -92,13 +70,7 @@ def make_algorithm_options(name: str, **options: Any) -> AlgorithmOptions:
         >>> make_algorithm_options("impala", rho_clip=2.0).training(learners=1)
         {'vtrace_clip_rho_threshold': 2.0, 'vtrace_clip_pg_rho_threshold': 1.0}
     """
-    known = algorithm_options(name)
-    for option, value in options.items():
-        if option not in known:
-            raise UnknownNameError(unknown(f"option of algorithm {name!r}:", option, known))
-        if ":" in name:  # whose values only it knows
-            continue
-        check_value(f"option {option!r} of algorithm {name!r}", value, known[option].annotation)
+    check_options(f"algorithm {name!r}", options, algorithm_options(name), values=not is_own(name))
     try:
         return algorithm_class(name).Options(**options)
     except ValueError as error:

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
+from lukasa.ground.registry import is_own
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.ray.placement import OnRay
 from lukasa.launch.runs.directory import Run
@@ -99,6 +100,9 @@ class Experiments(Generic[Experiment]):
         if recipe is None:
             return self.experiment()
         if recipe not in self.recipes:
+            if is_own(recipe) and self.questions:
+                option, what, *_ = self.questions[0]
+                raise UserError(f"unknown recipe {recipe!r}: your own {what} is given by --{option} {recipe}")
             raise UserError(f"unknown recipe {recipe!r}: {nearest(recipe, [*self.recipes, *self.elsewhere])}")
         return self.recipes[recipe]()
 

@@ -7,12 +7,12 @@ what they say is kept in a file.
 from __future__ import annotations
 
 import functools
-import math
 import sys
 from collections.abc import Callable, Mapping
 
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
+from lukasa.ground.registry import is_own
 from lukasa.launch.options.describing import Row, describe
 from lukasa.launch.options.kept_tables import kept
 from lukasa.launch.options.own import (
@@ -20,6 +20,10 @@ from lukasa.launch.options.own import (
     describe_own_algorithm,
     describe_own_core,
     describe_own_dataset,
+    describe_own_index,
+    describe_own_learner,
+    describe_own_task,
+    describe_task,
 )
 
 Table = dict[str, dict[str, Row]]
@@ -42,12 +46,12 @@ def described(registry: str, owner: str, name: str) -> Row:
     Args:
         registry: "cores", "tasks", "learners", "algorithms", "datasets" or "indexes".
         owner: what the thing is called in a message.
-        name: its name; of a core, an algorithm and a data set also "package.module:Name".
+        name: its name; also "package.module:Name", but of an environment.
 
     Raises:
         UserError: there is none of that name; the message gives the nearest one.
     """
-    if registry in OWN and ":" in name:
+    if registry in OWN and is_own(name):
         return OWN[registry](name)
     known = rows(registry)
     if name not in known:
@@ -114,19 +118,7 @@ def _indexes() -> dict[str, Row]:
 def _tasks() -> dict[str, Row]:
     from lukasa import tasks
 
-    return {
-        one.name: {
-            "summary": one.description,
-            "score": one.unit,
-            "chance": _finite(one.chance),
-            "best": _finite(one.best),
-            "paper": one.paper,
-            "data": one.data,
-            "splits": list(one.splits),
-            "options": describe(one.sampler, tasks.task_options(one.name).values())["options"],
-        }
-        for one in tasks.TASKS.values()
-    }
+    return {name: describe_task(name) for name in tasks.TASKS}
 
 
 def _environments() -> dict[str, Row]:
@@ -157,11 +149,10 @@ REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
 
 OWN: Mapping[str, Callable[[str], Row]] = {
     "cores": describe_own_core,
+    "tasks": describe_own_task,
+    "learners": describe_own_learner,
     "algorithms": describe_own_algorithm,
     "datasets": describe_own_dataset,
+    "indexes": describe_own_index,
 }
-"""What describes one of your own, "package.module:Name", of the sorts that may have some."""
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+"""What describes one of your own, "package.module:Name"; an environment of your own says what it has to Gymnasium."""

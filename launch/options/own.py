@@ -1,8 +1,9 @@
-"""Cores, algorithms and data sets of one's own on the command line, each named by its module, and their options."""
+"""What is one's own on the command line, named by its module: what it says about itself and its options."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,49 +11,76 @@ from lukasa.ground.mistakes import UserError
 from lukasa.launch.options.describing import describe, row_of
 from lukasa.launch.options.fields import Option, documented
 
+Options = Mapping[str, inspect.Parameter]
+
 
 def describe_own_core(path: str) -> dict[str, Any]:
-    """What a core of one's own says about itself, as ``described.described`` says of the others.
+    """What a core of one's own says about itself, as ``launch.options.described.described`` says of the others.
 
     Raises:
-        UserError: it cannot be imported, or an option of it cannot be given on a command line.
+        UserError: it cannot be imported, or an option of it cannot be given on a command line. So for all others here.
     """
     from lukasa import memory
 
-    def says(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-        return describe(memory.core_class(path), options.values())
+    options = memory.core_options(path)
+    return _described(f"core {path!r}", options, lambda: describe(memory.core_class(path), options.values()))
 
-    return _described(f"core {path!r}", lambda: memory.core_options(path), memory.UnknownNameError, says)
+
+def describe_own_index(path: str) -> dict[str, Any]:
+    """What an index of a sparse memory says about itself."""
+    from lukasa.memory.sparse.indexes import INDEXES, index_options
+
+    options = index_options(path)
+    return _described(f"index {path!r}", options, lambda: describe(INDEXES.find(path), options.values()))
+
+
+def describe_own_learner(path: str) -> dict[str, Any]:
+    """What a learner of few-shot episodes says about itself."""
+    from lukasa.agents import few_shot
+
+    options = few_shot.learner_options(path)
+    return _described(f"learner {path!r}", options, lambda: describe(few_shot.LEARNERS.find(path), options.values()))
 
 
 def describe_own_algorithm(path: str) -> dict[str, Any]:
-    """What an algorithm of one's own says about itself, as ``describe_algorithm`` says of the known ones.
-
-    Raises:
-        UserError: it cannot be imported, or an option of it cannot be given on a command line.
-    """
-    from lukasa import memory
+    """What an algorithm of reinforcement learning says about itself."""
     from lukasa.agents import rllib  # imports Ray
 
-    def says(_: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-        return describe_algorithm(path)
-
-    return _described(f"algorithm {path!r}", lambda: rllib.algorithm_options(path), memory.UnknownNameError, says)
+    return _described(f"algorithm {path!r}", rllib.algorithm_options(path), lambda: describe_algorithm(path))
 
 
 def describe_own_dataset(path: str) -> dict[str, Any]:
-    """What a data set of one's own says about itself, as ``described.described`` says of the others.
-
-    Raises:
-        UserError: it cannot be imported, or an option of it cannot be given on a command line.
-    """
+    """What a data set of few-shot episodes says about itself."""
     from lukasa import tasks
 
-    def says(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-        found = tasks.find_dataset(path)
-        return {"title": found.title, "place": found.place, **describe(found.make, options.values())}
+    found, options = tasks.find_dataset(path), tasks.dataset_options(path)
+    about = {"title": found.title, "place": found.place}
+    return _described(f"data set {path!r}", options, lambda: about | describe(found.make, options.values()))
 
-    return _described(f"data set {path!r}", lambda: tasks.dataset_options(path), tasks.UnknownDatasetError, says)
+
+def describe_own_task(path: str) -> dict[str, Any]:
+    """What a supervised task says about itself."""
+    from lukasa import tasks
+
+    options = tasks.task_options(path)
+    return _described(f"task {path!r}", options, lambda: describe_task(path))
+
+
+def describe_task(name: str) -> dict[str, Any]:
+    """What a task says: what is to be remembered, its scores and splits, its options."""
+    from lukasa import tasks
+
+    task = tasks.TASKS.find(name)
+    return {
+        "summary": task.description,
+        "score": task.unit,
+        "chance": _finite(task.chance),
+        "best": _finite(task.best),
+        "paper": task.paper,
+        "data": task.data,
+        "splits": list(task.splits),
+        "options": describe(task.sampler, tasks.task_options(name).values())["options"],
+    }
 
 
 def describe_algorithm(name: str) -> dict[str, Any]:
@@ -73,21 +101,16 @@ def describe_algorithm(name: str) -> dict[str, Any]:
     }
 
 
-def _described(
-    what: str,
-    read: Callable[[], Mapping[str, inspect.Parameter]],
-    unknown: type[Exception],
-    says: Callable[[Mapping[str, inspect.Parameter]], dict[str, Any]],
-) -> dict[str, Any]:
+def _described(what: str, options: Options, says: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What a thing says about itself, whose options a command line has to be able to give."""
-    try:
-        options = read()
-    except unknown as error:
-        raise UserError(str(error)) from None
     for name, one in options.items():
         if one.default is one.empty:
             raise UserError(f"option {name!r} of {what} has no default, which it needs here: give it one")
     try:
-        return says(options)
+        return says()
     except TypeError as error:
         raise UserError(f"{what}: {str(error).partition(': add it')[0]}: use int, float, bool or str") from None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

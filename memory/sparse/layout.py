@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Storage: TypeAlias = Literal["full", "float16", "bfloat16"]
-IndexName: TypeAlias = Literal["auto", "exact", "faiss", "lsh"]
+IndexName: TypeAlias = str
 IndexOptions: TypeAlias = dict[str, int | float] | None
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ class Layout:
         device: where everything lives.
         storage: how the rows are kept: "full" in ``dtype``; the halves take half of float32's memory.
         delta: δ of Rae et al. 2016, section 3.3: a slot whose weight exceeds it is accessed.
-        index: name of the index.
+        index: name of the index, a key of ``INDEXES`` or "package.module:Class".
         index_options: the index's own options.
     """
 

@@ -159,7 +159,7 @@ def test_config_of_before_data_sets_had_names_is_omniglot_with_its_turns():
             "--data array --dataset.file values.npy --queries 2 --augment --options.encoder linear",
             "to turn or augment takes",
         ),
-        ("--data own_data:nose", "cannot be imported"),
+        ("--data own_data:nose", "module 'own_data' has no 'nose': did you mean"),
         ("--data own_data:noise --dataset.classes many", "option --dataset.classes is 'many': expected a whole number"),
         ("--data own_data:odd", "use int, float, bool or str"),
         ("--turns maybe", "option --turns takes no value"),

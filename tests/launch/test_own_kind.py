@@ -60,6 +60,6 @@ def test_its_mistakes_are_one_sentence_and_write_nothing(module, capsys, tmp_pat
     assert "unknown option '--sise': did you mean '--size'?" in fails(capsys, "train", NAME, "--sise", "1")
     assert "--ray is not for this kind of training" in fails(capsys, "train", NAME, "--ray")
     assert "module 'counters' has no 'KIN'" in fails(capsys, "train", "counters:KIN")
-    assert "needs the module 'conters'" in fails(capsys, "train", "conters:KIND")
-    assert "is a Experiments" in fails(capsys, "train", "counters:EXPERIMENTS")
+    assert "there is no module 'conters' to import" in fails(capsys, "train", "conters:KIND")
+    assert "is a Experiments: expected a lukasa.launch.kinds" in fails(capsys, "train", "counters:EXPERIMENTS")
     assert not (tmp_path / "runs").exists()

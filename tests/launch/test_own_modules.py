@@ -90,8 +90,11 @@ def test_working_folder_is_searched_by_the_command_and_its_runners(folder, runne
             "train rl --env broken_module:Counting-v7",
             "cannot be imported: ModuleNotFoundError: No module named",
         ),
-        ("train rl --core own_module:Big", "core 'own_module:Big' cannot be imported"),
-        ("train rl --core own_module:Counting", "is not a memory.Core"),
+        ("train rl --core own_module:Big", "core 'own_module:Big': module 'own_module' has no 'Big'"),
+        (
+            "train rl --core own_module:Counting",
+            "is Counting: expected a subclass of lukasa.memory.Core",
+        ),
         ("train task copy_ntm --core own_module:Needy", "option 'width' of core 'own_module:Needy' has no default"),
         ("train task copy_ntm --core own_module:Small --memory.with 3", "did you mean '--memory.width'?"),
     ],

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lukasa import memory
-from lukasa.memory.sparse.layout import IndexOptions
+from lukasa.memory.sparse.layout import IndexName, IndexOptions
 
 SIZES: dict[str, Any] = {"input_size": 3, "output_size": 2}
 
@@ -31,7 +31,7 @@ def test_options_have_resolved_types_and_defaults_that_pass_their_own_check(name
     options = memory.core_options(name)
     assert not {"input_size", "output_size", "self"} & set(options)
     for option in options.values():
-        simple = option.annotation in (int, float, bool, IndexOptions)
+        simple = option.annotation in (int, float, bool, IndexName, IndexOptions)
         assert simple or get_origin(option.annotation) is Literal
         assert option.default is not inspect.Parameter.empty
     memory.check_core_options(name, {option: parameter.default for option, parameter in options.items()})
@@ -115,7 +115,7 @@ def test_unknown_option_names_core_and_nearest_option(name: str, wrong: str, nea
         *(("dnc", "controller", value, "choose one of 'lstm', 'gru', 'feedforward'") for value in ("mlp", 1, None)),
         ("ntm", "initial_reads", "zero", "choose one of 'learned', 'constant'"),
         ("lstm", "layers", 0, "a whole number of at least 1"),
-        ("sam", "index", "annoy", "choose one of 'auto', 'exact', 'faiss', 'lsh'"),
+        *(("sam", "index", value, "expected text") for value in (3, None)),
         ("sam", "storage", "float32", "choose one of 'full', 'float16', 'bfloat16'"),
         *(("sam", "index_options", value, "numbers by the names of options") for value in (3, {"probes": "8"}, {4: 4})),
     ],
@@ -125,6 +125,20 @@ def test_value_of_another_kind_is_refused(name: str, option: str, value: Any, ex
     for call in (memory.check_core_options, lambda name, options: memory.make_core(name, **SIZES, **options)):
         with pytest.raises(ValueError, match=message):
             call(name, {option: value})
+
+
+@pytest.mark.parametrize("core", ["sam", "sdnc"])
+def test_index_and_its_options_are_checked_before_anything_is_built(core: str):
+    for options, message in (
+        ({"index": "annoy"}, "unknown index 'annoy': known are auto, exact, faiss, lsh"),
+        ({"index": "exakt"}, r"unknown index 'exakt': did you mean 'exact'\?"),
+        ({"index_options": {"probes": 8}}, "option 'probes' belongs to index 'faiss', not to 'auto'"),
+        ({"index": "faiss", "index_options": {"probe": 8}}, "unknown option of index 'faiss': 'probe'"),
+        ({"index": "nowhere:Index"}, "index 'nowhere:Index': there is no module 'nowhere' to import"),
+        ({"index": "json:loads"}, "index 'json:loads' is loads: expected a class with the methods update, search"),
+    ):
+        with pytest.raises(memory.UnknownNameError if "belongs" not in message else ValueError, match=f"^{message}"):
+            memory.check_core_options(core, options)
 
 
 @pytest.mark.parametrize("what", ["input_size", "output_size"])

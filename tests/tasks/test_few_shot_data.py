@@ -276,7 +276,7 @@ def test_bad_array_is_one_sentence(tmp_path, content, sentence):
         ("folder", {"root": "x", "split_seed": -1}, "split_seed is -1"),
         ("array", {}, "needs its file"),
         ("omniglot", {"source": "fake"}, "choose one of 'auto', 'real', 'generated'"),
-        ("own_data:Missing", {}, "cannot be imported"),
+        ("own_data:Missing", {}, "module 'own_data' has no 'Missing'"),
         ("own_data:number", {}, "is a int: expected a class or a function"),
         ("own_data:nothing", {}, "is a NoneType: expected what lukasa.tasks.few_shot_data.FewShotData describes"),
         ("own_data:needy", {}, "option 'sides' of data set 'own_data:needy' has no default"),

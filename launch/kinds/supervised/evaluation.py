@@ -87,8 +87,8 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     if options.task not in (None, experiment.task):
         tasks.make_task(options.task)  # tells an unknown name
         experiment = replace(experiment, task=options.task, sampler={})
-    if split not in tasks.TASKS[experiment.task].splits or split == "train":
-        known = [name for name in tasks.TASKS[experiment.task].splits if name != "train"]
+    if split not in tasks.TASKS.find(experiment.task).splits or split == "train":
+        known = [name for name in tasks.TASKS.find(experiment.task).splits if name != "train"]
         raise UserError(f"task {experiment.task!r} has no split {split!r} to test on: take {' or '.join(known)}")
     settings = split_settings(experiment, split)
     chosen = [settings] if lengths is None else [settings | length_settings(experiment.task, one) for one in lengths]

@@ -55,7 +55,7 @@ def published(task: str, sampler: Any) -> dict[str, dict[int, float]]:
         task: its name.
         sampler: of the task.
     """
-    benchmark = TASKS[task].benchmark if task in TASKS else ""
+    benchmark = TASKS.find(task).benchmark
     if benchmark not in PRESENTATIONS:
         return {}
     return PRESENTATIONS[benchmark].get((sampler.labels, sampler.classes), {})

@@ -26,7 +26,7 @@ def higher_is_better(unit: str) -> bool:
 
 def split_settings(experiment: TaskExperiment, split: str) -> dict[str, Any]:
     """The experiment's settings of the task, but for those that a split decides about."""
-    decided = tasks.TASKS[experiment.task].splits[split].options
+    decided = tasks.TASKS.find(experiment.task).splits[split].options
     return {name: value for name, value in experiment.sampler.items() if name not in decided}
 
 
@@ -40,7 +40,7 @@ def length_settings(task: str, length: int) -> dict[str, int]:
         >>> length_settings("associative_recall", 12)
         {'min_items': 12, 'max_items': 12}
     """
-    settings = tasks.TASKS[task].at_length(length)
+    settings = tasks.TASKS.find(task).at_length(length)
     if not settings:
         raise UserError(f"task {task!r} has no length to test it at: leave --length out")
     return settings
@@ -71,7 +71,7 @@ def split_sequences(task: str, sampler: Sampler, split: str, count: int | None) 
         split: whose seed draws them.
         count: how many, drawn anew beyond the split's size; that size when None.
     """
-    drawn = tasks.TASKS[task].splits[split]
+    drawn = tasks.TASKS.find(task).splits[split]
     if isinstance(sampler, FiniteSampler):
         left = count or len(sampler)
         for batch in itertools.islice(sampler.every(SIDE_BY_SIDE), math.ceil(left / SIDE_BY_SIDE)):

@@ -14,19 +14,28 @@ import torch
 from torch import Tensor
 
 from lukasa.ground.names import UnknownNameError, unknown
-from lukasa.memory.options import keyword_options
+from lukasa.ground.options import options_of
+from lukasa.ground.registry import Registry, is_own
 from lukasa.memory.sparse.indexes.automatic import Automatic
 from lukasa.memory.sparse.indexes.exact import Exact
 from lukasa.memory.sparse.indexes.hashing import Hashing
 from lukasa.memory.sparse.indexes.interface import Contents, Index
 from lukasa.memory.sparse.indexes.inverted_lists import InvertedLists
 
-INDEXES: dict[str, Callable[..., Index]] = {
-    "auto": Automatic,
-    "exact": Exact,
-    "faiss": InvertedLists,
-    "lsh": Hashing,
-}
+
+def _own(path: str, found: Any) -> Callable[..., Index]:
+    if not (isinstance(found, type) and all(callable(getattr(found, name, None)) for name in METHODS)):
+        methods = ", ".join(METHODS)
+        raise ValueError(f"expected a class with the methods {methods}, as lukasa.memory.sparse.indexes.Index has them")
+    return found
+
+
+METHODS = ("update", "search", "reset", "truncate", "rebuild")
+"""What an index can do, beside the property ``rebuild_seconds``."""
+
+INDEXES: Registry[Callable[..., Index]] = Registry(
+    "index", {"auto": Automatic, "exact": Exact, "faiss": InvertedLists, "lsh": Hashing}, _own
+)
 """Every index by the name that ``make_index`` and the cores' option ``index`` know."""
 
 IndexOptions = Mapping[str, Any]
@@ -39,9 +48,7 @@ def index_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         ValueError: there is no such index.
     """
-    if name not in INDEXES:
-        raise UnknownNameError(unknown("index", name, INDEXES))
-    return keyword_options(INDEXES[name])
+    return options_of(INDEXES.find(name), given=1 if is_own(name) else None)
 
 
 def check_index_options(name: str, options: IndexOptions) -> None:
@@ -61,6 +68,8 @@ def check_index_options(name: str, options: IndexOptions) -> None:
                     f"{takes}; choose index {others[0]!r} or leave the option out"
                 )
             raise UnknownNameError(unknown(f"option of index {name!r}:", option, known))
+        if is_own(name):  # whose values only it knows
+            continue
         kind = known[option].annotation
         if isinstance(value, bool) or not isinstance(value, kind) or value <= 0 or not math.isfinite(value):
             raise ValueError(f"option {option!r} of index {name!r} is {value!r}: expected a positive {kind.__name__}")
@@ -79,7 +88,7 @@ def make_index(
     """Build an index by name, empty.
 
     Args:
-        name: a key of ``INDEXES``.
+        name: a key of ``INDEXES``, or the import path of an index of your own, "package.module:Class".
         batch_size: B.
         slots: N.
         word_size: W.
@@ -100,4 +109,4 @@ def make_index(
     """
     check_index_options(name, options)
     rows = (lambda: contents) if isinstance(contents, Tensor) else contents
-    return INDEXES[name](Contents(batch_size, slots, word_size, torch.device(device), rows), **options)
+    return INDEXES.find(name)(Contents(batch_size, slots, word_size, torch.device(device), rows), **options)
