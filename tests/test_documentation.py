@@ -88,10 +88,18 @@ def fits(options_of_a_kind, argv):
     return True
 
 
+def modules_on_pages():
+    """Blocks that begin with the name of their file."""
+    for page in PAGES:
+        for block in python_blocks(page):
+            if named := re.match(r"# (\w+)\.py\n", block):
+                yield named[1], block
+
+
 MODULES_OF_ONES_OWN = {
-    "steady": next(block for block in python_blocks(ROOT / "docs" / "rllib.md") if block.startswith("# steady.py")),
     "mycores": "from lukasa.memory.baselines import GRU\n\n\nclass MyCore(GRU):\n    pass\n",
     "counters": python_blocks(ROOT / "docs" / "own-kinds.md")[0],
+    **dict(modules_on_pages()),
 }
 
 

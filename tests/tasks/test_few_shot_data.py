@@ -276,16 +276,16 @@ def test_bad_array_is_one_sentence(tmp_path, content, sentence):
         ("folder", {"root": "x", "split_seed": -1}, "split_seed is -1"),
         ("array", {}, "needs its file"),
         ("omniglot", {"source": "fake"}, "choose one of 'auto', 'real', 'generated'"),
-        ("own_data:Missing", {}, "module 'own_data' has no 'Missing'"),
-        ("own_data:number", {}, "is a int: expected a class or a function"),
-        ("own_data:nothing", {}, "is a NoneType: expected what lukasa.tasks.few_shot_data.FewShotData describes"),
-        ("own_data:needy", {}, "option 'sides' of data set 'own_data:needy' has no default"),
+        ("own_sets:Missing", {}, "module 'own_sets' has no 'Missing'"),
+        ("own_sets:number", {}, "is a int: expected a class or a function"),
+        ("own_sets:nothing", {}, "is a NoneType: expected what lukasa.tasks.few_shot_data.FewShotData describes"),
+        ("own_sets:needy", {}, "option 'sides' of data set 'own_sets:needy' has no default"),
     ],
 )
 def test_bad_option_is_one_sentence(tmp_path, monkeypatch, name, options, sentence):
-    (tmp_path / "own_data.py").write_text(OWN)
+    (tmp_path / "own_sets.py").write_text(OWN)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, "own_data", raising=False)
+    monkeypatch.delitem(sys.modules, "own_sets", raising=False)
     with pytest.raises(ValueError, match=re.escape(sentence)) as refused:
         make_dataset(name, **options)
     assert "\n" not in str(refused.value)
@@ -313,11 +313,11 @@ def noise(*, classes: int = 20):
 
 
 def test_data_set_of_ones_own_goes_by_its_module(tmp_path, monkeypatch):
-    (tmp_path / "own_data.py").write_text(OWN)
+    (tmp_path / "own_sets.py").write_text(OWN)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, "own_data", raising=False)
-    assert {name: one.default for name, one in dataset_options("own_data:noise").items()} == {"classes": 20}
-    assert make_dataset("own_data:noise", classes=10).load("test").source == "own noise (test, 2 classes)"
+    monkeypatch.delitem(sys.modules, "own_sets", raising=False)
+    assert {name: one.default for name, one in dataset_options("own_sets:noise").items()} == {"classes": 20}
+    assert make_dataset("own_sets:noise", classes=10).load("test").source == "own noise (test, 2 classes)"
 
 
 def test_pictures_in_colour_are_turned_and_moved_like_grey_ones():
