@@ -15,8 +15,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.settings import check_whole_number
 from lukasa.envs.streams import SpreadsSeeds
+from lukasa.ground.settings import check_whole
 
 
 class Bandit(gym.Env[np.ndarray, int]):
@@ -115,7 +115,7 @@ class BanditVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np
     """
 
     def __init__(self, num_envs: int = 1, pulls: int = 100, arms: int = 10):
-        check_whole_number("Bandit", "num_envs", num_envs, 1)
+        check_whole("Bandit", "num_envs", num_envs, 1)
         _check_settings(pulls, arms)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs, self.pulls, self.arms = num_envs, pulls, arms
@@ -168,5 +168,5 @@ def _observation_space(arms: int) -> Box:
 
 
 def _check_settings(pulls: int, arms: int) -> None:
-    check_whole_number("Bandit", "pulls", pulls, 1)
-    check_whole_number("Bandit", "arms", arms, 2)
+    check_whole("Bandit", "pulls", pulls, 1)
+    check_whole("Bandit", "arms", arms, 2)

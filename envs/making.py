@@ -17,12 +17,12 @@ from lukasa.envs.autoreset import start_over_at_the_next_step
 from lukasa.envs.catalogue import ENVIRONMENTS
 from lukasa.envs.conforming import Conforming
 from lukasa.envs.names import how_to_get, missing_package, registers, which_was_meant
-from lukasa.envs.settings import check_whole_number
 from lukasa.envs.streams import SpreadSeeds, SpreadsSeeds
 from lukasa.envs.symbolic_grid import SymbolicGrid
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import UnknownNameError, most_like
 from lukasa.ground.registry import import_module
+from lukasa.ground.settings import check_whole
 
 GYMNASIUM_SETTINGS = ("max_episode_steps", "disable_env_checker", "render_mode")
 """What ``gymnasium.make`` itself takes beside the environment's own settings."""
@@ -86,7 +86,7 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
         >>> make_vec("RepeatPrevious-k4-v0", 8).observation_space
         MultiDiscrete([4 4 4 4 4 4 4 4])
     """
-    check_whole_number(env_id, "num_envs", num_envs, 1)
+    check_whole(env_id, "num_envs", num_envs, 1)
     spec = _find_spec(env_id)
     if spec.vector_entry_point is None:
         _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)

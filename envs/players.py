@@ -13,9 +13,9 @@ import numpy as np
 from lukasa.envs import bandit_players, tabular_players
 from lukasa.envs.bandits import BanditVector
 from lukasa.envs.making import make_vec
-from lukasa.envs.settings import check_whole_number
 from lukasa.envs.tabular import TabularMDPVector
 from lukasa.ground.names import UnknownNameError, nearest
+from lukasa.ground.settings import check_whole
 from lukasa.ground.statistics import mean_interval
 
 BANDIT_PLAYERS: dict[str, bandit_players.BanditPlayer] = {
@@ -76,7 +76,7 @@ def play(
         >>> low < 10 * 5 / 6 < high  # the best of five uniform chances is 5/6 on average
         True
     """
-    check_whole_number("play", "trials", trials, 2)
+    check_whole("play", "trials", trials, 2)
     env = make_vec(env_id, trials, **settings)
     if isinstance(env, BanditVector):
         returns = bandit_players.play_bandit(env, _by_name(player, BANDIT_PLAYERS, env_id), seed)

@@ -15,8 +15,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.settings import check_whole_number
 from lukasa.envs.streams import SpreadsSeeds
+from lukasa.ground.settings import check_whole
 
 
 class RepeatPrevious(gym.Env[int, int]):
@@ -113,7 +113,7 @@ class RepeatPreviousVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.nda
     """
 
     def __init__(self, num_envs: int = 1, k: int = 4, symbols: int = 4, length: int = 52):
-        check_whole_number("RepeatPrevious", "num_envs", num_envs, 1)
+        check_whole("RepeatPrevious", "num_envs", num_envs, 1)
         _check_settings(k, symbols, length)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs, self.k, self.symbols, self.length = num_envs, k, symbols, length
@@ -157,9 +157,9 @@ class RepeatPreviousVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.nda
 
 
 def _check_settings(k: int, symbols: int, length: int) -> None:
-    check_whole_number("RepeatPrevious", "k", k, 1)
-    check_whole_number("RepeatPrevious", "symbols", symbols, 2)
-    check_whole_number("RepeatPrevious", "length", length, 1)
+    check_whole("RepeatPrevious", "k", k, 1)
+    check_whole("RepeatPrevious", "symbols", symbols, 2)
+    check_whole("RepeatPrevious", "length", length, 1)
     if length <= k:
         raise ValueError(
             f"RepeatPrevious: length is {length} and k is {k}, so no step would be scored; choose a length of at "

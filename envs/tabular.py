@@ -15,8 +15,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.settings import check_whole_number
 from lukasa.envs.streams import SpreadsSeeds
+from lukasa.ground.settings import check_whole
 
 START = 0
 """The state in which every episode begins; the states are alike, so it could be any."""
@@ -138,7 +138,7 @@ class TabularMDPVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray
     """
 
     def __init__(self, num_envs: int = 1, episodes: int = 10, horizon: int = 10, states: int = 10, actions: int = 5):
-        check_whole_number("TabularMDP", "num_envs", num_envs, 1)
+        check_whole("TabularMDP", "num_envs", num_envs, 1)
         _check_settings(episodes, horizon, states, actions)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs, self.episodes, self.horizon = num_envs, episodes, horizon
@@ -248,7 +248,7 @@ def _observation_space(states: int, actions: int) -> Box:
 
 
 def _check_settings(episodes: int, horizon: int, states: int, actions: int) -> None:
-    check_whole_number("TabularMDP", "episodes", episodes, 1)
-    check_whole_number("TabularMDP", "horizon", horizon, 1)
-    check_whole_number("TabularMDP", "states", states, 2)
-    check_whole_number("TabularMDP", "actions", actions, 2)
+    check_whole("TabularMDP", "episodes", episodes, 1)
+    check_whole("TabularMDP", "horizon", horizon, 1)
+    check_whole("TabularMDP", "states", states, 2)
+    check_whole("TabularMDP", "actions", actions, 2)

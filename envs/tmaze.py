@@ -15,8 +15,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.settings import check_whole_number
 from lukasa.envs.streams import SpreadsSeeds
+from lukasa.ground.settings import check_whole
 
 NORTH, EAST, SOUTH, WEST = range(4)
 
@@ -138,7 +138,7 @@ class TMazeVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.
     """
 
     def __init__(self, num_envs: int = 1, corridor: int = 50, step_limit: int | None = None):
-        check_whole_number("TMaze", "num_envs", num_envs, 1)
+        check_whole("TMaze", "num_envs", num_envs, 1)
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs, self.corridor = num_envs, corridor
         self.step_limit = _checked_step_limit(corridor, step_limit)
@@ -203,9 +203,9 @@ def _observation_space() -> Box:
 
 
 def _checked_step_limit(corridor: int, step_limit: int | None) -> int:
-    check_whole_number("TMaze", "corridor", corridor, 1)
+    check_whole("TMaze", "corridor", corridor, 1)
     shortest = corridor + 2  # from the start cell into an arm
     if step_limit is None:
         return 2 * shortest
-    check_whole_number("TMaze", "step_limit", step_limit, shortest)
+    check_whole("TMaze", "step_limit", step_limit, shortest)
     return step_limit

@@ -11,9 +11,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from lukasa.ground.settings import check_range
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.drawing import draw_whole, lay_out
-from lukasa.tasks.settings import check_range
 from lukasa.tasks.spec import Field, Spec
 
 PLUS, EQUALS, STOP = 2, 3, 4

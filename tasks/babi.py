@@ -14,10 +14,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from lukasa.ground.settings import check_choice, check_whole
 from lukasa.tasks.babi_files import WORDS, Story, read_stories, task_text
 from lukasa.tasks.babi_stories import FACTS, TELLERS, tell
 from lukasa.tasks.batch import Batch
-from lukasa.tasks.settings import check_choice, check_whole
 from lukasa.tasks.spec import Field, Spec
 
 Part = Literal["train", "validation", "test"]

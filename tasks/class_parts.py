@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lukasa.tasks.settings import check_whole
+from lukasa.ground.settings import check_whole
 
 NAMES = ("train", "validation", "test")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
+from lukasa.ground.settings import check_range, check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.drawing import draw_bits, draw_whole, lay_out, pick
-from lukasa.tasks.settings import check_range, check_whole
 from lukasa.tasks.spec import Field, Spec
 
 

@@ -18,10 +18,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from lukasa.ground.settings import check_choice, check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.curriculum import Lessons
 from lukasa.tasks.examples import Examples, check_enough, distinct
-from lukasa.tasks.settings import check_choice, check_whole
 from lukasa.tasks.spec import Field, Spec
 
 Labels = Literal["one-hot", "string"]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from lukasa.ground.settings import check_range, check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.drawing import draw_distinct, draw_whole
 from lukasa.tasks.graph_triples import (
@@ -35,7 +36,6 @@ from lukasa.tasks.graphs import (
     shortest_paths,
     single_path_lengths,
 )
-from lukasa.tasks.settings import check_range, check_whole
 from lukasa.tasks.spec import Spec
 
 EDGE_KINDS = 20

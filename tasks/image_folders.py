@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lukasa.ground.settings import check_whole
 from lukasa.tasks.class_arrays import present
 from lukasa.tasks.class_parts import NAMES, Part, check_part, check_shares, split_classes
 from lukasa.tasks.data import DataError
 from lukasa.tasks.examples import Examples
 from lukasa.tasks.picture_files import square
-from lukasa.tasks.settings import check_whole
 
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"])
 """Endings of files that are taken for images; other files beside them are left alone."""

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Generator
 
+from lukasa.ground.settings import check_range, check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.data import DataError, locate
 from lukasa.tasks.graph_tasks import (
@@ -26,7 +27,6 @@ from lukasa.tasks.graph_tasks import (
 )
 from lukasa.tasks.graph_triples import LABELS, triple_spec
 from lukasa.tasks.graphs import Graphs, draw_by_length, single_path_lengths
-from lukasa.tasks.settings import check_range, check_whole
 from lukasa.tasks.spec import Spec
 
 MOST_DIRECTIONS = 10

@@ -11,9 +11,9 @@ import torch
 from torch import Generator
 from torch.nn import functional as F
 
+from lukasa.ground.settings import check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.drawing import draw_order, draw_whole
-from lukasa.tasks.settings import check_whole
 from lukasa.tasks.spec import Field, Spec
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from lukasa.ground.settings import check_choice, check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.data import DataError
 from lukasa.tasks.episodes import Labels, Presentations, check_labels, presentation_spec
 from lukasa.tasks.examples import Augmentation, Examples, check_enough
 from lukasa.tasks.omniglot_files import CHARACTERS, DRAWERS, SIDE, MissingDataError, read_drawings
 from lukasa.tasks.omniglot_strokes import stroke_characters
-from lukasa.tasks.settings import check_choice, check_whole
 from lukasa.tasks.spec import Spec
 
 Part = Literal[

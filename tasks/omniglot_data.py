@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from lukasa.ground.settings import check_whole
 from lukasa.tasks.class_parts import Part, check_part
 from lukasa.tasks.examples import Examples
 from lukasa.tasks.omniglot import PARTS, Source, load_omniglot
 from lukasa.tasks.omniglot_files import SIDE
-from lukasa.tasks.settings import check_whole
 
 BENCHMARK = "omniglot"
 """The published benchmark: the 423 characters of part test and their turns, 28×28."""

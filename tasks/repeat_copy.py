@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from lukasa.ground.settings import check_choice, check_range, check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.drawing import draw_bits, draw_whole, lay_out, pick
-from lukasa.tasks.settings import check_choice, check_range, check_whole
 from lukasa.tasks.spec import Field, Spec
 
 NTM_MEAN, NTM_DEVIATION = 5.5, 8.25**0.5

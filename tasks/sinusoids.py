@@ -12,8 +12,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from lukasa.ground.settings import check_whole
 from lukasa.tasks.batch import Batch
-from lukasa.tasks.settings import check_whole
 from lukasa.tasks.spec import Field, Spec
 
 AMPLITUDES, PHASES, REACH = (0.1, 5.0), (0.0, math.pi), 5.0

@@ -12,9 +12,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from lukasa.ground.settings import check_choice, check_range, check_whole
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.drawing import Blocks, draw_whole, lay_out
-from lukasa.tasks.settings import check_choice, check_range, check_whole
 from lukasa.tasks.spec import Field, Spec
 
 Language = Literal["anbn", "anbncn", "anbncndn", "anb2n", "anbmcnm", "reversal"]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lukasa import memory
+from lukasa.ground.options import check_value
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ class MemorySettings:
         """
         memory.check_core_options(self.core, self.core_options)
         for name in ("embedding_size", "output_size"):
-            size = getattr(self, name)
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} is {size!r}: expected a whole number of at least 1")
+            check_value(name, getattr(self, name), int)
 
     @classmethod
     def from_model_config(cls, model_config: dict[str, Any]) -> MemorySettings:
