@@ -43,8 +43,8 @@ def test_settings_reach_the_module(config_class):
         ({"core": "dnc", "slots": -1}, "option 'slots' of core 'dnc' is -1: expected a whole number of at least 1"),
         ({"embedding_size": 0}, "embedding_size is 0: expected a whole number of at least 1"),
         ({"max_seq_len": 2.5}, "max_seq_len is 2.5: expected a whole number of at least 1, or None"),
-        ({"core": "nowhere:Core"}, "core 'nowhere:Core' cannot be imported"),
-        ({"core": "memory:unroll"}, "core 'memory:unroll' is not a memory.Core"),
+        ({"core": "nowhere:Core"}, "core 'nowhere:Core': there is no module 'nowhere' to import"),
+        ({"core": "lukasa.memory:unroll"}, "core 'lukasa.memory:unroll' is unroll: expected a subclass"),
     ],
 )
 def test_what_cannot_be_built_is_refused_at_once(arguments, message):
