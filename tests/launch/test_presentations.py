@@ -80,7 +80,7 @@ def test_paper_is_quoted_for_its_own_settings_alone():
     assert [mann()[number] for number in (1, 2, 5, 10)] == [36.4, 82.8, 94.9, 98.1]
     assert mann(classes=15, labels="string")[2] == 62.6
     assert mann(classes=6) == {}
-    assert published("other", OmniglotPresentations()) == {}
+    assert published("copy", OmniglotPresentations()) == {}
 
 
 def test_who_never_forgets_draws_the_right_one_of_the_unused_labels_as_often_as_documented():
