@@ -4,6 +4,7 @@ from lukasa.ground.names import UnknownNameError
 from lukasa.memory.ablation import state_parts, without
 from lukasa.memory.controlled import Controlled
 from lukasa.memory.core import Core, State
+from lukasa.memory.kernels.sequence import step_by_step, why_slow
 from lukasa.memory.recording import Recording, record
 from lukasa.memory.registry import CORES, check_core_options, core_class, core_options, make_core
 from lukasa.memory.states import (
@@ -36,7 +37,9 @@ __all__ = [
     "state_from_dict",
     "state_parts",
     "state_to_dict",
+    "step_by_step",
     "unroll",
     "watched_state",
+    "why_slow",
     "without",
 ]

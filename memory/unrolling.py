@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from lukasa.memory.core import Core, State, WholeSequence, check_inputs
+from lukasa.memory.kernels.sequence import run_native
 from lukasa.memory.packing import unroll_packed
 from lukasa.memory.states import StatePart, check_state, misfit, reset_rows, state_leaves
 
@@ -77,6 +78,9 @@ def _unroll(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> 
     if length == 0:
         return inputs.new_zeros(batch_size, 0, core.output_size), state
     resets = [False] * length if starts is None else starts.any(0).tolist()
+    native = run_native(core, inputs, state, starts if any(resets) else None)
+    if native is not None:
+        return native
     if isinstance(core, WholeSequence) and core.recorder is None and not any(resets):
         return core.sequence(inputs, state)
     fresh = core.initial_state(batch_size) if any(resets) else None

@@ -1,0 +1,9 @@
+"""Whole sequences in native code: forward and a hand-derived backward pass in one call each.
+
+``choice`` decides whether a call can take it, without importing the compiler; ``running`` and what it imports is
+compiled by Numba at the first call.
+"""
+
+from lukasa.memory.kernels.sequence.choice import run_native, step_by_step, why_slow
+
+__all__ = ["run_native", "step_by_step", "why_slow"]

@@ -1,0 +1,174 @@
+"""Which way a call takes: compiled loops over the whole sequence, or the equations step by step; and why.
+
+Nothing here imports Numba: that happens when a call first takes the compiled way.
+
+Legend: B batch, T time, D input width.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as every_module
+
+from lukasa.memory.controllers import FeedForwardController, GRUController, LSTMController
+from lukasa.memory.core import Core, State
+from lukasa.memory.derivatives import needs_reference
+from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, leaves_of
+
+FAST = "this call runs the whole sequence in native code"
+PARTS = (nn.Linear, nn.LSTM, nn.GRU, nn.Sequential, nn.Tanh, LSTMController, GRUController, FeedForwardController)
+"""What such a core is made of."""
+NUMBERS = (torch.float32, torch.float64)
+OWN = {"forward", "step", "parse", "initial_state"}
+"""Methods that an object must not have of its own."""
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+_stepwise: ContextVar[bool] = ContextVar("stepwise", default=False)
+
+
+@contextmanager
+def step_by_step() -> Iterator[None]:
+    """Take the equations inside the ``with`` block, whatever the call.
+
+    Example:
+        >>> import memory, torch
+        >>> core = memory.make_core("ntm", input_size=3, output_size=2, slots=8, word_size=4)
+        >>> with memory.step_by_step():
+        ...     outputs, state = memory.unroll(core, torch.zeros(1, 5, 3))
+    """
+    token = _stepwise.set(True)
+    try:
+        yield
+    finally:
+        _stepwise.reset(token)
+
+
+@functools.cache
+def has_numba() -> bool:
+    """Whether the compiler is installed."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
+    """Why a call cannot take compiled loops, as the end of a sentence; None where it can."""
+    if type(core) not in FIELDS:
+        return f"a core of class {type(core).__name__} has no native code for whole sequences"
+    if _stepwise.get():
+        return "memory.step_by_step() asks for the equations"
+    return (
+        _of_the_call(inputs)
+        or _of_the_core(core)
+        or _of_the_tensors(inputs, [*leaves_of(state), *core.parameters()])
+        or (
+            None if fits(core, len(inputs), state) else "its parameters or state are not of the shapes its options make"
+        )
+        or _of_the_machine()
+    )
+
+
+def _of_the_call(inputs: Tensor) -> str | None:
+    if torch.compiler.is_compiling():
+        return "torch.compile follows the equations"
+    if needs_reference() or torch._C._len_torch_dispatch_stack():
+        return "it is transformed (torch.func, forward differentiation), traced or exported"
+    if inputs.device.type != "cpu":
+        return f"native code runs on the CPU, and this is on {inputs.device}"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on, which only the equations follow"
+    if 0 in inputs.shape[:2]:
+        return "there is nothing to compute"
+    return None
+
+
+def _of_the_core(core: Any) -> str | None:
+    if any(getattr(every_module, f"_global{hooks}") for hooks in HOOKS):
+        return "hooks are registered for all modules, which only the equations call"
+    layers = getattr(core.controller, "layers", None)
+    inner = layers if isinstance(layers, nn.Sequential) else ()
+    parts = {"": core, "controller": core.controller, "controller.layers": layers}
+    parts |= {f"controller.layers.{index}": layer for index, layer in enumerate(inner)}
+    parts |= {"interface": core.interface, "output": core.output}
+    for name, part in parts.items():
+        where = f"its part {name!r}" if name else "the core"
+        if name and type(part) not in PARTS:
+            return f"{where} is a {type(part).__name__} (replaced or parametrized), which only the equations call"
+        own = part.__dict__
+        if any(own[hooks] for hooks in HOOKS):
+            return f"{where} has hooks, which only the equations call"
+        if not OWN.isdisjoint(own) or part._compiled_call_impl is not None:
+            return f"{where} computes in a way of its own, which only the equations call"
+    if isinstance(layers, nn.LSTM) and layers.proj_size:
+        return "its LSTM projects its outputs"
+    return None
+
+
+def _of_the_tensors(first: Tensor, others: Sequence[Any]) -> str | None:
+    if first.dtype not in NUMBERS:
+        return f"native code computes in float32 and float64, and this is {first.dtype}"
+    dtype, device = first.dtype, first.device
+    for tensor in (first, *others):
+        if type(tensor) is not Tensor and type(tensor) is not nn.Parameter:
+            return f"one of its tensors is a {type(tensor).__name__}"
+        if tensor.dtype != dtype or tensor.device != device or tensor.layout != torch.strided:
+            return f"its tensors differ: {dtype} on {device}, {tensor.dtype} ({tensor.layout}) on {tensor.device}"
+    return None
+
+
+def _of_the_machine() -> str | None:
+    if has_numba():
+        return None
+    return "Numba is not installed, which compiles native code: pip install 'lukasa[cpu]'"
+
+
+def why_slow(core: Core, inputs: Tensor, state: State | None = None) -> str:
+    """Which way ``memory.unroll`` would take with these arguments, and why.
+
+    Args:
+        core: any core.
+        inputs: [B, T, D].
+        state: before the first input; the core's initial state when None.
+
+    Returns:
+        A sentence.
+
+    Example:
+        >>> import memory, torch
+        >>> core = memory.make_core("ntm", input_size=3, output_size=2).bfloat16()
+        >>> print(memory.why_slow(core, torch.zeros(1, 5, 3, dtype=torch.bfloat16)))
+        this call runs step by step: native code computes in float32 and float64, and this is torch.bfloat16
+    """
+    reason = obstacle(core, inputs, core.initial_state(len(inputs)) if state is None else state)
+    return f"this call runs step by step: {reason}" if reason else FAST
+
+
+@functools.cache
+def say_once(reason: str) -> None:
+    """Say what is missing, the first time."""
+    warnings.warn(f"cores run step by step, many times slower than they could: {reason}", stacklevel=2)
+
+
+def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> tuple[Tensor, State] | None:
+    """The outputs and the last state by compiled loops; None where a call cannot take them.
+
+    Args:
+        core: any core.
+        inputs: [B, T, D].
+        state: before the first input.
+        starts: bool [B, T]; None where nothing is reset.
+    """
+    if obstacle(core, inputs, state) is not None:
+        if type(core) in FIELDS and not has_numba():
+            say_once(_of_the_machine() or "")
+        return None
+    from lukasa.memory.kernels.sequence import running
+
+    return running.run_core(core, inputs, state, starts)

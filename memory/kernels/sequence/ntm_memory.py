@@ -1,0 +1,71 @@
+"""What the NTM's heads do to the memory, compiled, for one row of a batch: erase, add and read, and back.
+
+The memory lies as [W, N].
+
+Legend: H heads (those that read come first), R read heads, P write heads, N slots, W word size, I numbers of the
+interface.
+"""
+
+from __future__ import annotations
+
+from lukasa.memory.kernels.sequence.algebra import add_products, clear
+from lukasa.memory.kernels.sequence.compiling import compiled
+
+
+@compiled()
+def write(told, heads, memory, weights, written, squares):
+    """M∘Π(1 − w eᵀ) + Σ w aᵀ, and the squared lengths of its slots; eq. 3 and 4."""
+    slots = memory.shape[1]
+    clear(squares)
+    for w in range(heads.word):
+        for p in range(heads.writers):
+            source, h = memory if p == 0 else written, heads.readers + p
+            erase = told[heads.erase + p * heads.word + w]
+            for n in range(slots):
+                written[w, n] = source[w, n] - source[w, n] * weights[h, n] * erase
+        for p in range(heads.writers):
+            add, h = told[heads.add + p * heads.word + w], heads.readers + p
+            for n in range(slots):
+                written[w, n] += weights[h, n] * add
+        for n in range(slots):
+            squares[n] += written[w, n] * written[w, n]
+
+
+@compiled("reassoc")
+def write_back(told, heads, memory, weights, to_memory, to_weights, to_told, kept):
+    """From the gradient of the written memory to that of the one before, in place, and to w, e and a.
+
+    ``kept`` is [P + 1, N], to work in: what is left of a row of the memory after each erasure.
+    """
+    zero, one, slots = told.dtype.type(0), told.dtype.type(1), memory.shape[1]
+    for w in range(heads.word):
+        for n in range(slots):
+            kept[0, n] = memory[w, n]
+        for p in range(heads.writers):
+            place, h, to_add = p * heads.word + w, heads.readers + p, zero
+            add, erase = told[heads.add + place], told[heads.erase + place]
+            for n in range(slots):
+                to_add += weights[h, n] * to_memory[w, n]
+                to_weights[h, n] += add * to_memory[w, n]
+                kept[p + 1, n] = kept[p, n] - kept[p, n] * weights[h, n] * erase
+            to_told[heads.add + place] = to_add
+        for p in range(heads.writers - 1, -1, -1):
+            place, h, to_erase = heads.erase + p * heads.word + w, heads.readers + p, zero
+            erase = told[place]
+            for n in range(slots):
+                lost = to_memory[w, n] * kept[p, n]
+                to_erase -= lost * weights[h, n]
+                to_weights[h, n] -= lost * erase
+                to_memory[w, n] *= one - weights[h, n] * erase
+            to_told[place] = to_erase
+
+
+@compiled()
+def read_back(heads, to_reads, memory, weights, to_memory, to_weights):
+    """From the gradient of what is read to those of the memory and of the weights."""
+    add_products(to_weights[: heads.readers], to_reads.reshape((heads.readers, heads.word)), memory)
+    for w in range(heads.word):
+        for h in range(heads.readers):
+            to_read = to_reads[h * heads.word + w]
+            for n in range(memory.shape[1]):
+                to_memory[w, n] += to_read * weights[h, n]

@@ -1,0 +1,82 @@
+"""Whether parameters and state of a core are of the shapes that its options make: native code relies on it.
+
+Legend: R read heads, P write heads, N slots, W word size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from lukasa.memory.controllers import GRUState, LSTMState, NoState
+from lukasa.memory.core import State
+from lukasa.memory.ntm import NTM, NTMState
+
+Sizes = tuple[int, ...]
+
+
+def _ntm(core: Any) -> tuple[type, list[Sizes]]:
+    slots, readers, writers = core.slots, core.read_heads, core.write_heads
+    return NTMState, [(slots, core.word_size), (readers, slots), (writers, slots)]
+
+
+FIELDS: dict[type, Callable[[Any], tuple[type, list[Sizes]]]] = {NTM: _ntm}
+"""By class of core, the class of its state and the shapes of the memory's fields in one row, but for the reads."""
+CONTROLLERS = {nn.LSTM: (LSTMState, 2), nn.GRU: (GRUState, 1), nn.Sequential: (NoState, 0)}
+"""By class of a controller's layers, the class of its state and the number of tensors in it."""
+GATES = {nn.LSTM: 4, nn.GRU: 3}
+
+
+def leaves_of(state: State) -> list[Any]:
+    """The parts of a state, nested ones too: tensors, unless it is none of a dense core."""
+    found: list[Any] = []
+    for part in state:
+        found += leaves_of(part) if isinstance(part, tuple) else [part]
+    return found
+
+
+def fits(core: Any, rows: int, state: State) -> bool:
+    """Whether all shapes are as expected, with so many rows in the state."""
+    layers = core.controller.layers
+    if type(layers) in GATES and (layers.bidirectional or not layers.bias or layers.num_layers < 1):
+        return False
+    if any(_shape_of(core, name) != sizes for name, sizes in _parameters(core)):
+        return False
+    kind, fields = FIELDS[type(core)](core)
+    inside, count = CONTROLLERS[type(layers)]
+    depth = getattr(layers, "num_layers", 0)
+    fields = [*fields, (core.read_heads, core.word_size), *[(depth, core.controller.output_size)] * count]
+    if type(state) is not kind or type(state.controller) is not inside:
+        return False
+    return [tuple(leaf.shape) for leaf in leaves_of(state)] == [(rows, *sizes) for sizes in fields]
+
+
+def _shape_of(core: Any, path: str) -> Sizes | None:
+    part = core
+    for name in path.split("."):
+        part = getattr(part, name, None)
+    return tuple(part.shape) if isinstance(part, Tensor) else None
+
+
+def _parameters(core: Any) -> Iterator[tuple[str, Sizes]]:
+    layers, units = core.controller.layers, core.controller.output_size
+    reads, plain = core.read_heads * core.word_size, isinstance(layers, nn.Sequential)
+    depth = len(layers) // 2 if plain else layers.num_layers
+    emitting = units * (depth if core.all_layers_steer and not plain else 1)
+    yield "interface.weight", (sum(core.widths), emitting)
+    yield "interface.bias", (sum(core.widths),)
+    yield "output.weight", (core.output_size, emitting + reads)
+    yield "output.bias", (core.output_size,)
+    for layer in range(depth):
+        below = units if layer else core.input_size + reads
+        if plain:
+            yield f"controller.layers.{2 * layer}.weight", (units, below)
+            yield f"controller.layers.{2 * layer}.bias", (units,)
+            continue
+        received = GATES[type(layers)] * units
+        yield f"controller.layers.weight_ih_l{layer}", (received, below)
+        yield f"controller.layers.weight_hh_l{layer}", (received, units)
+        yield f"controller.layers.bias_ih_l{layer}", (received,)
+        yield f"controller.layers.bias_hh_l{layer}", (received,)

@@ -1,0 +1,135 @@
+"""Random programs: a core of random options, a sequence with resets, a state; and both ways to run it.
+
+Legend: B batch, T time, D input width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lukasa import memory
+
+STRENGTHS = (1.0, 1.0, 3.0, 30.0, 3e3)
+"""What the weights of a core are multiplied by: the last saturates gates, and makes strengths up to 10^4."""
+
+
+class Program(NamedTuple):
+    """What is run."""
+
+    name: str
+    options: dict[str, Any]
+    core: memory.Core
+    inputs: Tensor  # [B, T, D]
+    state: dict[str, Tensor] | None  # named; None: the initial one
+    starts: Tensor | None
+
+
+def options_of(name: str, draw: np.random.Generator) -> dict[str, Any]:
+    """Random options of a core, sizes from 1."""
+
+    def up_to(most: int) -> int:
+        return int(draw.integers(1, most + 1))
+
+    slots = int(draw.choice([1, 2, 3, 5, 8, 13, 40]))
+    options: dict[str, Any] = {
+        "slots": slots,
+        "word_size": int(draw.choice([1, 2, 3, 7, 20])),
+        "read_heads": min(up_to(3), slots),
+        "controller": str(draw.choice(["lstm", "gru", "feedforward"])),
+        "controller_size": int(draw.choice([1, 2, 5, 9, 17])),
+        "controller_layers": up_to(3),
+    }
+    if name == "ntm":
+        options |= {
+            "write_heads": up_to(3),
+            "shifts": int(draw.choice([n for n in (1, 3, 5) if n <= slots])),
+            "initial_reads": str(draw.choice(["learned", "constant"])),
+            "initial_weights": str(draw.choice(["learned", "first"])),
+            "learn_memory": bool(draw.integers(2)),
+            "initial_memory": float(draw.choice([1e-6, 0.0, 0.5])),
+        }
+        if options["shifts"] > 1:
+            options["initial_motion"] = str(draw.choice(["random", "tape"]))
+    if name == "mann":
+        options |= {
+            "words": str(draw.choice(["keys", "own"])),
+            "key_strength": str(draw.choice(["one", "emitted"])),
+            "discount": float(draw.choice([0.95, 0.5, 1.0])),
+            "initial_memory": float(draw.choice([1e-6, 0.0, 0.5])),
+        }
+    if name == "dnc":
+        options["stop_usage_gradient"] = bool(draw.integers(2))
+    return options
+
+
+def program(name: str, seed: int, dtype: torch.dtype = torch.float64, strongest: float = 3e3) -> Program:
+    """A program, the same for the same arguments."""
+    draw = np.random.default_rng(seed)
+    options = options_of(name, draw)
+    width = int(draw.integers(1, 5))
+    torch.manual_seed(seed)
+    core = memory.make_core(name, input_size=width, output_size=int(draw.integers(1, 4)), **options).to(dtype)
+    strength = float(draw.choice([value for value in STRENGTHS if value <= strongest]))
+    with torch.no_grad():
+        for parameter in core.parameters():
+            parameter.mul_(strength if draw.integers(3) else 1.0)
+    rows, steps = int(draw.choice([1, 2, 3, 4, 5, 9])), int(draw.choice([1, 2, 3, 6, 11]))
+    inputs = torch.from_numpy(2 * draw.standard_normal((rows, steps, width))).to(dtype)
+    starts = torch.from_numpy(draw.random((rows, steps)) < draw.choice([0.1, 0.5])) if draw.integers(3) else None
+    state = None
+    if draw.integers(2):
+        with memory.step_by_step(), torch.no_grad():
+            reached = memory.unroll(core, torch.from_numpy(draw.standard_normal((rows, 3, width))).to(dtype))[1]
+        state = {key: tensor.clone() for key, tensor in memory.state_to_dict(reached).items()}
+    return Program(name, options, core, inputs, state, starts)
+
+
+def results(program: Program, stepwise: bool, weigh_state: bool = True) -> dict[str, Tensor]:
+    """Outputs, last state, and gradients of everything from a random sum of both."""
+    core = program.core
+    inputs = program.inputs.clone().requires_grad_()
+    leaves = {}
+    state = None
+    if program.state is not None:
+        flat = {name: tensor.clone() for name, tensor in program.state.items()}
+        leaves = {name: leaf.requires_grad_() for name, leaf in flat.items()}
+        state = memory.state_from_dict(core, flat)
+    if stepwise:
+        with memory.step_by_step():
+            outputs, last = memory.unroll(core, inputs, state, program.starts)
+    else:
+        assert memory.why_slow(core, inputs, state).endswith("in native code")
+        outputs, last = memory.unroll(core, inputs, state, program.starts)
+    ends = memory.state_to_dict(last)
+    generator = torch.Generator().manual_seed(7)
+
+    def weigh(tensor: Tensor) -> Tensor:
+        return (tensor * torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor.dtype)).sum()
+
+    loss = weigh(outputs)
+    for end in ends.values():
+        loss = loss + weigh(end) if weigh_state and end.requires_grad else loss
+    wanted = {"inputs": inputs, **leaves}
+    wanted |= {name: parameter for name, parameter in core.named_parameters() if parameter.requires_grad}
+    found = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
+    named = {"outputs": outputs.detach(), **{f"last {name}": end.detach() for name, end in ends.items()}}
+    return named | {f"to {name}": gradient for name, gradient in zip(wanted, found, strict=True)}
+
+
+def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float, what: object = "") -> None:
+    """Compare to a share of the largest value of each tensor, or of a hundredth of the largest there is.
+
+    What is not a number must be the same; a tensor in which everything cancels holds only rounding.
+    """
+    assert found.keys() == expected.keys()
+    largest = {name: tensor.nan_to_num(0, 0, 0).abs().amax().item() for name, tensor in expected.items()}
+    least = max(1.0, *largest.values()) / 100
+    for name, tensor in expected.items():
+        assert found[name].shape == tensor.shape, name
+        assert torch.equal(found[name].isfinite(), tensor.isfinite()), (name, what)
+        worst = (found[name] - tensor).nan_to_num(0, 0, 0).abs().amax().item()
+        assert worst <= tolerance * max(largest[name], least), (name, worst, largest[name], what)
