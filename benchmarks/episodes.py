@@ -102,7 +102,7 @@ def _prepared(recipe: str, source: str) -> Work:
         task = replace(task, sampler={**task.sampler, "source": source})
         trainer, size = make_sequence_trainer(task), task.batch_size
         # A curriculum begins with fewer classes; both draw at its present level.
-        sampler = replace(trainer.sampler, **trainer.curriculum.draw(generator))  # pyright: ignore
+        sampler = replace(trainer.source.sampler, **trainer.source.curriculum.draw(generator))  # pyright: ignore
         data = sampler.data  # pyright: ignore
         pictures = int(sampler.sample(1, generator).mask.shape[1])
         return Work(lambda: sampler.sample(size, generator), lambda: trainer.step().draw_wait, data, size, pictures)
@@ -110,7 +110,7 @@ def _prepared(recipe: str, source: str) -> Work:
 
     experiment = replace(FEW_SHOT_RECIPES[recipe](), source=source)
     learning, size = make_episode_trainer(experiment), experiment.batch_size
-    shots = learning.shots
+    shots = learning.source.shots
     pictures = shots.ways * (shots.shots + shots.queries)
 
     def learn() -> None:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lukasa import memory
-from lukasa.agents.sequence import Trainer, on_core
+from lukasa.agents.sequence import on_core, sequence_trainer
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.supervised.evaluation import load_core
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
@@ -70,7 +70,7 @@ def briefly_trained_agent(slots: int, index: str, batches: int) -> Agent:
     torch.manual_seed(experiment.seed)
     learner = _with_slots(experiment, 1024, "exact", "")
     optimizer = torch.optim.Adam(learner.core.parameters(), experiment.lr)
-    trainer = Trainer(
+    trainer = sequence_trainer(
         learner.core, learner.sampler, optimizer, torch.Generator().manual_seed(0), batch_size=experiment.batch_size
     )
     for _ in range(batches):

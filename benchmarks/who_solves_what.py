@@ -24,7 +24,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from lukasa import memory
-from lukasa.agents.sequence import Trainer, evaluate, make_optimizer
+from lukasa.agents.learning import make_optimizer
+from lukasa.agents.sequence import evaluate, sequence_trainer
 from lukasa.launch.kinds.supervised.settings import make_sampler, split_sequences
 from lukasa.launch.options.parsing import parse
 from lukasa.tasks.stack_languages import COUNTS
@@ -148,7 +149,7 @@ def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
     trained = [parameter for parameter in core.parameters() if parameter.requires_grad]
     optimizer = make_optimizer("adam", trained, taking_part.lr)
     started = time.process_time()  # not the clock's: others may use the machine too
-    trainer = Trainer(
+    trainer = sequence_trainer(
         core,
         sampler,
         optimizer,
@@ -158,7 +159,7 @@ def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
     )
 
     def used() -> float:
-        shares = trainer.sequences / settings.sequences, (time.process_time() - started) / settings.seconds
+        shares = trainer.done / settings.sequences, (time.process_time() - started) / settings.seconds
         return min(1.0, max(shares))
 
     # The rate falls to 0 along a cosine as the budget is used up, whichever of its two parts that is.
@@ -174,7 +175,7 @@ def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
         validation=score(core, on.task, on.trained),
         doubled=score(core, on.task, on.doubled),
         chance=spec.chance,
-        sequences=trainer.sequences,
+        sequences=trainer.done,
         seconds=round(seconds, 1),
         loss=loss,
         options=taking_part.options,

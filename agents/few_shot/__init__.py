@@ -3,7 +3,7 @@
 from lukasa.agents.few_shot.acting import ClassAgent
 from lukasa.agents.few_shot.adaptation import adapt, adapt_and_predict
 from lukasa.agents.few_shot.encoders import ConvEncoder, Encoder, make_encoder
-from lukasa.agents.few_shot.learning import EpisodeTrainer, Evaluation, Learner, StepResult, evaluate_episodes
+from lukasa.agents.few_shot.learning import EpisodeLearner, Episodes, Learner, episode_trainer, evaluate_episodes
 from lukasa.agents.few_shot.lifelong import ClassMemory, Nearest, embed_all
 from lukasa.agents.few_shot.maml import MAML
 from lukasa.agents.few_shot.matching import MatchingNetwork
@@ -19,19 +19,19 @@ __all__ = [
     "ClassMemory",
     "ConvEncoder",
     "Encoder",
-    "EpisodeTrainer",
-    "Evaluation",
+    "EpisodeLearner",
+    "Episodes",
     "Learner",
     "MatchingNetwork",
     "Nearest",
     "NearestNeighbour",
     "PrototypicalNetwork",
     "SequenceLearner",
-    "StepResult",
     "adapt",
     "adapt_and_predict",
     "check_learner_options",
     "embed_all",
+    "episode_trainer",
     "evaluate_episodes",
     "learner_options",
     "make_encoder",

@@ -6,6 +6,7 @@ sequence, E examples that may be neighbours, L labels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,8 +14,10 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from lukasa.agents.few_shot.encoders import Encoder, EncoderName, IdentityEncoder, embed, make_encoder
-from lukasa.agents.few_shot.learning import Learner, StepResult
+from lukasa.agents.few_shot.learning import Learner
 from lukasa.agents.few_shot.prototypical import squared_distances
+from lukasa.agents.learning import Learned
+from lukasa.tasks import Score
 from lukasa.tasks.batch import Batch
 from lukasa.tasks.examples import Examples
 from lukasa.tasks.spec import Spec
@@ -115,8 +118,8 @@ def train_classifier(
     batches: int,
     batch_size: int = 64,
     lr: float = 1e-3,
-    observe: Callable[[StepResult], None] | None = None,
-) -> StepResult:
+    observe: Callable[[Learned], None] | None = None,
+) -> Learned:
     """Train an encoder as a plain classifier of all classes there are, with Adam; its features are what is left of it.
 
     A linear layer on top, which starts at zero and is thrown away, tells the classes apart. The encoder is left in
@@ -148,7 +151,7 @@ def train_classifier(
     nn.init.zeros_(head.bias)
     optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr)
     encoder.train()
-    result = StepResult(0.0, 0.0, lr)
+    result = Learned(math.nan, Score(0.0, 0))
     for _ in range(batches):
         classes = torch.randint(examples.classes, (batch_size,), generator=generator)
         instances = torch.randint(examples.instances, (batch_size,), generator=generator)
@@ -159,7 +162,7 @@ def train_classifier(
         loss.backward()
         optimizer.step()
         right = (logits.argmax(-1) == classes).double().mean()
-        result = StepResult(float(loss.detach()), 100 * float(right), lr)
+        result = Learned(float(loss.detach()), Score(100 * float(right), 1))
         if observe is not None:
             observe(result)
     encoder.eval()

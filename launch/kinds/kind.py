@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.ground.registry import is_own
+from lukasa.launch.kinds.running import ABOVE_ZERO, AT_MOST, AT_MOST_ONE, BELOW_ONE, LEAST, MAY_CHANGE
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.ray.placement import OnRay
 from lukasa.launch.runs.directory import Run
@@ -47,21 +48,20 @@ class Experiments(Generic[Experiment]):
 
     Attributes:
         name: the word after ``lukasa train``.
-        experiment: the frozen dataclass of everything that a run is asked. It has the fields ``steps``, ``stop_at``,
-            ``seed``, ``threads`` and ``checkpoint_every``, a ``name`` for run directories, and ``about``, which says
-            what is trained on what.
+        experiment: the frozen dataclass of everything that a run is asked, derived from ``Running``, and from
+            ``Optimisation`` or ``ByBatch`` where that fits. It has a ``name`` for run directories, and ``about``, which
+            says what is trained on what.
         recipes: functions that return an experiment, by name.
         step_key: what a run counts: the key in every line of its metrics.
         counted: what its steps are, for people.
         groups: fields whose options depend on another field.
-        may_change: fields that a resumed run may be given anew.
-        least: the smallest value of a field; None is always allowed.
-        above_zero: fields that must be more than 0.
-        at_most_one: fields that must be no more than 1.
-        below_one: fields that must be less than 1.
-        before_first: fields that say how a run begins, and nothing to one that is resumed.
+        may_change: fields of its own that a resumed run may be given anew.
+        least: the smallest value of a field of its own; None is always allowed.
+        above_zero: fields of its own that must be more than 0.
+        at_most_one: fields of its own that must be no more than 1.
         before_added: what fields meant before there were any, for a ``config.json`` of that time; whatever their
             defaults are now, the run goes on as it was.
+        renew: turns what a ``config.json`` of before holds into the fields of today.
         sections: groups of the help: a title, and the fields whose options come under it; others are about learning.
         examples: command lines for the top of the help, with what each does.
         questions: what a newcomer is asked who says nothing: the option, what it is, the list that names what there is,
@@ -74,22 +74,26 @@ class Experiments(Generic[Experiment]):
     name: str
     experiment: type[Experiment]
     recipes: Mapping[str, Callable[[], Experiment]]
-    may_change: tuple[str, ...]
     step_key: str
     counted: str
+    may_change: tuple[str, ...] = ()
     groups: Mapping[str, Group] = field(default_factory=dict)
     least: Mapping[str, float] = field(default_factory=dict)
     above_zero: tuple[str, ...] = ()
     at_most_one: tuple[str, ...] = ()
-    below_one: tuple[str, ...] = ()
-    before_first: tuple[str, ...] = ()
     before_added: Mapping[str, Any] = field(default_factory=dict)
+    renew: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     examples: tuple[tuple[str, str], ...] = ()
     questions: tuple[tuple[str, str, str, str], ...] = ()
     shown: tuple[str, ...] = ("steps",)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     further_checks: tuple[Callable[[Experiment], None], ...] = ()
+
+    @property
+    def changeable(self) -> tuple[str, ...]:
+        """Every field that a resumed run may be given anew."""
+        return (*MAY_CHANGE, *self.may_change)
 
     def make(self, recipe: str | None) -> Experiment:
         """The experiment of a recipe; the default one for None.
@@ -112,7 +116,7 @@ class Experiments(Generic[Experiment]):
         Raises:
             UserError: a field is unknown, of another type, or a number that no run can have.
         """
-        experiment = _from_json(self.experiment, {**self.before_added, **values})
+        experiment = _from_json(self.experiment, {**self.before_added, **self.renew(values)})
         self.check_numbers(experiment)
         return experiment
 
@@ -122,22 +126,17 @@ class Experiments(Generic[Experiment]):
         Raises:
             UserError: one is too small or too large.
         """
-        for name, least in self.least.items():
-            value = getattr(experiment, name)
-            if value is not None and not value >= least:
-                raise UserError(f"option {option_name(name)} is {value}: expected at least {least}")
-        for name in self.above_zero:
-            value = getattr(experiment, name)
-            if value is not None and not value > 0:
-                raise UserError(f"option {option_name(name)} is {value}: expected more than 0")
-        for name in self.at_most_one:
-            value = getattr(experiment, name)
-            if value > 1:
-                raise UserError(f"option {option_name(name)} is {value}: expected at most 1")
-        for name in self.below_one:
-            value = getattr(experiment, name)
-            if not value < 1:
-                raise UserError(f"option {option_name(name)} is {value}: expected less than 1")
+        bounds: list[tuple[str, Callable[[Any], bool], str]] = [
+            *((name, lambda value, least=least: value >= least, f"at least {least}") for name, least in _least(self)),
+            *((name, lambda value: value > 0, "more than 0") for name in (*ABOVE_ZERO, *self.above_zero)),
+            *((name, lambda value: value <= 1, "at most 1") for name in (*AT_MOST_ONE, *self.at_most_one)),
+            *((name, lambda value, most=most: value <= most, f"at most {most}") for name, most in AT_MOST.items()),
+            *((name, lambda value: value < 1, "less than 1") for name in BELOW_ONE),
+        ]
+        for name, holds, expected in bounds:
+            value = getattr(experiment, name, None)
+            if value is not None and not holds(value):
+                raise UserError(f"option {option_name(name)} is {value}: expected {expected}")
 
     def check_together(self, experiment: Experiment) -> None:
         """Refuse numbers that contradict each other.
@@ -231,6 +230,10 @@ def option_name(field_name: str) -> str:
         '--stop-at'
     """
     return "--" + field_name.replace("_", "-")
+
+
+def _least(kind: Experiments[Any]) -> Iterable[tuple[str, float]]:
+    return {**LEAST, **kind.least}.items()
 
 
 def _from_json(kind: type[Any], values: Mapping[str, Any], group: str = "") -> Any:

@@ -6,6 +6,7 @@ command line says is read by ``parsing``, beside this module, and ``--help`` is 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import typing
@@ -162,17 +163,19 @@ def split_words(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def documented(cls: Any) -> dict[str, str]:
-    """The texts of the arguments and attributes in a docstring, by name.
+    """The texts of the arguments and attributes in a docstring, by name; a dataclass has those of its bases too.
 
     Ours are in Google's style; a class of a user may also be in that of NumPy, Sphinx or Epydoc.
     """
     import docstring_parser
 
-    try:
-        parsed = docstring_parser.parse(inspect.getdoc(cls) or "")
-    except docstring_parser.ParseError:
-        return {}
-    return {one.arg_name: " ".join((one.description or "").split()) for one in parsed.params}
+    texts: dict[str, str] = {}
+    inherited = reversed(cls.__mro__[1:]) if dataclasses.is_dataclass(cls) and isinstance(cls, type) else ()
+    for one in (*filter(dataclasses.is_dataclass, inherited), cls):
+        with contextlib.suppress(docstring_parser.ParseError):
+            parsed = docstring_parser.parse(inspect.getdoc(one) or "")
+            texts |= {said.arg_name: " ".join((said.description or "").split()) for said in parsed.params}
+    return texts
 
 
 def is_mapping(kind: Any) -> bool:

@@ -21,7 +21,7 @@ import torch
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lukasa.agents.sequence import ALONE, ProcessGroup, Sharing
+from lukasa.agents.learning import ALONE, ProcessGroup, Sharing
 from lukasa.ground.mistakes import TrainingError, UserError
 from lukasa.launch.ray.placement import Bundle, OnRay, Placement
 from lukasa.launch.ray.quiet import quiet_libraries

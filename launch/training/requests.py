@@ -16,6 +16,7 @@ from lukasa.ground.names import nearest
 from lukasa.launch.comparing.several_seeds import OPTIONS as SEED_OPTIONS
 from lukasa.launch.comparing.several_seeds import asked_seeds, is_several, open_group, open_several
 from lukasa.launch.kinds.kind import Experiments, Kind, option_name
+from lukasa.launch.kinds.running import BEFORE_FIRST
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import Switch, is_given, options_class, peek, split_words
 from lukasa.launch.options.help import Page
@@ -149,7 +150,7 @@ def as_it_begins(kind: Experiments[Experiment], request: Request[Experiment]) ->
     """The experiment without what says nothing to a run that is resumed."""
     if not request.resume:
         return request.experiment
-    return dataclasses.replace(request.experiment, **dict.fromkeys(kind.before_first))  # pyright: ignore
+    return dataclasses.replace(request.experiment, **dict.fromkeys(BEFORE_FIRST))  # pyright: ignore
 
 
 def place(
@@ -274,7 +275,7 @@ def check_unchanged(kind: Kind[Any], opened: tuple[Run, dict[str, Any]], experim
         if group and group.options:  # a run of before an option was added says nothing of it
             options = group.options(getattr(saved, group.chosen_by))
             then, now = ({**dataclasses.asdict(options()), **values} for values in (then, now))
-        if then != now and one.name not in kind.experiments.may_change:
+        if then != now and one.name not in kind.experiments.changeable:
             option = option_name(one.name)
             raise UserError(
                 f"run {run.path} was written with {option} {then}, not {now}: "

@@ -190,7 +190,7 @@ def _changed(kind: Kind[Any], several: SeveralSeeds, asked: Any) -> list[str]:
     """The options that ask for what differs from what was written, such as more steps."""
     saved = kind.experiments.from_json(several.runs()[0][1]["experiment"])
     words = []
-    for name in kind.experiments.may_change:
+    for name in kind.experiments.changeable:
         if getattr(saved, name) != getattr(asked, name):
             words += [option_name(name), str(getattr(asked, name))]
     return words

@@ -10,7 +10,7 @@ import torch
 import lukasa.launch.kinds.few_shot.evaluation
 import lukasa.launch.kinds.supervised.presentation_pictures
 from lukasa.agents.few_shot import LEARNERS
-from lukasa.agents.sequence.schedules import make_optimizer
+from lukasa.agents.learning.optimizers import make_optimizer
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.few_shot.data import make_shots, new_part
 from lukasa.launch.kinds.few_shot.evaluation import published
@@ -117,7 +117,7 @@ def test_halving_rate_counts_episodes(batch_size, rates):
 def test_seed_decides_weights_and_episodes():
     def first(seed):
         trainer = make_trainer(dataclasses.replace(MADE, seed=seed))
-        return trainer.shots.sample(2, trainer.generator).support, next(trainer.learner.parameters())
+        return trainer.source.shots.sample(2, trainer.generator).support, next(trainer.learner.module.parameters())
 
     (one, weights), (again, same), (other, different) = first(1), first(1), first(2)
     assert torch.equal(one, again)
@@ -128,13 +128,13 @@ def test_seed_decides_weights_and_episodes():
 
 def test_pictures_are_augmented_in_training_alone():
     asked = dataclasses.replace(MADE, augment=True)
-    assert make_trainer(asked).shots.examples.augmentation is not None
+    assert make_trainer(asked).source.shots.examples.augmentation is not None
     assert make_shots(asked, "background_small1", ways=5, shots=1).examples.augmentation is None
 
 
 def test_optimizers_are_those_of_the_sequence_trainer():
     trainer = make_trainer(dataclasses.replace(MADE, optimizer="adamw", weight_decay=0.1))
-    alike = make_optimizer("adamw", trainer.learner.parameters(), 1e-3, weight_decay=0.1)
+    alike = make_optimizer("adamw", trainer.learner.module.parameters(), 1e-3, weight_decay=0.1)
     assert type(trainer.optimizer) is type(alike)
     assert trainer.optimizer.param_groups[0]["weight_decay"] == 0.1
 
@@ -150,7 +150,7 @@ def test_15_classes_with_strings_become_25_after_110_000_episodes():
     from lukasa.launch.kinds.supervised.job import make_trainer as make_task_trainer
 
     experiment = SEQUENCE_RECIPES["omniglot_mann_strings_15"]()
-    curriculum = make_task_trainer(experiment).curriculum
+    curriculum = make_task_trainer(experiment).source.curriculum
     assert isinstance(curriculum, Lessons)
     seen = []
     for _ in range(experiment.steps // experiment.batch_size):

@@ -68,13 +68,13 @@ def alone(tmp_path_factory):
 
 def train_and_keep_weights(run, experiment, resume, worker):
     """What each worker does, and then it leaves its weights; its process is known while it works."""
-    from lukasa.launch.kinds.supervised.job import TaskJob, make_trainer
-    from lukasa.launch.training.loop import train_batches
+    from lukasa.launch.kinds.supervised.job import TaskJob
+    from lukasa.launch.training.loop import train_job
 
-    trainer = make_trainer(experiment, worker.sharing)
+    job = TaskJob(experiment, worker.sharing)
     (run.path / f"process-{worker.sharing.rank}").write_text(str(os.getpid()))
-    outcome = train_batches(run, experiment, TaskJob(experiment, trainer), resume, worker)
-    torch.save(trainer.core.state_dict(), run.path / f"weights-{worker.sharing.rank}.pt")
+    outcome = train_job(run, experiment, job, resume, worker)
+    torch.save(job.core.state_dict(), run.path / f"weights-{worker.sharing.rank}.pt")
     return outcome
 
 

@@ -219,13 +219,29 @@ def test_default_experiment_is_valid_json():
     assert RL.from_json(json.loads(json.dumps(dataclasses.asdict(RLExperiment())))) == RLExperiment()
 
 
+def test_reinforcement_learning_from_before_a_field_was_renamed_keeps_what_it_was_asked():
+    old = {name: value for name, value in EXPERIMENT.items() if name not in {"clip_norm", "schedule", "final_lr"}}
+    found = RL.from_json(old | {"lr": 0.01, "lr_end": 0.001, "grad_clip": 3.0})
+    assert (found.schedule, found.final_lr, found.clip_norm) == ("linear", pytest.approx(0.1), 3.0)
+    constant = RL.from_json(old | {"lr_end": None, "grad_clip": None})
+    assert (constant.schedule, constant.clip_norm) == ("constant", None)
+
+
 def test_run_from_before_a_field_was_added_stays_as_it_was():
     # Its agent has no scales; whatever new runs do by default, it is read, resumed and evaluated without.
-    added = {"normalize_observations", "normalize_returns", "orthogonal", "kl_target", "lr_end", "entropy_end"}
+    added = {
+        "normalize_observations",
+        "normalize_returns",
+        "orthogonal",
+        "kl_target",
+        "schedule",
+        "final_lr",
+        "entropy_end",
+    }
     old = {name: value for name, value in EXPERIMENT.items() if name not in added}
     found = RL.from_json(old | {"gamma": 0.9, "batch_size": 2048})
     assert (found.normalize_observations, found.normalize_returns, found.orthogonal) == (False, False, False)
-    assert (found.lr_end, found.entropy_end, found.gamma, found.batch_size) == (None, None, 0.9, 2048)
+    assert (found.schedule, found.entropy_end, found.gamma, found.batch_size) == ("constant", None, 0.9, 2048)
     assert RLExperiment().normalize_observations
     assert RLExperiment().normalize_returns
     assert found.kl_target == 0.01
@@ -240,9 +256,9 @@ def test_recipes_are_on_the_numbers_they_were_tuned_with(name):
     assert not recipe.orthogonal
     assert recipe.kl_target == 0.01
     assert recipe.batch_size != RLExperiment().batch_size
-    assert (recipe.epochs, recipe.clip, recipe.lr_end, recipe.entropy_end) in [
-        (6, 0.3, None, None),
-        (8, 0.3, None, None),
-        (8, 0.2, None, None),
-        (6, 0.3, None, None),
+    assert (recipe.epochs, recipe.clip, recipe.schedule, recipe.entropy_end) in [
+        (6, 0.3, "constant", None),
+        (8, 0.3, "constant", None),
+        (8, 0.2, "constant", None),
+        (6, 0.3, "constant", None),
     ]

@@ -28,9 +28,22 @@ def test_numbers_without_an_end_stay():
 
 
 def test_schedules_end_with_the_last_step():
-    config = config_of("--lr", "0.01", "--lr-end", "0", "--entropy", "0.1", "--entropy-end", "0.02", "--steps", "5000")
+    config = config_of(
+        "--lr", "0.01", "--schedule", "linear", "--entropy", "0.1", "--entropy-end", "0.02", "--steps", "5000"
+    )
     assert config.lr == [[0, 0.01], [5000, 0.0]]
     assert config.entropy_coeff == [[0, 0.1], [5000, 0.02]]
+
+
+def test_every_schedule_of_the_other_kinds_is_drawn_by_points():
+    cosine = config_of("--lr", "0.01", "--schedule", "cosine", "--final-lr", "0.5", "--steps", "1000").lr
+    assert cosine[0] == [0, 0.01]
+    assert cosine[50] == [500, pytest.approx(0.0075)]
+    assert cosine[-1] == [1000, pytest.approx(0.005)]
+    halving = dict(config_of("--lr", "0.01", "--schedule", "halving", "--halve-every", "400", "--steps", "1000").lr)
+    assert [halving[step] for step in (0, 390, 400, 1000)] == pytest.approx([0.01, 0.01, 0.005, 0.0025])
+    rising = dict(config_of("--lr", "0.01", "--warmup", "99", "--steps", "1000").lr)
+    assert [rising[step] for step in (0, 100, 1000)] == pytest.approx([0.0001, 0.01, 0.01])
 
 
 def test_policy_learns_beside_the_value_without_a_bonus_for_entropy():
@@ -49,7 +62,7 @@ def test_config_in_python_starts_from_the_same_numbers():
     assert (PPO_DEFAULTS["num_epochs"], PPO_DEFAULTS["minibatch_size"]) == (wanted.epochs, wanted.minibatch_size)
 
 
-@pytest.mark.parametrize("option", ["--lr-end", "--entropy-end"])
+@pytest.mark.parametrize("option", ["--final-lr", "--entropy-end"])
 def test_end_below_zero_is_refused(option, capsys):
     assert main(["train", "rl", *OPTIONS, option, "-1"]) == 2
     assert f"option {option} is -1.0: expected at least 0" in capsys.readouterr().err
@@ -76,7 +89,7 @@ def rates(run: Run) -> tuple[float, float]:
 @pytest.mark.ray
 def test_schedules_go_on_where_they_were(tmp_path, ray_cluster):
     run = Run(tmp_path / "run")
-    argv = ["--lr", "0.01", "--lr-end", "0.001", "--entropy", "0.1", "--entropy-end", "0"]
+    argv = ["--lr", "0.01", "--schedule", "linear", "--final-lr", "0.1", "--entropy", "0.1", "--entropy-end", "0"]
     assert main(["train", "rl", *OPTIONS, *argv, "--steps", "1000", "--stop-at", "1", "--out", str(run.path)]) == 0
     step = read_metrics(run)[-1]["env_steps"]
     assert step < 1000
@@ -112,7 +125,7 @@ def test_run_without_the_fields_resumes_and_evaluates(tmp_path, ray_cluster):
     plain = ["--no-normalize-observations", "--no-normalize-returns"]
     assert main(["train", "rl", *OPTIONS, *plain, "--steps", "300", "--out", str(run.path)]) == 0
     config = json.loads(run.config_file.read_text())
-    for name in ("normalize_observations", "normalize_returns", "lr_end", "entropy_end"):
+    for name in ("normalize_observations", "normalize_returns", "schedule", "final_lr", "entropy_end"):
         del config["experiment"][name]  # as it was written before they were added
     run.config_file.write_text(json.dumps(config))
     assert main(["train", "rl", "--out", str(run.path), "--resume", "--steps", "600"]) == 0

@@ -72,8 +72,8 @@ def test_missing_gpu_is_told(capsys):
 def test_seed_decides_weights_and_sequences_and_never_draws_those_of_a_split():
     def first_words(seed):
         trainer = make_trainer(read_command_line("task", ["--seed", str(seed)]).experiment)
-        drawn = trainer.sampler.sample(4, trainer.generator).inputs
-        return drawn, trainer.core.get_parameter("output.weight")
+        drawn = trainer.source.sampler.sample(4, trainer.generator).inputs
+        return drawn, trainer.learner.core.get_parameter("output.weight")
 
     (one, weights), (again, same), (other, different) = first_words(2), first_words(2), first_words(3)
     assert torch.equal(one, again)
@@ -105,7 +105,7 @@ def test_lessons_come_from_a_file_too(tmp_path):
     path.write_text('[{"max_length": 2},\n {"max_length": 3}]')
     argv = ["--curriculum.kind", "lessons", "--curriculum.lessons", str(path)]
     trainer = make_trainer(read_command_line("task", argv).experiment)
-    assert trainer.curriculum.extremes() == [{"max_length": 2}, {"max_length": 3}]
+    assert trainer.source.curriculum.extremes() == [{"max_length": 2}, {"max_length": 3}]
     path.write_text('[{"max_length": 2},\n {"max_length"}]')
     assert main(["train", "task", *argv]) == 2
 
@@ -141,7 +141,8 @@ def test_experiment_survives_the_round_trip_through_json():
 @pytest.mark.parametrize("recipe", TASK_RECIPES)
 def test_every_recipe_is_a_valid_experiment(recipe):
     trainer = make_trainer(read_command_line("task", [recipe]).experiment)
-    assert trainer.spec.holds <= trainer.core.slots if hasattr(trainer.core, "slots") and recipe != "babi" else True
+    core = trainer.learner.core
+    assert trainer.source.spec.holds <= core.slots if hasattr(core, "slots") and recipe != "babi" else True
 
 
 def test_paper_recipes_have_the_papers_numbers():

@@ -20,7 +20,7 @@ def first_batches(*argv: str) -> tuple[list[float], set[int]]:
     drawn = trainer.generator.get_state()
     losses = [trainer.step().loss for _ in range(BATCHES)]
     trainer.generator.set_state(drawn)
-    lengths = {trainer.sampler.sample(4, trainer.generator).mask.shape[1] for _ in range(BATCHES)}
+    lengths = {trainer.source.sampler.sample(4, trainer.generator).mask.shape[1] for _ in range(BATCHES)}
     return losses, lengths
 
 

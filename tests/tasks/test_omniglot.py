@@ -11,7 +11,7 @@ import torch
 from torch import Generator
 
 from lukasa import memory
-from lukasa.agents.sequence import Trainer
+from lukasa.agents.sequence import sequence_trainer
 from lukasa.tasks import omniglot
 from lukasa.tasks.data import DataError
 from lukasa.tasks.episodes import class_curriculum
@@ -130,7 +130,7 @@ def test_any_core_takes_a_step_of_training(core, labels):
     network = memory.make_core(core, input_size=sampler.spec.input_size, output_size=sampler.spec.output_size)
     before = [one.clone() for one in network.parameters()]
     optimizer = torch.optim.Adam(network.parameters())
-    result = Trainer(network, sampler, optimizer, Generator().manual_seed(0), batch_size=4).step()
+    result = sequence_trainer(network, sampler, optimizer, Generator().manual_seed(0), batch_size=4).step()
     assert result.score.count == 4 * 3 * 2
     assert any(not torch.equal(one, two) for one, two in zip(before, network.parameters(), strict=True))
 
@@ -141,7 +141,9 @@ def test_class_curriculum_adds_a_class_after_so_many_episodes():
     network = memory.make_core("lstm", input_size=sampler.spec.input_size, output_size=sampler.spec.output_size)
     curriculum = class_curriculum(2, 4, episodes=4, batch_size=2)
     optimizer = torch.optim.Adam(network.parameters())
-    trainer = Trainer(network, sampler, optimizer, Generator().manual_seed(0), batch_size=2, curriculum=curriculum)
+    trainer = sequence_trainer(
+        network, sampler, optimizer, Generator().manual_seed(0), batch_size=2, curriculum=curriculum
+    )
     steps = [trainer.step().score.count // 2 for _ in range(6)]
     assert steps == [4, 4, 6, 6, 8, 8]
 

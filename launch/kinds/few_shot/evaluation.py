@@ -222,11 +222,11 @@ def _row(trained: TrainedLearner, shots: Shots, part: str, options: EvalOptions)
         "ways": shots.ways,
         "shots": shots.shots,
         "queries": shots.queries,
-        "episodes": found.episodes,
-        "accuracy": found.accuracy,
+        "episodes": found.count,
+        "accuracy": found.score,
         "interval": found.interval,
         "loss": found.loss,
-        "nearest_pixels": scored(NearestNeighbour(trained.learner.shape)).accuracy,
+        "nearest_pixels": scored(NearestNeighbour(trained.learner.shape)).score,
         "published": published(trained.experiment, part, shots),
     }
 

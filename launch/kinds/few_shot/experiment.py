@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from lukasa.launch.kinds.running import ByBatch
 from lukasa.launch.options.described import rows
 
 SHARED = ("size", "source", "data_dir", "turns")
 """Options of data sets that are spelt without the group, --size in place of --dataset.size."""
 
 
-@dataclass(frozen=True)
-class FewShotExperiment:
+@dataclass(frozen=True, kw_only=True)
+class FewShotExperiment(ByBatch):
     """A learner, the episodes it learns from, and how.
 
     Attributes:
@@ -38,23 +39,10 @@ class FewShotExperiment:
         test_ways: classes of an episode that the learner is validated and evaluated on; as many as ways by default.
         test_shots: support examples of each class there; as many as shots by default.
         steps: episodes to train on.
-        start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
         stop_at: stop earlier, when the accuracy of a line of metrics, in percent, is at least this.
-        seed: seed of the weights and of the episodes.
         batch_size: episodes of one gradient step.
-        optimizer: Adam, AdamW, or RMSProp as in Graves 2013.
-        lr: learning rate of the optimizer.
-        weight_decay: weight decay of Adam and AdamW.
-        clip_norm: largest norm of the gradient.
-        schedule: constant learning rate, one that halves every so many episodes, or a decay that ends with the last.
-        halve_every: episodes after which the learning rate halves (schedule halving).
-        final_lr: share of the learning rate that a decay ends at (schedules linear and cosine).
-        device: where it is computed.
-        report_every: episodes of one line of metrics.
         validate_every: episodes after which the next line of metrics has the accuracy on episodes of part validation
             as well; never by default. Of Omniglot it takes part fit, which has no character of validation.
-        threads: threads of this process; more pay on cores that nobody else uses.
-        checkpoint_every: seconds between two checkpoints.
     """
 
     learner: str = "prototypical"
@@ -73,22 +61,8 @@ class FewShotExperiment:
     test_ways: int | None = None
     test_shots: int | None = None
     steps: int = 10_000
-    start_from: str | None = None
-    stop_at: float | None = None
-    seed: int = 0
     batch_size: int = 1
-    optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-    schedule: Literal["constant", "linear", "cosine", "halving"] = "constant"
-    halve_every: int = 2000
-    final_lr: float = 0.0
-    device: Literal["cpu", "cuda"] = "cpu"
     report_every: int = 100
-    validate_every: int | None = None
-    threads: int = 1
-    checkpoint_every: float = 60.0
 
     @property
     def about(self) -> str:

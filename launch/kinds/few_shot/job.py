@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
-from lukasa.agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
-from lukasa.agents.sequence import ALONE, Sharing, make_optimizer, make_schedule
+from lukasa.agents.few_shot import EpisodeLearner, Episodes, Learner, evaluate_episodes, make_learner
+from lukasa.agents.learning import ALONE, Sharing, Trainer
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.few_shot.data import make_data, make_shots, training_shots, validation_part
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
-from lukasa.launch.kinds.initial_weights import load_initial_weights
+from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.endings import Outcome, Resume
-from lukasa.launch.training.loop import FIRST_SEED, Row, Worker, train_job
+from lukasa.launch.training import by_batch
+from lukasa.launch.training.loop import Worker
 from lukasa.tasks.episodes import Shots
 
 VALIDATED, VALIDATION_SEED = 200, 2
@@ -41,7 +37,7 @@ def build_learner(experiment: FewShotExperiment) -> Learner:
     return learner.to(experiment.device)
 
 
-def make_trainer(experiment: FewShotExperiment, sharing: Sharing = ALONE) -> EpisodeTrainer:
+def make_trainer(experiment: FewShotExperiment, sharing: Sharing = ALONE) -> Trainer[EpisodeLearner, Episodes]:
     """The trainer of an experiment, before its first batch.
 
     Args:
@@ -59,30 +55,7 @@ def make_trainer(experiment: FewShotExperiment, sharing: Sharing = ALONE) -> Epi
             f"learner {experiment.learner!r} learns nothing from episodes: choose another --learner; "
             "lukasa eval shows nearest pixels beside it"
         )
-    if experiment.start_from:
-        load_initial_weights(learner, "few-shot", "learner", experiment.start_from)
-    parameters = [one for one in learner.parameters() if one.requires_grad]
-    with as_user_error():
-        optimizer = make_optimizer(
-            experiment.optimizer, parameters, experiment.lr, weight_decay=experiment.weight_decay
-        )
-    return EpisodeTrainer(
-        learner,
-        shots,
-        optimizer,
-        torch.Generator().manual_seed(FIRST_SEED + experiment.seed),
-        batch_size=experiment.batch_size,
-        schedule=_schedule(optimizer, experiment),
-        clip_norm=experiment.clip_norm,
-        sharing=sharing,
-    )
-
-
-def _schedule(optimizer: Optimizer, experiment: FewShotExperiment) -> LambdaLR:
-    if experiment.schedule == "halving":
-        return LambdaLR(optimizer, lambda batch: 0.5 ** (batch * experiment.batch_size // experiment.halve_every))
-    batches = math.ceil(experiment.steps / experiment.batch_size)
-    return make_schedule(optimizer, experiment.schedule, batches=batches, final=experiment.final_lr)
+    return by_batch.make_trainer(experiment, "few-shot", EpisodeLearner(learner), Episodes(shots), sharing)
 
 
 def train(run: Run, experiment: FewShotExperiment, resume: Resume | None, worker: Worker | None = None) -> Outcome:
@@ -97,39 +70,31 @@ def train(run: Run, experiment: FewShotExperiment, resume: Resume | None, worker
     Raises:
         TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
     """
-    return train_job(run, experiment, resume, worker, make_trainer, FewShotJob)
+    return by_batch.train_by_batch(run, experiment, resume, worker, FewShotJob)
 
 
-@dataclass(frozen=True)
-class FewShotJob:
-    """A learner and its episodes, as ``lukasa.launch.training.loop`` sees them."""
+class FewShotJob(by_batch.BatchJob):
+    """A learner and its episodes, as ``lukasa.launch.training.loop`` sees them.
 
-    experiment: FewShotExperiment
-    trainer: EpisodeTrainer
-    unit: str = "accuracy %"
-    higher_is_better: bool = True
-    scores_compare: bool = True
+    Args:
+        experiment: what is trained.
+        sharing: the processes that share its batches.
+    """
+
+    def __init__(self, experiment: FewShotExperiment, sharing: Sharing = ALONE):
+        super().__init__(experiment, make_trainer(experiment, sharing), FEW_SHOT)
 
     def standing(self) -> tuple[float | None, str]:
         """A guess among the classes of an episode."""
         return 100 / self.experiment.ways, ""
-
-    def learn(self) -> Row:
-        """Take one batch."""
-        result = self.trainer.step()
-        return {"loss": result.loss, "score_total": result.accuracy, "score_count": 1, "lr": result.lr}
-
-    def measure(self) -> Row:
-        """Nothing else."""
-        return {}
 
     def validate(self) -> float:
         """The accuracy on episodes of classes that are not trained on, the same ones each time."""
         ways, shots = self.experiment.tested_on
         episodes = make_shots(self.experiment, validation_part(self.experiment), ways=ways, shots=shots)
         generator = torch.Generator().manual_seed(VALIDATION_SEED)
-        learner = self.trainer.learner
-        return evaluate_episodes(learner, episodes, VALIDATED, generator, batch_size=side_by_side(episodes)).accuracy
+        learner = self.trainer.learner.module
+        return evaluate_episodes(learner, episodes, VALIDATED, generator, batch_size=side_by_side(episodes)).score
 
 
 def side_by_side(shots: Shots) -> int:

@@ -31,9 +31,9 @@ def check_experiment(experiment: FewShotExperiment) -> None:
     from lukasa.agents.few_shot import evaluate_episodes
     from lukasa.launch.kinds.few_shot.data import make_shots, validation_part
     from lukasa.launch.kinds.few_shot.job import make_trainer
+    from lukasa.launch.training.by_batch import check_device
 
-    if experiment.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
+    check_device(experiment)
     tested_parts = [experiment.part]
     if experiment.validate_every is not None:
         tested_parts.append(validation_part(experiment))
@@ -41,8 +41,8 @@ def check_experiment(experiment: FewShotExperiment) -> None:
     ways, shots = experiment.tested_on
     with as_user_error():
         scored = [make_shots(experiment, part, ways=ways, shots=shots) for part in tested_parts]
-        for tested in (trainer.shots, *scored):
-            evaluate_episodes(trainer.learner, tested, 1, torch.Generator())
+        for tested in (trainer.source.shots, *scored):
+            evaluate_episodes(trainer.learner.module, tested, 1, torch.Generator())
 
 
 def subject(experiment: FewShotExperiment) -> Subject:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lukasa.agents.few_shot.learning import posed
+from lukasa.agents.few_shot.learning import on_learner
 from lukasa.launch.kinds.few_shot.data import make_shots, new_part
 from lukasa.launch.kinds.few_shot.drawings import Named, draw_confusion, draw_wrong
 from lukasa.launch.kinds.few_shot.evaluation import TrainedLearner, load_learner
@@ -73,7 +73,9 @@ def name_episode(trained: TrainedLearner, options: PlotOptions) -> Named:
     ways = options.ways or getattr(trained.learner, "ways", min(MOST_WAYS, examples.classes))
     queries = max(1, min(MOST_EXAMPLES, examples.instances) - shots)
     episodes = make_shots(experiment, part, ways=ways, shots=shots, queries=queries)
-    support, queries, targets = posed(trained.learner, episodes.sample(1, torch.Generator().manual_seed(options.seed)))
+    support, queries, targets = on_learner(
+        trained.learner, episodes.sample(1, torch.Generator().manual_seed(options.seed))
+    )
     answers = trained.learner(support, queries)[0].argmax(-1)
     found = (support[0], queries[0], targets[0], answers)
     return Named(*(tensor.cpu().numpy() for tensor in found), ink=find_dataset(experiment.data).ink)

@@ -25,7 +25,7 @@ RANDOM = 0.98
 """Share of the first entropy that a policy has to keep to count as no less random than it was."""
 EXPLAINED = 0.05
 DROWNED = 100
-"""Times ``grad_clip``: gradients longer than this are nearly all cut away."""
+"""Times ``clip_norm``: gradients longer than this are nearly all cut away."""
 
 
 class Watch:
@@ -83,16 +83,16 @@ def _dead_updates(experiment: RLExperiment, late: Sequence[Row]) -> dict[str, st
         lost = "inputs or rewards that are always the same, or far too large, leave none: look at the environment"
         return {"gradients": f"the gradients are dead (norm {gradient:.1g}): {lost}, and try --normalize-observations"}
     if kl is not None and abs(kl) < DEAD_KL:
-        return {"kl": f"updates do not change the policy (KL {kl:.1g}): try {lr} or a larger --grad-clip"}
+        return {"kl": f"updates do not change the policy (KL {kl:.1g}): try {lr} or a larger --clip-norm"}
     return {}
 
 
 def _drowned(experiment: RLExperiment, late: Sequence[Row]) -> dict[str, str]:
     gradient = _median(late, "gradient_norm")
-    if gradient is None or experiment.grad_clip is None or gradient < DROWNED * experiment.grad_clip:
+    if gradient is None or experiment.clip_norm is None or gradient < DROWNED * experiment.clip_norm:
         return {}
     remedy = "--value-weight 0.1" if experiment.normalize_returns else "--normalize-returns"
-    seen = f"gradients are {gradient / experiment.grad_clip:,.0f} times --grad-clip, so that nearly all of them is cut"
+    seen = f"gradients are {gradient / experiment.clip_norm:,.0f} times --clip-norm, so that nearly all of them is cut"
     return {"clipping": f"{seen}: the value loss drowns the policy's; try {remedy}"}
 
 

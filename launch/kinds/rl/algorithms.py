@@ -16,6 +16,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from lukasa import envs
+from lukasa.agents.learning import schedule_factor
 from lukasa.agents.rllib import MemoryRLModule, algorithm_class, make_algorithm_options, register_environment
 from lukasa.agents.rllib.gradients import TARGET
 from lukasa.launch.kinds.initial_weights import initial_weights
@@ -23,6 +24,9 @@ from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.learning import given_options
 from lukasa.launch.kinds.rl.outcomes import EpisodeOutcomes
 from lukasa.launch.kinds.rl.waits import Waits, watched
+
+POINTS = 100
+"""Straight lines that a schedule which is none is drawn with."""
 
 
 def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> AlgorithmConfig:
@@ -72,14 +76,31 @@ def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
     """What RLlib's ``training()`` takes, by RLlib's names; learners share each batch."""
     learners = max(1, experiment.learners)
     return {
-        "lr": _scheduled(experiment.lr, experiment.lr_end, experiment.steps),
+        "lr": learning_rate(experiment),
         "gamma": experiment.gamma,
         "train_batch_size_per_learner": experiment.batch_size // learners,
-        "grad_clip": experiment.grad_clip,
+        "grad_clip": experiment.clip_norm,
         "entropy_coeff": _scheduled(experiment.entropy, experiment.entropy_end, experiment.steps),
         "vf_loss_coeff": experiment.value_weight,
         **make_algorithm_options(experiment.algorithm, **given_options(experiment)).training(learners),
     }
+
+
+def learning_rate(experiment: RLExperiment) -> Any:
+    """The learning rate as RLlib takes it: a number, or points that it draws straight lines between."""
+    lr, steps = experiment.lr, experiment.steps
+    if experiment.schedule == "constant" and not experiment.warmup:
+        return lr
+    if experiment.schedule == "linear" and not experiment.warmup:
+        return [[0, lr], [steps, lr * experiment.final_lr]]
+    factor = schedule_factor(
+        experiment.schedule,
+        batches=steps,
+        warmup=experiment.warmup,
+        final=experiment.final_lr,
+        halve_every=experiment.halve_every,
+    )
+    return [[step, lr * factor(step)] for step in sorted({round(steps * part / POINTS) for part in range(POINTS + 1)})]
 
 
 def _scheduled(value: float, end: float | None, steps: int) -> Any:
@@ -167,7 +188,7 @@ def capture_state(
 def restore_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
     """Put back what ``capture_state`` gave."""
     algorithm.set_state(state["algorithm"])
-    _foreach_learner(algorithm, functools.partial(_set_entropy, step=_steps_sampled(algorithm)))
+    _foreach_learner(algorithm, functools.partial(_set_entropy, step=steps_sampled(algorithm)))
     _foreach_learner(algorithm, functools.partial(_set_kl_coefficients, values=state["kl"]))
     torch.set_rng_state(torch.as_tensor(state["random"]["torch"]))
     np.random.set_state(state["random"]["numpy"])
@@ -189,7 +210,8 @@ def _kl_coefficients(learner: Any) -> dict[str, float]:
     return {name: float(value) for name, value in getattr(learner, "curr_kl_coeffs_per_module", {}).items()}
 
 
-def _steps_sampled(algorithm: Algorithm) -> int:
+def steps_sampled(algorithm: Algorithm) -> int:
+    """Environment steps of the whole run so far."""
     return int(algorithm.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0))
 
 

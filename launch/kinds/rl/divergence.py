@@ -38,7 +38,7 @@ def check_learned(result: Mapping[str, Any], weights: Mapping[str, Any], step: i
         raise TrainingError(
             f"{what} is not finite in the iteration after {step:,} environment steps, in parameter group "
             f"{', '.join(broken)}: stopped, nothing was overwritten, and {last_good(run.checkpoints)}; try a lower "
-            "--lr, or a smaller --grad-clip"
+            "--lr, or a smaller --clip-norm"
         )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lukasa.launch.kinds.running import Optimisation, Running
+
 EPISODES_IN_MEAN = 100
 """The return of a run is the mean of its last so many episodes."""
 
 
-@dataclass(frozen=True)
-class RLExperiment:
+@dataclass(frozen=True, kw_only=True)
+class RLExperiment(Running, Optimisation):
     """A memory agent, an environment and how it learns.
 
     Attributes:
@@ -23,7 +25,6 @@ class RLExperiment:
             package.module:Class; lukasa list algorithms says what each takes.
         learning: options of the algorithm that it alone has; its defaults for those that are not given.
         steps: environment steps to train for.
-        start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
         stop_at: stop earlier, when the mean return of the last 100 episodes reaches this.
         seed: seed of the weights, the actions and the environments.
         runners: processes that sample; 0 samples in the process that learns.
@@ -34,8 +35,6 @@ class RLExperiment:
         minibatch_size: environment steps of one gradient step (PPO).
         epochs: passes over a batch (PPO).
         max_seq_len: steps of backpropagation through time; by default fragments are cut into chunks of about 64.
-        lr: learning rate of Adam.
-        lr_end: learning rate at the last step, reached on a straight line; by default it stays as it is.
         gamma: discount of one step.
         gae_lambda: lambda of generalised advantage estimation (PPO).
         entropy: weight of the entropy bonus.
@@ -46,7 +45,6 @@ class RLExperiment:
         value_weight: weight of the value loss, the squared error.
         value_clip: largest squared error of the value loss that still learns (PPO); by default however large: where
             returns are beyond its root, 3 for RLlib's 10, a clipped value would never begin to learn.
-        grad_clip: largest global norm of the gradient.
         embedding: width of the encoded observation, the input of the core.
         output: width of what the core hands to the policy and the value.
         previous_action: show the core the action before.
@@ -58,7 +56,6 @@ class RLExperiment:
         orthogonal: begin with orthogonal weights, which hand on what is observed as large as it came; PyTorch's own
             shrink it layer by layer, and agents whose rewards are rare settle before they tell observations apart.
         threads: threads of the process that learns; more pay for large networks on cores that nobody else uses.
-        checkpoint_every: seconds between two checkpoints.
         ablation: episodes, at most, of each row of the table at the end of training: the agent intact, with its memory
             wiped before every step, with its controller wiped, and random actions; 0 for no table.
     """
@@ -70,9 +67,7 @@ class RLExperiment:
     algorithm: str = "ppo"
     learning: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 200_000
-    start_from: str | None = None
-    stop_at: float | None = None
-    seed: int = 0
+    clip_norm: float | None = 0.5
     runners: int = 0
     learners: int = 0
     aggregators: int = 0
@@ -81,8 +76,6 @@ class RLExperiment:
     minibatch_size: int = 256
     epochs: int = 8
     max_seq_len: int | None = None
-    lr: float = 1e-3
-    lr_end: float | None = None
     gamma: float = 0.99
     gae_lambda: float = 0.95
     entropy: float = 0.0
@@ -91,7 +84,6 @@ class RLExperiment:
     kl_target: float = 0.03
     value_weight: float = 0.25
     value_clip: float | None = None
-    grad_clip: float | None = 0.5
     embedding: int = 64
     output: int = 64
     previous_action: bool = False
@@ -99,8 +91,6 @@ class RLExperiment:
     normalize_observations: bool = True
     normalize_returns: bool = True
     orthogonal: bool = True
-    threads: int = 1
-    checkpoint_every: float = 60.0
     ablation: int = 64
 
     @property

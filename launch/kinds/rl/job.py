@@ -1,13 +1,11 @@
-"""The training loop of reinforcement learning: train, measure, save, stop."""
+"""Reinforcement learning: from an experiment to what ``lukasa.launch.training.loop`` trains."""
 
 from __future__ import annotations
 
 import math
 import sys
-import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,28 +17,33 @@ from lukasa import envs
 from lukasa.agents.rllib.runner import RunnerFailedError, check_elsewhere
 from lukasa.ground.mistakes import TrainingError, UserError
 from lukasa.launch.kinds.rl.advice import Watch
-from lukasa.launch.kinds.rl.algorithms import begin_with, make_config, present_weights, restore_state
+from lukasa.launch.kinds.rl.algorithms import (
+    begin_with,
+    capture_state,
+    make_config,
+    present_weights,
+    restore_state,
+    steps_sampled,
+)
 from lukasa.launch.kinds.rl.divergence import check_learned
 from lukasa.launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
 from lukasa.launch.kinds.rl.learning import is_asynchronous
 from lukasa.launch.kinds.rl.outcomes import episodes_ended
-from lukasa.launch.kinds.rl.saving import Saver
 from lukasa.launch.kinds.rl.waits import memories, waits
 from lukasa.launch.ray.placement import Bundle, OnRay, Placement
 from lukasa.launch.ray.quiet import quiet_libraries
 from lukasa.launch.ray.session import running_ray
-from lukasa.launch.runs.checkpoints import fitting, last_good, list_checkpoints, load_checkpoint, set_later_aside
-from lukasa.launch.runs.directory import MetricsWriter, Run, rewind_metrics
+from lukasa.launch.runs.checkpoints import last_good, list_checkpoints, load_checkpoint
+from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.runs.failures import sentence
-from lukasa.launch.runs.progress import make_reporter
 from lukasa.launch.runs.rates import Rate
 from lukasa.launch.runs.stopping import Wish, stop_on_signals
+from lukasa.launch.training.loop import Row, Worker, train_job
 
 RATE_SECONDS = 10.0
 """Window of the steps a second of an asynchronous algorithm, whose steps come in bursts."""
 
-Rows = list[dict[str, Any]]
 Recent = deque[tuple[float, float, float]]
 
 RESTARTS, RESTARTS_IN_VAIN = 10, 3
@@ -65,7 +68,7 @@ def train(
     experiment: RLExperiment,
     resume: Resume | None,
     placement: Placement | None = None,
-    listen: Callable[[], AbstractContextManager[Wish]] = stop_on_signals,
+    worker: Worker | None = None,
 ) -> Outcome:
     """Train until the steps are done, the score is reached or the user stops; saves before it returns.
 
@@ -77,7 +80,7 @@ def train(
         experiment: what to train.
         resume: the checkpoint to continue from and its state.
         placement: the learners' GPUs; none where there is no Ray but ours.
-        listen: begins to listen for a wish to stop.
+        worker: how it listens and shows; as a person at a terminal expects when None.
 
     Raises:
         TrainingError: processes were lost too often.
@@ -85,11 +88,12 @@ def train(
     torch.set_num_threads(experiment.threads)
     cpus = 1 + experiment.runners + experiment.learners * (1 + experiment.aggregators)
     gpus = (placement.gpus_per_worker if placement else None) or 0
-    with quiet_libraries(), running_ray(cpus), listen() as stop:
+    worker = worker or Worker(listen=stop_on_signals)
+    with quiet_libraries(), running_ray(cpus), worker.listen() as stop:
         lost, in_vain, step = "", 0, -1
         for _ in range(RESTARTS):
             try:
-                return _sitting(run, experiment, resume, stop, gpus)
+                return _sitting(run, experiment, resume, stop, gpus, worker)
             except (envs.EnvironmentFailedError, RunnerFailedError) as error:
                 raise TrainingError(f"{error}; {last_good(run.checkpoints)}") from error
             except RayError as error:
@@ -110,20 +114,15 @@ def _of_ray(error: RayError) -> str:
     return sentence(cause) if isinstance(cause, BaseException) else str(error).strip().split("\n")[0]
 
 
-def _sitting(run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wish, gpus: float) -> Outcome:
-    step = resume[0].step if resume else 0
-    if resume:
-        set_later_aside(run.checkpoints, step)
-    rows = rewind_metrics(run, step)
-    algorithm = _build(experiment, step, gpus)
+def _sitting(
+    run: Run, experiment: RLExperiment, resume: Resume | None, stop: Wish, gpus: float, worker: Worker
+) -> Outcome:
+    algorithm = _build(experiment, resume[0].step if resume else 0, gpus)
     try:
-        if resume:
-            with fitting(resume[0]):
-                restore_state(algorithm, resume[1])
-        elif experiment.start_from:
+        if experiment.start_from and not resume:
             begin_with(algorithm, experiment.start_from)
-        recent: Recent = deque(resume[1]["recent"] if resume else (), EPISODES_IN_MEAN)
-        return _train_loop(run, experiment, algorithm, stop, rows, recent)
+        heard = replace(worker, listen=lambda: nullcontext(stop))
+        return train_job(run, experiment, RLJob(experiment, algorithm, run), resume, heard)
     finally:
         algorithm.stop()
 
@@ -138,40 +137,82 @@ def _build(experiment: RLExperiment, sitting: int, gpus: float) -> Any:
         raise
 
 
-def _train_loop(run: Run, experiment: RLExperiment, algorithm: Any, stop: Wish, rows: Rows, recent: Recent) -> Outcome:
-    last = rows[-1] if rows else {"env_steps": 0, "seconds": 0.0}
-    step, before, score = last["env_steps"], last["seconds"], None
-    unit = envs.score_unit(experiment.env)
-    known = envs.ENVIRONMENTS.get(experiment.env) if not experiment.env_settings else None
-    chance = known.chance if known else None
-    started, seconds = time.monotonic(), before
-    saver = Saver(run, algorithm, recent, experiment.checkpoint_every, step)
-    played = learned = present_weights(algorithm)
-    runners, watch = Runners(), Watch(experiment, rows)
-    rate = Rate(step, before, RATE_SECONDS if is_asynchronous(experiment.algorithm) else 0)
-    writer = MetricsWriter(run, step)
-    with make_reporter(experiment.steps, step, unit="steps", score=unit) as reporter, closing(writer):
-        while step < experiment.steps and stop.signal is None:
-            played = learned
-            with saver.on_failure(step, played, score):
-                result = algorithm.train()
-                learned = present_weights(algorithm)
-            check_learned(result, learned, step, run)
-            runners.watch(result)
-            recent.extend(episodes_ended(result))
-            seconds = before + time.monotonic() - started
-            row = metrics_row(result, recent, seconds, rate, unit) | _workings(
-                result, seconds - last["seconds"], experiment
-            )
-            row |= watch.look(row)
-            step, score, last = row["env_steps"], row[score_name(unit)], row
-            writer.write(row)
-            reporter.update(step, score, row["steps_per_second"] or 0.0, chance)
-            saver.save_if_due(step, played, score)
-            if experiment.stop_at is not None and score is not None and score >= experiment.stop_at:
-                break
-        saver.save_rest(step, played, score)
-    return Outcome(step, "environment steps", seconds, score, unit, stop.signal)
+class RLJob:
+    """An algorithm of RLlib, as ``lukasa.launch.training.loop`` sees it; a batch is one of its iterations.
+
+    Args:
+        experiment: what is trained.
+        algorithm: before its first iteration of a sitting.
+        run: whose checkpoints are named where training fails.
+    """
+
+    counted, steps_name = "environment steps", "steps"
+    higher_is_better = scores_compare = True
+
+    def __init__(self, experiment: RLExperiment, algorithm: Any, run: Run):
+        self.experiment, self.algorithm, self.run = experiment, algorithm, run
+        self.unit = envs.score_unit(experiment.env)
+        self.score_key = score_name(self.unit)
+        self.done = 0
+        self._recent: Recent = deque(maxlen=EPISODES_IN_MEAN)
+        self._runners = Runners()
+        self._asynchronous = is_asynchronous(experiment.algorithm)
+        self._result: dict[str, Any] = {}
+        self._played = self._learned = present_weights(algorithm)
+
+    def standing(self) -> tuple[float | None, str]:
+        """What guessing scores."""
+        known = envs.ENVIRONMENTS.get(self.experiment.env) if not self.experiment.env_settings else None
+        return known.chance if known else None, ""
+
+    def begin(self, rows: list[Row]) -> None:
+        """Watch how it goes on from there."""
+        seconds = rows[-1]["seconds"] if rows else 0.0
+        self._watch = Watch(self.experiment, rows)
+        self._rate = Rate(self.done, seconds, RATE_SECONDS if self._asynchronous else 0)
+
+    def learn(self) -> None:
+        """Train for one iteration.
+
+        Raises:
+            TrainingError: a gradient or a weight is not finite.
+        """
+        self._played = self._learned
+        self._result = self.algorithm.train()
+        self._learned = present_weights(self.algorithm)
+        check_learned(self._result, self._learned, self.done, self.run)
+        self.done = int(self._result["num_env_steps_sampled_lifetime"])
+        self._runners.watch(self._result)
+        self._recent.extend(episodes_ended(self._result))
+
+    def line(self, seconds: float, before: Row, *, writes: bool) -> Row:
+        """One line of metrics an iteration."""
+        elapsed = seconds - before["seconds"]
+        row = metrics_row(self._result, self._recent, seconds, self._rate, self.unit)
+        row |= _workings(self._result, elapsed, self.experiment)
+        return row | self._watch.look(row)
+
+    def is_whole(self, error: Exception) -> bool:
+        """Whether nothing of the iteration that failed was learned."""
+        if isinstance(error, envs.EnvironmentFailedError | RunnerFailedError):
+            return True  # it was to be sampled
+        if isinstance(error, TrainingError):
+            return False
+        with suppress(Exception):
+            present = present_weights(self.algorithm)
+            return all(np.array_equal(self._played[name], present[name]) for name in self._played)
+        return False
+
+    def state(self) -> dict[str, Any]:
+        """Of the algorithm, and the weights that the last episodes were played with."""
+        return capture_state(self.algorithm, self._recent, self._played)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        restore_state(self.algorithm, state)
+        self.done = steps_sampled(self.algorithm)
+        self._recent = deque(state["recent"], EPISODES_IN_MEAN)
+        self._played = self._learned = present_weights(self.algorithm)
 
 
 def _workings(result: dict[str, Any], elapsed: float, experiment: RLExperiment) -> dict[str, Any]:

@@ -91,9 +91,10 @@ def subject(experiment: RLExperiment) -> Subject:
 
 def _train(run: Run, experiment: RLExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
     from lukasa.launch.kinds.rl.job import train  # imports Ray
+    from lukasa.launch.training.loop import quietly
 
     if listen is not None:
-        return train(run, experiment, resume, listen=listen)
+        return train(run, experiment, resume, worker=quietly(listen))
     return _with_ablation(run, experiment, train(run, experiment, resume))
 
 

@@ -40,7 +40,7 @@ def _tuned(**settings: Any) -> RLExperiment:
         kl_target=0.01,
         value_weight=1.0,
         value_clip=None,
-        grad_clip=0.5,
+        clip_norm=0.5,
         embedding=64,
         output=64,
         normalize_observations=False,
@@ -63,7 +63,7 @@ def repeat_previous_medium_ntm() -> RLExperiment:
         epochs=6,
         lr=3e-3,
         clip=0.3,
-        grad_clip=None,
+        clip_norm=None,
         max_seq_len=104,
         stop_at=0.9,
     )
@@ -120,7 +120,7 @@ def _repeat_previous(core: str, memory: Mapping[str, Any]) -> RLExperiment:
         minibatch_size=816,
         lr=3e-3,
         clip=0.3,
-        grad_clip=None,
+        clip_norm=None,
         max_seq_len=26,
         stop_at=0.9,
     )
@@ -241,6 +241,21 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
 """The recipes of `lukasa train rl`, by name."""
 
 
+def renewed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of a run when ``clip_norm`` was ``grad_clip``, and a decay was told by ``lr_end`` alone.
+
+    Example:
+        >>> renewed({"lr": 0.01, "lr_end": 0.001, "grad_clip": None})
+        {'lr': 0.01, 'clip_norm': None, 'schedule': 'linear', 'final_lr': 0.1}
+    """
+    new = {name: value for name, value in values.items() if name not in ("grad_clip", "lr_end")}
+    if "grad_clip" in values:
+        new["clip_norm"] = values["grad_clip"]
+    if values.get("lr_end") is not None:
+        new |= {"schedule": "linear", "final_lr": values["lr_end"] / values.get("lr", RLExperiment.lr)}
+    return new
+
+
 RL = Experiments(
     name="rl",
     experiment=RLExperiment,
@@ -252,38 +267,32 @@ RL = Experiments(
         "env_settings": Group("env"),
         "learning": Group("algorithm", learning_options_class, not_taken),
     },
-    may_change=("steps", "stop_at", "runners", "learners", "aggregators", "threads", "checkpoint_every", "ablation"),
+    may_change=("runners", "learners", "aggregators", "ablation"),
     least={
-        "steps": 1,
-        "seed": 0,
         "runners": 0,
         "learners": 0,
         "aggregators": 0,
         "envs_per_runner": 1,
-        "batch_size": 1,
         "minibatch_size": 1,
         "epochs": 1,
         "max_seq_len": 1,
         "gamma": 0,
         "gae_lambda": 0,
-        "lr_end": 0,
         "entropy": 0,
         "entropy_end": 0,
         "embedding": 1,
         "output": 1,
-        "threads": 1,
-        "checkpoint_every": 0,
         "ablation": 0,
     },
     above_zero=("lr", "clip", "kl_target", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
-    before_first=("start_from",),
     before_added={
         "normalize_observations": False,
         "normalize_returns": False,
         "orthogonal": False,
         "kl_target": 0.01,
     },
+    renew=renewed,
     sections={
         "What to train": ("env", "env_settings", "core", "start_from", "steps"),
         "Memory": ("memory",),

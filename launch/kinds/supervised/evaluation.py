@@ -227,7 +227,7 @@ def _row(
     by_presentation = observer(sampler)
     found = evaluate(trained.core, sampler.spec, batches, teacher_forcing=forced, observe=by_presentation)
     row: dict[str, Any] = {
-        "sequences": found.sequences,
+        "sequences": found.count,
         "score": found.score,
         "interval": found.interval,
         "bits": found.bits,

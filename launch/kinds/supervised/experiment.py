@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lukasa.launch.kinds.running import ByBatch
+
 
 @dataclass(frozen=True)
 class CurriculumOptions:
@@ -36,8 +38,8 @@ class CurriculumOptions:
     window: int = 20
 
 
-@dataclass(frozen=True)
-class TaskExperiment:
+@dataclass(frozen=True, kw_only=True)
+class TaskExperiment(ByBatch):
     """A core, a supervised task and how it learns.
 
     Attributes:
@@ -46,70 +48,31 @@ class TaskExperiment:
         core: name of the memory core; lukasa list cores names them all.
         memory: options of the core; its defaults for those that are not given.
         steps: sequences to train on.
-        start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
         stop_at: stop earlier, when the mean score of a line of metrics is at least this good.
-        seed: seed of the weights and of the sequences.
         batch_size: sequences of one gradient step.
-        optimizer: RMSProp as in Graves 2013, Adam, or AdamW.
-        lr: learning rate of the optimizer.
-        momentum: momentum of RMSProp; beta 1 of Adam and AdamW.
-        epsilon: what keeps the optimizer's division finite; each one's own by default.
-        weight_decay: weight decay of Adam and AdamW.
-        clip_value: largest size of one element of the gradient.
-        clip_norm: largest norm of the gradient.
-        schedule: constant learning rate, or a decay that ends with the last sequence.
-        warmup: sequences over which the learning rate rises.
-        final_lr: share of the learning rate that a decay ends at.
         chunk: steps of backpropagation through time; whole sequences by default.
         teacher_forcing: share of steps that show the right answer before, where outputs feed back.
         memory_use: weight of an auxiliary loss that rewards using different slots at different steps.
         curriculum: which settings of the task come when.
         precision: bfloat16 runs the core in mixed precision, on a GPU.
-        device: where it is computed.
         compile: compile the core's step with ``torch.compile``: half a minute of preparation, then an NTM on a CPU
             takes two thirds to three quarters of the time; needs a C++ compiler.
-        prefetch: draw each batch while the one before is learned, in a thread, where drawing takes long: the batches
-            stay the same.
         gradient_flow: with every line of metrics, measure the gradient with respect to each step's state.
-        report_every: sequences of one line of metrics.
         validate_every: sequences after which the next line of metrics has the score on validation sequences as well,
             with the core's own answers fed back; never by default.
-        threads: threads of this process; more pay for large networks on cores that nobody else uses.
-        checkpoint_every: seconds between two checkpoints.
     """
 
     task: str = "copy"
     sampler: Mapping[str, Any] = field(default_factory=dict)
     core: str = "ntm"
     memory: Mapping[str, Any] = field(default_factory=dict)
-    steps: int = 100_000
-    start_from: str | None = None
-    stop_at: float | None = None
-    seed: int = 0
-    batch_size: int = 16
-    optimizer: Literal["rmsprop", "adam", "adamw"] = "adam"
-    lr: float = 1e-3
-    momentum: float = 0.9
-    epsilon: float | None = None
-    weight_decay: float = 0.0
-    clip_value: float | None = None
-    clip_norm: float | None = None
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    warmup: int = 0
-    final_lr: float = 0.0
     chunk: int | None = None
     teacher_forcing: float = 1.0
     memory_use: float = 0.0
     curriculum: CurriculumOptions = field(default_factory=CurriculumOptions)
     precision: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
     compile: bool = False
-    prefetch: bool = False
     gradient_flow: bool = False
-    report_every: int = 1000
-    validate_every: int | None = None
-    threads: int = 1
-    checkpoint_every: float = 60.0
 
     @property
     def about(self) -> str:

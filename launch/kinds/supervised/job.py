@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from lukasa import memory
-from lukasa.agents.sequence import ALONE, Sharing, Trainer, evaluate, make_optimizer, make_schedule, state_gradients
+from lukasa.agents.learning import ALONE, Sharing, Trainer
+from lukasa.agents.sequence import SequenceLearner, Sequences, evaluate, state_gradients
 from lukasa.ground.mistakes import UserError, as_user_error
-from lukasa.launch.kinds.initial_weights import load_initial_weights
 from lukasa.launch.kinds.supervised.curricula import chance_now, make_curriculum, stage_now
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
+from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.supervised.settings import higher_is_better, make_sampler, split_sequences, split_settings
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.endings import Outcome, Resume
-from lukasa.launch.training.loop import FIRST_SEED, Row, Worker, train_job
+from lukasa.launch.training import by_batch
+from lukasa.launch.training.loop import Worker
 
 FLOW_SEQUENCES = 8
 """Sequences that the gradient's flow is measured on."""
@@ -53,7 +53,7 @@ def compile_step(core: memory.Core) -> None:
     core.compile(dynamic=False)
 
 
-def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Trainer:
+def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Trainer[SequenceLearner, Sequences]:
     """The trainer of an experiment, before its first batch.
 
     Args:
@@ -65,48 +65,22 @@ def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Traine
         memory.UnknownNameError, tasks.UnknownTaskError: the core or the task is unknown.
     """
     sampler = make_sampler(experiment.task, "train", dict(experiment.sampler))
-    spec = sampler.spec
-    core = make_core(experiment, spec)
-    if experiment.start_from:
-        load_initial_weights(core, "task", "core", experiment.start_from)
-    if experiment.compile:
-        compile_step(core)
+    core = make_core(experiment, sampler.spec)
     curriculum = make_curriculum(
-        experiment.curriculum, experiment.task, experiment.sampler, higher_is_better=higher_is_better(spec.unit)
+        experiment.curriculum, experiment.task, experiment.sampler, higher_is_better=higher_is_better(sampler.spec.unit)
     )
-    with as_user_error():
-        optimizer = make_optimizer(
-            experiment.optimizer,
-            [one for one in core.parameters() if one.requires_grad],
-            experiment.lr,
-            momentum=experiment.momentum,
-            epsilon=experiment.epsilon,
-            weight_decay=experiment.weight_decay,
-        )
-    schedule = make_schedule(
-        optimizer,
-        experiment.schedule,
-        batches=math.ceil(experiment.steps / experiment.batch_size),
-        warmup=experiment.warmup // experiment.batch_size,
-        final=experiment.final_lr,
-    )
-    return Trainer(
+    learner = SequenceLearner(
         core,
-        sampler,
-        optimizer,
-        torch.Generator().manual_seed(FIRST_SEED + experiment.seed),
-        batch_size=experiment.batch_size,
-        schedule=schedule,
-        curriculum=curriculum,
-        clip_value=experiment.clip_value,
-        clip_norm=experiment.clip_norm,
+        sampler.spec,
         chunk=experiment.chunk,
-        teacher_forcing=experiment.teacher_forcing,
         memory_use=experiment.memory_use,
         precision=experiment.precision,
-        prefetch=experiment.prefetch,
-        sharing=sharing,
     )
+    source = Sequences(sampler, curriculum, experiment.teacher_forcing)
+    trainer = by_batch.make_trainer(experiment, "task", learner, source, sharing)
+    if experiment.compile:
+        compile_step(core)
+    return trainer
 
 
 def train(run: Run, experiment: TaskExperiment, resume: Resume | None, worker: Worker | None = None) -> Outcome:
@@ -121,51 +95,46 @@ def train(run: Run, experiment: TaskExperiment, resume: Resume | None, worker: W
     Raises:
         TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
     """
-    return train_job(run, experiment, resume, worker, make_trainer, TaskJob)
+    return by_batch.train_by_batch(run, experiment, resume, worker, TaskJob)
 
 
-@dataclass(frozen=True)
-class TaskJob:
-    """A core and its task, as ``lukasa.launch.training.loop`` sees them."""
+class TaskJob(by_batch.BatchJob):
+    """A core and its task, as ``lukasa.launch.training.loop`` sees them.
 
-    experiment: TaskExperiment
-    trainer: Trainer
+    Args:
+        experiment: what is trained.
+        sharing: the processes that share its batches.
+    """
 
-    @property
-    def unit(self) -> str:
-        """Of the score."""
-        return self.trainer.spec.unit
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a higher score is a better one."""
-        return higher_is_better(self.unit)
-
-    @property
-    def scores_compare(self) -> bool:
-        """Scores of a curriculum's different levels do not."""
-        return self.experiment.curriculum.kind == "uniform"
+    def __init__(self, experiment: TaskExperiment, sharing: Sharing = ALONE):
+        super().__init__(experiment, make_trainer(experiment, sharing), TASK)
+        self.core, self.source = self.trainer.learner.core, self.trainer.source
+        self.unit = self.source.spec.unit
+        self.higher_is_better = higher_is_better(self.unit)
+        # Scores of a curriculum's different levels do not compare.
+        self.scores_compare = experiment.curriculum.kind == "uniform"
 
     def standing(self) -> tuple[float | None, str]:
         """What guessing scores on the sequences of now, and which lesson or level they are of."""
-        return chance_now(self.experiment, self.trainer.curriculum), stage_now(self.trainer.curriculum)
+        return chance_now(self.experiment, self.source.curriculum), stage_now(self.source.curriculum)
 
-    def learn(self) -> Row:
-        """Take one batch."""
-        result = self.trainer.step()
-        row: Row = {"loss": result.loss, "score_total": result.score.total, "score_count": result.score.count}
-        if self.trainer.spec.target.kind != "scalar":
-            row["bits"] = result.loss / math.log(2)
-        row |= {"draw_wait": result.draw_wait, "lr": result.lr, "grad_norm": math.hypot(*result.norms.values())}
-        return row | {f"grad_norm/{name}": norm for name, norm in result.norms.items()}
+    def in_bits(self) -> bool:
+        """But for a task of numbers."""
+        return self.source.spec.target.kind != "scalar"
 
-    def measure(self) -> Row:
+    def measure(self) -> dict[str, Any]:
         """The curriculum's level, and how the gradient flows where that was asked for."""
-        return {"level": self.trainer.level} | (_flow(self.trainer) if self.experiment.gradient_flow else {})
+        return {"level": self.source.level} | (self._flow() if self.experiment.gradient_flow else {})
 
     def validate(self) -> float:
         """The score on validation sequences."""
-        return validation_score(self.trainer.core, self.experiment)
+        return validation_score(self.core, self.experiment)
+
+    def _flow(self) -> dict[str, Any]:
+        """The gradient with respect to each step's state, on the same sequences each time."""
+        batch = self.source.sampler.sample(FLOW_SEQUENCES, torch.Generator().manual_seed(by_batch.FIRST_SEED))
+        found = state_gradients(self.core, self.source.spec, batch)
+        return {f"flow/{name}": norms.tolist() for name, norms in found.items()}
 
 
 def validation_score(core: memory.Core, experiment: TaskExperiment) -> float:
@@ -178,10 +147,3 @@ def validation_score(core: memory.Core, experiment: TaskExperiment) -> float:
     sampler = make_sampler(experiment.task, "validation", split_settings(experiment, "validation"))
     batches = split_sequences(experiment.task, sampler, "validation", VALIDATED)
     return evaluate(core, sampler.spec, batches).score
-
-
-def _flow(trainer: Trainer) -> Row:
-    """The gradient with respect to each step's state, on the same sequences each time."""
-    batch = trainer.sampler.sample(FLOW_SEQUENCES, torch.Generator().manual_seed(FIRST_SEED))
-    found = state_gradients(trainer.core, trainer.spec, batch)
-    return {f"flow/{name}": norms.tolist() for name, norms in found.items()}

@@ -29,16 +29,16 @@ def check_experiment(experiment: TaskExperiment) -> None:
 
     from lukasa.launch.kinds.supervised.job import make_trainer
     from lukasa.launch.kinds.supervised.settings import hardest, note_on_slots
+    from lukasa.launch.training.by_batch import check_device
 
-    if experiment.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
+    check_device(experiment)
     if experiment.precision == "bfloat16" and experiment.device == "cpu":
         raise UserError("--precision bfloat16 is for GPUs: add --device cuda, or take float32")
     trainer = make_trainer(experiment)
-    trainer.sampler.sample(1, torch.Generator())
+    trainer.source.sampler.sample(1, torch.Generator())
     if experiment.memory_use and "slots" not in experiment.memory:
         raise UserError(f"core {experiment.core!r} has no slots for --memory-use to encourage: take ntm or dnc")
-    note = note_on_slots(experiment, hardest(trainer.sampler, trainer.curriculum))
+    note = note_on_slots(experiment, hardest(trainer.source.sampler, trainer.source.curriculum))
     if note:
         print(f"warning: {note}", file=sys.stderr)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from lukasa.agents.few_shot import EpisodeTrainer, Learner, evaluate_episodes, make_learner
-from lukasa.agents.few_shot.learning import posed
-from lukasa.agents.sequence import DivergenceError, make_optimizer, make_schedule
+from lukasa.agents.few_shot import Learner, episode_trainer, evaluate_episodes, make_learner
+from lukasa.agents.few_shot.learning import on_learner
+from lukasa.agents.learning import DivergenceError, make_optimizer, make_schedule
 from lukasa.ground.statistics import wilson_interval
 from lukasa.tasks.episodes import Shots
 from lukasa.tasks.examples import Augmentation, Examples
@@ -51,12 +51,12 @@ def make_trainer(learner=None, shots=None, seed=0, *, cosine=False, lr=1e-2, **o
     schedule = make_schedule(optimizer, "cosine", batches=20, warmup=3) if cosine else None
     generator = Generator().manual_seed(5)
     options = {"batch_size": 4, **options}
-    return EpisodeTrainer(learner, shots or noise_shots(), optimizer, generator, schedule=schedule, **options)
+    return episode_trainer(learner, shots or noise_shots(), optimizer, generator, schedule=schedule, **options)
 
 
 def test_queries_are_posed_with_the_places_of_their_classes():
     episode = noise_shots(queries=2).sample(3, Generator().manual_seed(0))
-    support, queries, targets = posed(Fixed(), episode)
+    support, queries, targets = on_learner(Fixed(), episode)
     assert torch.equal(support, episode.support)
     assert targets.shape == queries.shape[:2] == (3, 6)
     for row in range(3):
@@ -66,14 +66,14 @@ def test_queries_are_posed_with_the_places_of_their_classes():
 
 def test_step_reports_the_batch_before_the_update():
     trainer = make_trainer()
-    twin = copy.deepcopy(trainer.learner)
-    episode = trainer.shots.sample(4, Generator().manual_seed(5))
-    support, queries, targets = posed(twin, episode)
+    twin = copy.deepcopy(trainer.learner.module)
+    episode = trainer.source.shots.sample(4, Generator().manual_seed(5))
+    support, queries, targets = on_learner(twin, episode)
     result = trainer.step()
     assert result.loss == pytest.approx(float(twin.loss(support, queries, targets).detach()), rel=1e-6)
     right = (twin(support, queries).argmax(-1) == targets).double().mean()
-    assert result.accuracy == pytest.approx(100 * float(right))
-    assert (result.lr, trainer.batches, trainer.episodes) == (1e-2, 1, 4)
+    assert result.score.value == pytest.approx(100 * float(right))
+    assert (result.lr, trainer.batches, trainer.done) == (1e-2, 1, 4)
 
 
 @pytest.mark.parametrize("learner", [None, Drawing])
@@ -85,7 +85,7 @@ def test_state_put_back_gives_the_same_losses(learner):
     after = [first.step() for _ in range(4)]
     torch.manual_seed(99)
     assert [second.step() for _ in range(4)] == after
-    assert second.episodes == 28
+    assert second.done == 28
 
 
 def test_state_of_batch_norm_is_part_of_it():
@@ -98,7 +98,10 @@ def test_state_of_batch_norm_is_part_of_it():
     first.step()
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     assert first.step() == second.step()
-    scores = [evaluate_episodes(one.learner, one.shots, 8, Generator().manual_seed(0)) for one in (first, second)]
+    scores = [
+        evaluate_episodes(one.learner.module, one.source.shots, 8, Generator().manual_seed(0))
+        for one in (first, second)
+    ]
     assert scores[0] == scores[1]
 
 
@@ -106,8 +109,8 @@ def test_generator_alone_decides_and_global_state_stays():
     results = []
     for seed in (1, 2):
         trainer = make_trainer(Drawing())
-        trainer.learner.load_state_dict(Drawing().state_dict() | {"matrix.weight": torch.eye(4)})
-        torch.nn.init.zeros_(trainer.learner.get_parameter("matrix.bias"))
+        trainer.learner.module.load_state_dict(Drawing().state_dict() | {"matrix.weight": torch.eye(4)})
+        torch.nn.init.zeros_(trainer.learner.module.get_parameter("matrix.bias"))
         torch.manual_seed(seed)
         before = torch.get_rng_state()
         results.append([trainer.step() for _ in range(2)])
@@ -121,7 +124,7 @@ def test_schedule_counts_batches_and_clipping_bounds_the_update():
     assert rates == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
     clipped = make_trainer(clip_norm=1e-3)
     clipped.step()
-    gradients = [one.grad for one in clipped.learner.parameters() if one.grad is not None]
+    gradients = [one.grad for one in clipped.learner.module.parameters() if one.grad is not None]
     assert math.sqrt(sum(float(one.square().sum()) for one in gradients)) == pytest.approx(1e-3, rel=1e-3)
 
 
@@ -129,17 +132,17 @@ def test_not_a_number_stops_names_the_part_and_changes_nothing():
     trainer = make_trainer()
     trainer.step()
     with torch.no_grad():
-        trainer.learner.get_parameter("encoder.matrix.weight")[0, 0] = math.inf
-    before = copy.deepcopy(trainer.learner.state_dict())
+        trainer.learner.module.get_parameter("encoder.matrix.weight")[0, 0] = math.inf
+    before = copy.deepcopy(trainer.learner.module.state_dict())
     with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) at batch 2 in parameter group encoder"):
         trainer.step()
     assert trainer.batches == 1
-    assert all(torch.equal(one, before[name]) for name, one in trainer.learner.state_dict().items())
+    assert all(torch.equal(one, before[name]) for name, one in trainer.learner.module.state_dict().items())
 
 
 def test_infinite_gradient_of_a_finite_loss_stops_too():
     trainer = make_trainer()
-    trainer.learner.get_parameter("encoder.matrix.bias").register_hook(lambda gradient: gradient + math.inf)
+    trainer.learner.module.get_parameter("encoder.matrix.bias").register_hook(lambda gradient: gradient + math.inf)
     with pytest.raises(DivergenceError, match="a gradient is not finite at batch 1 in parameter group encoder"):
         trainer.step()
 
@@ -148,7 +151,7 @@ def test_infinite_gradient_of_a_finite_loss_stops_too():
     ("learner", "options", "message"),
     [
         ("nearest", {}, "NearestNeighbour learns nothing from episodes"),
-        ("prototypical", {"batch_size": 0}, "batch_size is 0: expected at least 1 episode"),
+        ("prototypical", {"batch_size": 0}, "batch_size is 0: expected at least 1"),
         ("prototypical", {"shots": noise_shots(shape=(5,))}, r"takes examples of \(4,\), the episodes have \(5,\)"),
     ],
 )
@@ -167,7 +170,7 @@ def test_evaluation_is_the_mean_over_episodes_with_its_interval():
 
     shots = noise_shots(ways=2)
     result = evaluate_episodes(Coin(), shots, 100, Generator().manual_seed(0), batch_size=10)
-    assert (result.accuracy, result.episodes) == (50.0, 100)
+    assert (result.score, result.count) == (50.0, 100)
     assert result.interval == pytest.approx([100 * end for end in wilson_interval(0.5, 100)])
     worse = math.log(1 + math.e)
     assert result.loss == pytest.approx((worse + worse - 1) / 2, rel=1e-6)
@@ -180,7 +183,7 @@ def test_last_batch_may_be_smaller_and_counts_for_its_size():
     )
     assert [len(logits) for logits, _ in seen] == [3, 3, 1]
     assert seen[0][1].classes.shape == (3, 3)
-    assert result.accuracy == pytest.approx(100 / 3)
+    assert result.score == pytest.approx(100 / 3)
     assert result.interval == pytest.approx([100 * end for end in wilson_interval(1 / 3, 7)])  # all alike
     assert result.loss == pytest.approx(math.log(math.e + 2) - 1 / 3, rel=1e-6)
 
@@ -196,9 +199,9 @@ def test_evaluation_is_in_evaluation_mode_and_leaves_the_mode(training):
 
 def test_step_is_in_training_mode():
     trainer = make_trainer()
-    trainer.learner.eval()
+    trainer.learner.module.eval()
     trainer.step()
-    assert trainer.learner.training
+    assert trainer.learner.module.training
 
 
 def test_no_episode_to_score_is_refused():
@@ -227,4 +230,4 @@ def test_metric_learners_name_unseen_characters_after_seconds_of_training(name, 
     result = evaluate_episodes(
         learner, Shots(examples=unseen, ways=5, shots=1, queries=2), 200, Generator().manual_seed(1), batch_size=50
     )
-    assert result.accuracy > reached  # chance is 20, pixels about 60
+    assert result.score > reached  # chance is 20, pixels about 60

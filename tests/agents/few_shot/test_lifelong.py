@@ -322,7 +322,7 @@ def test_names_more_classes_than_an_episode_has_about_as_well_as_a_learner_of_th
     groups = Examples(points(50)[:, None] + 0.3 * points(500, 1).view(50, 10, SIZE), "groups")
     learner = PrototypicalNetwork((SIZE,), encoder="identity")
     shots = Shots(examples=groups, ways=50, shots=5, queries=5)
-    expected = evaluate_episodes(learner, shots, 5, torch.Generator().manual_seed(0)).accuracy
+    expected = evaluate_episodes(learner, shots, 5, torch.Generator().manual_seed(0)).score
     memory = ClassMemory(learner.encoder, 50, candidates=50)
     memory.learn(groups.values[:, :5].flatten(0, 1), torch.arange(50).repeat_interleave(5))
     right = memory.answer(groups.values[:, 5:].flatten(0, 1)) == torch.arange(50).repeat_interleave(5)

@@ -49,7 +49,7 @@ def test_pixels_beat_chance_on_generated_characters():
     examples = Examples(stroke_characters(60, 20), "strokes")
     shots = Shots(examples=examples, ways=5, shots=1, queries=2)
     result = evaluate_episodes(NearestNeighbour((20, 20)), shots, 200, Generator().manual_seed(0))
-    assert 45 < result.accuracy < 90  # chance is 20
+    assert 45 < result.score < 90  # chance is 20
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -102,7 +102,7 @@ def test_deep_features_of_a_classifier_beat_pixels():
     assert not deep.encoder.training
     shots = Shots(examples=unseen, ways=5, shots=1, queries=2)
     scores = [
-        evaluate_episodes(learner, shots, 200, Generator().manual_seed(1)).accuracy
+        evaluate_episodes(learner, shots, 200, Generator().manual_seed(1)).score
         for learner in (deep, NearestNeighbour((20, 20)))
     ]
     assert scores[0] > scores[1] + 3

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from lukasa import memory
-from lukasa.agents.sequence import Trainer, make_optimizer
+from lukasa.agents.learning import make_optimizer
+from lukasa.agents.sequence import sequence_trainer
 from lukasa.tasks import Batch, Spec, make_task
 
 
@@ -38,7 +39,9 @@ def make_core(spec: Spec, name: str = "ntm", seed: int = 0, dtype=torch.float32)
 def make_trainer(sampler, name: str = "ntm", *, optimizer: str = "adam", lr: float = 1e-2, core=None, **options):
     core = core or make_core(sampler.spec, name)
     generator = torch.Generator().manual_seed(5)
-    return Trainer(core, sampler, make_optimizer(optimizer, core.parameters(), lr), generator, batch_size=4, **options)
+    return sequence_trainer(
+        core, sampler, make_optimizer(optimizer, core.parameters(), lr), generator, batch_size=4, **options
+    )
 
 
 def gradients(core: memory.Core) -> dict[str, torch.Tensor]:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import lukasa.agents.sequence.evaluation
+from lukasa.agents.learning.evaluation import score_interval
 from lukasa.agents.sequence import evaluate, own_steps, respond
-from lukasa.agents.sequence.evaluation import score_interval
 from lukasa.tasks import Score, make_task
 from tests.agents.sequence.batches import fixed, make_core
 
@@ -30,7 +30,7 @@ def test_score_is_that_of_all_sequences_together(task):
             bits += float(sampler.spec.bits(outputs, batch).sum())
             mistakes = sampler.spec.mistakes(outputs, batch)
             wrong, count = wrong + mistakes[0], count + mistakes[1]
-    assert found.sequences == 10
+    assert found.count == 10
     assert found.score == pytest.approx(total.value, rel=1e-5)
     assert found.bits == pytest.approx(bits / 10, rel=1e-5)
     assert found.wrong == pytest.approx(100 * wrong / count)
@@ -72,7 +72,7 @@ def test_interval_of_percent_stays_within_0_and_100_and_has_a_width_there(unit):
 
 def test_no_sequence_is_refused():
     sampler = fixed("copy")
-    with pytest.raises(ValueError, match="no sequence"):
+    with pytest.raises(ValueError, match="no example"):
         evaluate(make_core(sampler.spec), sampler.spec, [])
 
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from lukasa.agents.sequence import clip, group_norms, state_gradients
-from lukasa.agents.sequence.gradients import parameter_groups
+from lukasa.agents.learning import clip, group_norms
+from lukasa.agents.learning.gradients import parameter_groups
+from lukasa.agents.sequence import state_gradients
 from lukasa.memory import detach_state, state_from_dict, state_to_dict
 from tests.agents.sequence.batches import fixed, make_core
 

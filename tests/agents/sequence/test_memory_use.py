@@ -51,7 +51,7 @@ def test_weights_of_zero_have_finite_gradients():
 def test_auxiliary_loss_moves_gradients_and_not_the_reported_loss():
     plain, encouraged = (make_trainer(fixed("copy"), memory_use=weight) for weight in (0.0, 1.0))
     assert plain.step().loss == pytest.approx(encouraged.step().loss, rel=1e-6)
-    one, other = gradients(plain.core), gradients(encouraged.core)
+    one, other = gradients(plain.learner.core), gradients(encouraged.learner.core)
     assert not torch.allclose(one["interface.weight"], other["interface.weight"])
     torch.testing.assert_close(one["output.weight"], other["output.weight"])  # it has no part in addressing
 
@@ -63,8 +63,8 @@ def test_encouraged_memory_uses_more_slots():
     def information():
         from lukasa import memory
 
-        with torch.no_grad(), memory.record(trainer.core) as recording:
-            memory.unroll(trainer.core, sampler.batch.inputs)
+        with torch.no_grad(), memory.record(trainer.learner.core) as recording:
+            memory.unroll(trainer.learner.core, sampler.batch.inputs)
         return float(slot_information(recording.stacked()["write"], inside(4, 11)).mean())
 
     before = information()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lukasa import memory
-from lukasa.agents.sequence import DivergenceError, make_optimizer, make_schedule
+from lukasa.agents.learning import DivergenceError, make_optimizer, make_schedule
 from lukasa.tasks import Doubling, Lessons, make_task
 from tests.agents.sequence.batches import Fixed, fixed, gradients, make_core, make_trainer
 
@@ -15,7 +15,7 @@ CORES = ["ntm", "dnc", "lstm"]
 def one_step(sampler, name="ntm", dtype=torch.float64, **options):
     """Loss and gradients of the first batch, in float64."""
     trainer = make_trainer(sampler, core=make_core(sampler.spec, name, dtype=dtype), **options)
-    return trainer.step(), gradients(trainer.core)
+    return trainer.step(), gradients(trainer.learner.core)
 
 
 def assert_same(one, other):
@@ -110,18 +110,18 @@ def test_not_a_number_stops_and_names_the_group_and_changes_nothing(part):
     trainer = make_trainer(make_task("copy", max_length=3))
     trainer.step()
     with torch.no_grad():
-        getattr(trainer.core, part).weight[0, 0] = math.inf
-    before = {name: one.clone() for name, one in trainer.core.state_dict().items()}
+        getattr(trainer.learner.core, part).weight[0, 0] = math.inf
+    before = {name: one.clone() for name, one in trainer.learner.core.state_dict().items()}
     with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) at batch 2 in parameter group .*") as told:
         trainer.step()
     assert part in told.value.groups
     assert trainer.batches == 1
-    assert all(torch.equal(one, before[name]) for name, one in trainer.core.state_dict().items())
+    assert all(torch.equal(one, before[name]) for name, one in trainer.learner.core.state_dict().items())
 
 
 def test_infinite_gradient_of_a_finite_loss_stops_too():
     trainer = make_trainer(fixed("copy"))
-    trainer.core.get_parameter("output.weight").register_hook(lambda gradient: gradient * math.inf)
+    trainer.learner.core.get_parameter("output.weight").register_hook(lambda gradient: gradient * math.inf)
     with pytest.raises(DivergenceError, match="a gradient is not finite at batch 1 in parameter group output"):
         trainer.step()
 
@@ -146,7 +146,7 @@ def test_state_put_back_gives_the_same_losses(optimizer, task):
     after = [(result.loss, result.lr) for result in (first.step() for _ in range(4))]
     again = [(result.loss, result.lr) for result in (second.step() for _ in range(4))]
     assert again == after
-    assert second.sequences == 28
+    assert second.done == 28
 
 
 def test_level_doubles_on_a_low_loss_and_is_part_of_the_state():
@@ -159,7 +159,7 @@ def test_level_doubles_on_a_low_loss_and_is_part_of_the_state():
     assert levels == [1, 1, 2, 2, 4]
     other = build()
     other.load_state_dict(trainer.state_dict())
-    assert other.level == 4
+    assert other.source.level == 4
 
 
 def test_lessons_are_mastered_by_the_score_and_change_the_sequences():
@@ -211,7 +211,7 @@ def test_mixed_precision_keeps_parameters_and_gradients_whole(name):
     mixed = trainer.step()
     assert mixed.loss == pytest.approx(whole.loss, rel=0.02)  # bfloat16 has 8 bits of mantissa
     assert mixed.loss != whole.loss
-    assert {one.dtype for one in gradients(trainer.core).values()} == {torch.float32}
+    assert {one.dtype for one in gradients(trainer.learner.core).values()} == {torch.float32}
 
 
 def test_core_of_other_widths_is_refused():

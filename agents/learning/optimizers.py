@@ -10,10 +10,10 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lukasa.agents.sequence.rmsprop import GravesRMSProp
+from lukasa.agents.learning.rmsprop import GravesRMSProp
 
 OptimizerName: TypeAlias = Literal["rmsprop", "adam", "adamw"]
-ScheduleName: TypeAlias = Literal["constant", "linear", "cosine"]
+ScheduleName: TypeAlias = Literal["constant", "linear", "cosine", "halving"]
 
 
 def make_optimizer(
@@ -51,28 +51,47 @@ def make_optimizer(
 
 
 def make_schedule(
-    optimizer: Optimizer, name: ScheduleName = "constant", *, batches: int, warmup: int = 0, final: float = 0.0
+    optimizer: Optimizer,
+    name: ScheduleName = "constant",
+    *,
+    batches: float,
+    warmup: float = 0,
+    final: float = 0.0,
+    halve_every: float = math.inf,
 ) -> LambdaLR:
-    """A schedule of the learning rate: a linear rise, then constant or a decay that ends with the last batch.
+    """A schedule of the learning rate, by batches: see ``schedule_factor``."""
+    factor = schedule_factor(name, batches=batches, warmup=warmup, final=final, halve_every=halve_every)
+    return LambdaLR(optimizer, factor)
+
+
+def schedule_factor(
+    name: ScheduleName, *, batches: float, warmup: float = 0, final: float = 0.0, halve_every: float = math.inf
+) -> Callable[[float], float]:
+    """Which share of the learning rate a batch has: a linear rise, then constant, halving, or a decay.
 
     Args:
-        optimizer: whose learning rate it is.
-        name: "constant", "linear" or "cosine" decay.
+        name: "constant", "linear" or "cosine" decay that ends with the last batch, or "halving".
         batches: of the whole training.
         warmup: batches of the rise from a share of 1 / (warmup + 1).
         final: share of the learning rate that a decay ends at.
+        halve_every: batches, need not be whole, after which "halving" halves it.
+
+    Raises:
+        ValueError: the name is unknown.
     """
     shapes: dict[str, Callable[[float], float]] = {
         "constant": lambda _: 1.0,
         "linear": lambda done: 1 - done,
         "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
     }
-    if name not in shapes:
-        raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(shapes)}")
+    if name not in shapes and name != "halving":
+        raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(shapes)}, halving")
 
-    def factor(batch: int) -> float:
+    def factor(batch: float) -> float:
         rise = min(1.0, (batch + 1) / (warmup + 1))
+        if name == "halving":
+            return rise * 0.5 ** (batch // halve_every)
         done = min(1.0, max(0, batch - warmup) / max(1, batches - warmup))
         return rise * (final + (1 - final) * shapes[name](done))
 
-    return LambdaLR(optimizer, factor)
+    return factor

@@ -13,6 +13,7 @@ from lukasa.memory import Core
 from lukasa.memory.core import WholeSequence
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+"""What layers compute in; parameters, memory and losses are float32."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lukasa.agents.sequence import GravesRMSProp, make_optimizer, make_schedule
+from lukasa.agents.learning import GravesRMSProp, make_optimizer, make_schedule
 
 
 def parameter():

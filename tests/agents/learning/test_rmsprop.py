@@ -4,7 +4,7 @@ import random
 import pytest
 import torch
 
-from lukasa.agents.sequence import GravesRMSProp
+from lukasa.agents.learning import GravesRMSProp
 
 
 def oracle(weights, gradients, rate, decay, momentum, epsilon):
