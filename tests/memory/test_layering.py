@@ -1,6 +1,7 @@
 """Which folder may import which, and what has to import without Ray, Gymnasium and FAISS."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,13 @@ def test_no_module_has_a_name_that_says_nothing():
         for path in (ROOT / folder).rglob("*"):
             if path.suffix == ".py" or path.is_dir():
                 assert path.stem not in NAMES_THAT_SAY_NOTHING, path.relative_to(ROOT)
+
+
+def test_examples_import_by_the_names_that_users_have():
+    bare = re.compile(rf"^\s*(?:>>> )?(?:import|from) (?:{'|'.join(sorted(PACKAGES))}|benchmarks)\b", re.MULTILINE)
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *sources_and_benchmarks()]
+    assert {path.name for path in pages if bare.search(path.read_text(encoding="utf-8"))} <= {"old_names.py"}
+
+
+def sources_and_benchmarks() -> list[Path]:
+    return [*sources().values(), *(ROOT / "benchmarks").glob("*.py")]

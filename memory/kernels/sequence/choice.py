@@ -40,7 +40,8 @@ def step_by_step() -> Iterator[None]:
     """Take the equations inside the ``with`` block, whatever the call.
 
     Example:
-        >>> import memory, torch
+        >>> import torch
+        >>> from lukasa import memory
         >>> core = memory.make_core("ntm", input_size=3, output_size=2, slots=8, word_size=4)
         >>> with memory.step_by_step():
         ...     outputs, state = memory.unroll(core, torch.zeros(1, 5, 3))
@@ -141,7 +142,8 @@ def why_slow(core: Core, inputs: Tensor, state: State | None = None) -> str:
         A sentence.
 
     Example:
-        >>> import memory, torch
+        >>> import torch
+        >>> from lukasa import memory
         >>> core = memory.make_core("ntm", input_size=3, output_size=2).bfloat16()
         >>> print(memory.why_slow(core, torch.zeros(1, 5, 3, dtype=torch.bfloat16)))
         this call runs step by step: native code computes in float32 and float64, and this is torch.bfloat16
