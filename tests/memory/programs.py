@@ -96,7 +96,9 @@ def results(program: Program, stepwise: bool, weigh_state: bool = True) -> dict[
     state = None
     if program.state is not None:
         flat = {name: tensor.clone() for name, tensor in program.state.items()}
-        leaves = {name: leaf.requires_grad_() for name, leaf in flat.items()}
+        leaves = {name: leaf for name, leaf in flat.items() if (program.name, name) != ("mann", "usage")}
+        for leaf in leaves.values():
+            leaf.requires_grad_()
         state = memory.state_from_dict(core, flat)
     if stepwise:
         with memory.step_by_step():
@@ -118,6 +120,21 @@ def results(program: Program, stepwise: bool, weigh_state: bool = True) -> dict[
     found = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
     named = {"outputs": outputs.detach(), **{f"last {name}": end.detach() for name, end in ends.items()}}
     return named | {f"to {name}": gradient for name, gradient in zip(wanted, found, strict=True)}
+
+
+def undecided(program: Program) -> bool:
+    """Whether the order of slots hangs on the last bits somewhere: two usages that differ, but by hardly anything.
+
+    Which of two such slots is written next is then chance, in the equations as well.
+    """
+    core, state = program.core, program.state
+    with memory.step_by_step(), torch.no_grad(), memory.record(core) as recording:
+        memory.unroll(core, program.inputs, state and memory.state_from_dict(core, state), program.starts)
+    shown = recording.stacked()
+    if "usage" not in shown:
+        return False
+    gaps = shown["usage"].sort(-1).values.diff(dim=-1)
+    return bool(((gaps > 0) & (gaps < torch.finfo(gaps.dtype).eps ** 0.75)).any())
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float, what: object = "") -> None:

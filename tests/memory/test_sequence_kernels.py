@@ -19,22 +19,26 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lukasa import memory
-from tests.memory.programs import Program, assert_close, program, results
+from tests.memory.programs import Program, assert_close, program, results, undecided
 from tests.memory.samples import Sampler, lively_core
 
 pytest.importorskip("numba")
-NATIVE = ("ntm",)
+NATIVE = ("ntm", "mann", "dnc")
 EVERY_KERNEL = pytest.mark.parametrize("name", NATIVE)
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Of the largest value."""
 
 
-def compare(one: Program) -> None:
+def compare(one: Program) -> bool:
     """Both ways, or as near as the equations are to themselves when the inputs change in the last bits.
+
+    False, and nothing compared, where the last bits decide about the order of slots.
 
     Saturated gates at strengths of 10^4 make some programs chaotic: nothing can be nearer there.
     """
     tolerance = TOLERANCE[one.inputs.dtype]
+    if undecided(one):
+        return False
     native, expected = results(one, stepwise=False), results(one, stepwise=True)
     try:
         assert_close(native, expected, tolerance, (one.name, one.options))
@@ -46,27 +50,30 @@ def compare(one: Program) -> None:
         for key, tensor in expected.items():
             allowed = 100 * spread[key].max() + tolerance * max(tensor.abs().max().item(), largest / 100)
             assert (native[key] - tensor).abs().max() <= allowed, (key, one.name, one.options)
+    return True
 
 
 @EVERY_KERNEL
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_random_programs(name: str, dtype: torch.dtype):
-    for seed in range(25):
-        compare(program(name, seed, dtype, strongest=3e3 if dtype == torch.float64 else 3))
+    strongest = 3e3 if dtype == torch.float64 else 3
+    assert sum(compare(program(name, seed, dtype, strongest)) for seed in range(25)) >= 8
 
 
 @pytest.mark.slow
 @EVERY_KERNEL
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_hundreds_of_random_programs(name: str, dtype: torch.dtype):
-    for seed in range(25, 325):
-        compare(program(name, seed, dtype, strongest=3e3 if dtype == torch.float64 else 30))
+    strongest = 3e3 if dtype == torch.float64 else 30
+    assert sum(compare(program(name, seed, dtype, strongest)) for seed in range(25, 325)) >= 100
 
 
 @EVERY_KERNEL
 def test_gradients_of_outputs_alone_and_of_the_last_state_alone(name: str):
     for seed in range(6):
         one = program(name, seed)
+        if undecided(one):
+            continue
         native, expected = results(one, False, weigh_state=False), results(one, True, weigh_state=False)
         assert_close(native, expected, 1e-10)
 
@@ -157,7 +164,8 @@ def test_inputs_of_any_strides(name: str):
 @pytest.mark.parametrize("what", ["parameter", "inputs", "state"])
 def test_a_change_between_forward_and_backward_is_refused(name: str, what: str):
     core, inputs = small(name), sequence()
-    state = memory.map_state(lambda part: part.detach().clone().requires_grad_(), core.initial_state(3))
+    state = memory.map_state(lambda part: part.detach().clone(), core.initial_state(3))
+    state.memory.requires_grad_()
     outputs, _ = memory.unroll(core, inputs, state)
     with torch.no_grad():
         {"parameter": core.interface.weight, "inputs": inputs, "state": state.memory}[what].add_(1)

@@ -23,6 +23,7 @@ from lukasa.memory.controllers import FeedForwardController, GRUController, LSTM
 from lukasa.memory.core import Core, State
 from lukasa.memory.derivatives import needs_reference
 from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, leaves_of
+from lukasa.memory.mann import MANNState
 
 FAST = "this call runs the whole sequence in native code"
 PARTS = (nn.Linear, nn.LSTM, nn.GRU, nn.Sequential, nn.Tanh, LSTMController, GRUController, FeedForwardController)
@@ -72,8 +73,14 @@ def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
         or (
             None if fits(core, len(inputs), state) else "its parameters or state are not of the shapes its options make"
         )
+        or ("its usage carries a gradient, which only the equations follow" if _usage_is_followed(state) else None)
         or _of_the_machine()
     )
+
+
+def _usage_is_followed(state: Any) -> bool:
+    """Of a MANN; a core itself never makes such a state."""
+    return isinstance(state, MANNState) and state.usage.requires_grad and torch.is_grad_enabled()
 
 
 def _of_the_call(inputs: Tensor) -> str | None:

@@ -18,13 +18,16 @@ import numba
 from filelock import FileLock, Timeout
 
 HERE = Path(__file__).parent
+COMPILED = (b"@compiled(", b"import numba", b"from numba")
+"""What the sources of compiled code hold."""
 LOCK_SECONDS = 300
 """Longer than compiling takes; who has waited so long compiles without the lock."""
 
 
 def source_digest() -> str:
-    """Names the folder: Numba itself would miss a change in a function that a kept one calls."""
-    sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
+    """Names the folder by what is compiled: Numba itself would miss a change in a function that a kept one calls."""
+    everything = [path.read_bytes() for path in sorted(HERE.glob("*.py"))]
+    sources = b"".join(text for text in everything if any(word in text for word in COMPILED))
     return hashlib.sha256(sources + numba.__version__.encode()).hexdigest()[:16]
 
 
@@ -56,16 +59,19 @@ def _is_ours(folder: Path) -> bool:
 FOLDER = code_folder()
 
 
-def compiled(*reassociate: str) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*reassociate: str, entry: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """A decorator: compiled at the first call, without the interpreter's lock.
 
     A product and a sum may become one operation (``contract``), which changes neither NaN nor infinity and is the same
     in every row. Sums over a vector may be taken in another, fixed order where ``reassociate`` is given; it must not be
     where the order of operations matters, as in the reduction of an argument. Arrays are not counted (``_nrt``): they
     are made outside, where they stay until the call ends; counting takes an eighth of the time and longer to compile.
+    Only an ``entry`` can be called from Python: what a call needs is larger than most functions.
     """
     flags = {"contract", *reassociate}
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": flags, "_nrt": False}
+    if not entry:
+        options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
     def compile_function(function: Callable[..., Any]) -> Any:
         if FOLDER is None:

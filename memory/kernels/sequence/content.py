@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from lukasa.memory.addressing import NORM_EPSILON
-from lukasa.memory.kernels.sequence.algebra import add_some_products, clear, largest, total
+from lukasa.memory.kernels.sequence.algebra import add_some_products, clear, dot, largest, total
 from lukasa.memory.kernels.sequence.arithmetic import exponential
 from lukasa.memory.kernels.sequence.compiling import compiled
 
@@ -77,6 +77,15 @@ def content_weights(told, keys, strengths, first, last, memory, scale, similarit
         for n in range(scale.shape[0]):
             similarity[h, n] *= scale[n]
         softmax(similarity, h, content, h)
+
+
+@compiled()
+def softmax_back(content, to_content, first, last, to_similarity):
+    """From the gradients of the weights to those of the similarities, for the heads from ``first`` to ``last``."""
+    for h in range(first, last):
+        along = dot(content, h, to_content, h)
+        for n in range(content.shape[1]):
+            to_similarity[h, n] = content[h, n] * (to_content[h, n] - along)
 
 
 @compiled("reassoc")

@@ -77,7 +77,10 @@ class _Sequence(torch.autograd.Function):
         ctx.plan, ctx.given = plan, len(tensors)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(starts, *tensors, *kept)
-        ctx.mark_non_differentiable(*(results[1 + index] for index in plan.access.constant))
+        shown = results[1 + plan.fields :]
+        constant = [results[1 + index] for index in plan.access.constant]
+        constant += [shown[index] for index in plan.access.constant_shown if shown]
+        ctx.mark_non_differentiable(*constant)
         return results
 
     @staticmethod
@@ -122,7 +125,7 @@ def _over_rows(plan: Plan, function: Any, arguments: Sequence[Any], given: Given
         rooms = packing.room(plan.shape, like, end - begin, interface), plan.access.room(like)
         call(function, like.dtype, begin, end, *arguments, *rooms)
 
-    over_rows(work, len(like))
+    over_rows(work, len(like), plan.access.rows_at_once(like))
 
 
 def _forward(
@@ -226,10 +229,14 @@ def _through_output(
 def _last_gradients(plan: Plan, given: Given, gradients: Sequence[Tensor | None]) -> list[Tensor]:
     """Those of the last state, in memory of their own; zeros where none came."""
     fields = [
-        torch.zeros_like(part) if gradient is None or index in plan.access.constant else gradient
+        torch.zeros_like(part, memory_format=torch.contiguous_format)
+        if gradient is None or index in plan.access.constant
+        else gradient
         for index, (part, gradient) in enumerate(zip(given.first, gradients, strict=True))
     ]
-    return to_native(plan.shape, plan.access, fields, own=True)
+    theirs = {gradient.data_ptr() for gradient in gradients if gradient is not None}
+    native = to_native(plan.shape, plan.access, fields)
+    return [part.clone() if part.data_ptr() in theirs else part for part in native]
 
 
 def _watched_gradients(plan: Plan, tape: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Any:

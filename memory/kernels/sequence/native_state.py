@@ -10,26 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lukasa.memory.kernels.sequence.carrying import Inside
 from lukasa.memory.kernels.sequence.packing import FIELDS, Shape, inside_tensors, numbers
 
 
-def to_native(shape: Shape, access: Any, fields: Sequence[Tensor], own: bool = False) -> list[Tensor]:
+def to_native(shape: Shape, access: Any, fields: Sequence[Tensor]) -> list[Tensor]:
     """The fields of a state: those of the memory, the reads, those of the controller.
 
     Args:
         shape: of the controller.
         access: of the memory.
         fields: of B rows.
-        own: whether the result will be written to.
+
+    Returns:
+        Contiguous tensors; some may be those that were given.
     """
     end = len(fields) - FIELDS[shape.kind]
     parts = [*access.to_native(fields[: end - 1]), *inside_tensors(shape, fields[end - 1], fields[end:])]
-    if own:
-        return [part.clone(memory_format=torch.contiguous_format) for part in parts]
     return [part.contiguous() for part in parts]
 
 

@@ -70,7 +70,7 @@ def _address_at(tape, row, slot):
     )
 
 
-@compiled()
+@compiled(entry=True)
 def forward(
     begin, end, heads, weights, interface, projected, starts, first, fresh, inside, tape, hidden, reads, work, room
 ):
@@ -156,7 +156,7 @@ def _address_and_content_back(told, heads, first, last, memory, scale, old, at, 
     )
 
 
-@compiled()
+@compiled(entry=True)
 def backward(
     begin,
     end,

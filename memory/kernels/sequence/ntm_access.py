@@ -15,6 +15,7 @@ from torch import Tensor
 from lukasa.memory.kernels.sequence import ntm
 from lukasa.memory.kernels.sequence.ntm_address import heads_of
 from lukasa.memory.kernels.sequence.packing import numbers
+from lukasa.memory.kernels.sequence.threads import ROWS
 from lukasa.memory.ntm import ADDRESSING
 
 
@@ -22,7 +23,7 @@ class NTMAccess:
     """What the sequence function needs to know of an NTM's memory."""
 
     compiled = ntm
-    constant = ()
+    constant = constant_shown = ()
 
     def __init__(self, core: Any):
         self.readers, self.writers = core.read_heads, core.write_heads
@@ -31,6 +32,11 @@ class NTMAccess:
         self.heads = heads_of(self.readers, self.writers, self.word, shifts)
         self.interface = sum(core.widths)
         self.parse = core.parse
+
+    def rows_at_once(self, like: Tensor) -> int:
+        """Enough for the weights of the layers to be fetched seldom."""
+        del like
+        return ROWS
 
     def to_native(self, fields: Sequence[Tensor]) -> list[Tensor]:
         """Memory, read weights and write weights as memory [B, W, N] and weights [B, H, N]."""

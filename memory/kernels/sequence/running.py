@@ -14,15 +14,19 @@ from torch.func import functional_call
 
 from lukasa.memory.controllers import FeedForwardController, GRUController, LSTMController
 from lukasa.memory.core import Core, State
+from lukasa.memory.dnc import DNC
 from lukasa.memory.kernels.sequence.controller_steps import FEEDFORWARD, GRU, LSTM
+from lukasa.memory.kernels.sequence.dnc_access import DNCAccess
 from lukasa.memory.kernels.sequence.function import Plan, run
+from lukasa.memory.kernels.sequence.mann_access import MANNAccess
 from lukasa.memory.kernels.sequence.ntm_access import NTMAccess
 from lukasa.memory.kernels.sequence.packing import Shape
 from lukasa.memory.kernels.sequence.sizes import leaves_of
+from lukasa.memory.mann import MANN
 from lukasa.memory.ntm import NTM
 from lukasa.memory.states import reset_rows
 
-ACCESSES: dict[type[Core], Callable[[Any], Any]] = {NTM: NTMAccess}
+ACCESSES: dict[type[Core], Callable[[Any], Any]] = {NTM: NTMAccess, MANN: MANNAccess, DNC: DNCAccess}
 CONTROLLERS = {LSTMController: LSTM, GRUController: GRU, FeedForwardController: FEEDFORWARD}
 
 

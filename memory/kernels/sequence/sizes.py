@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from lukasa.memory.controllers import GRUState, LSTMState, NoState
 from lukasa.memory.core import State
+from lukasa.memory.dnc import DNC, DNCState
+from lukasa.memory.mann import MANN, MANNState
 from lukasa.memory.ntm import NTM, NTMState
 
 Sizes = tuple[int, ...]
@@ -22,7 +24,17 @@ def _ntm(core: Any) -> tuple[type, list[Sizes]]:
     return NTMState, [(slots, core.word_size), (readers, slots), (writers, slots)]
 
 
-FIELDS: dict[type, Callable[[Any], tuple[type, list[Sizes]]]] = {NTM: _ntm}
+def _mann(core: Any) -> tuple[type, list[Sizes]]:
+    return MANNState, [(core.slots, core.word_size), (core.slots,), (core.read_heads, core.slots)]
+
+
+def _dnc(core: Any) -> tuple[type, list[Sizes]]:
+    slots, readers = core.slots, core.read_heads
+    sizes = [(slots, core.word_size), (slots,), (slots, slots), (slots,), (readers, slots), (slots,)]
+    return DNCState, sizes
+
+
+FIELDS: dict[type, Callable[[Any], tuple[type, list[Sizes]]]] = {NTM: _ntm, MANN: _mann, DNC: _dnc}
 """By class of core, the class of its state and the shapes of the memory's fields in one row, but for the reads."""
 CONTROLLERS = {nn.LSTM: (LSTMState, 2), nn.GRU: (GRUState, 1), nn.Sequential: (NoState, 0)}
 """By class of a controller's layers, the class of its state and the number of tensors in it."""

@@ -31,7 +31,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def over_rows(work: Callable[[int, int], None], rows: int, at_once: int = ROWS) -> None:
+def over_rows(work: Callable[[int, int], None], rows: int, at_once: int) -> None:
     """Call ``work(begin, end)`` for blocks of rows that cover them all, on ``torch.get_num_threads()`` threads.
 
     Args:

@@ -1,0 +1,155 @@
+"""What the DNC's heads are told, and how they write, compiled, for one row of a batch: Graves et al. 2016, and back.
+
+The memory lies as [W, N]; of the content weightings the first is the write head's.
+
+Legend: R read heads, N slots, W word size, I numbers of the interface.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+from lukasa.memory.kernels.sequence.arithmetic import exponential, sigmoid
+from lukasa.memory.kernels.sequence.compiling import compiled
+from lukasa.memory.kernels.sequence.ntm_address import softplus
+
+
+class Heads(NamedTuple):
+    """How many read heads there are, and where in the interface lies what all are told; the write key comes first."""
+
+    readers: int
+    word: int
+    strengths: int
+    erase: int
+    free_gates: int
+    allocation_gate: int
+    write_gate: int
+    add: int
+    modes: int
+    through_usage: bool  # whether the gradient of the usage reaches the write weights
+
+
+def heads_of(readers: int, word: int, through_usage: bool) -> Heads:
+    """The places of ``DNC.widths``."""
+    widths = [(readers + 1) * word, readers + 1, word, readers, 1, 1, word]
+    return Heads(readers, word, *itertools.accumulate(widths), through_usage)
+
+
+@compiled()
+def squash(emitted, told, heads):
+    """What the heads are told, of the interface [I] as the controller emits it."""
+    one = told.dtype.type(1)
+    for j in range(heads.strengths):
+        told[j] = emitted[j]
+    for j in range(heads.strengths, heads.erase):
+        told[j] = one + softplus(emitted[j])
+    for j in range(heads.erase, heads.add):
+        told[j] = sigmoid(emitted[j])
+    for j in range(heads.add, heads.modes):
+        told[j] = emitted[j]
+    for j in range(heads.modes, told.shape[0], 3):
+        top = max(emitted[j], max(emitted[j + 1], emitted[j + 2]))
+        a, b, c = exponential(emitted[j] - top), exponential(emitted[j + 1] - top), exponential(emitted[j + 2] - top)
+        amount = a + b + c
+        told[j], told[j + 1], told[j + 2] = a / amount, b / amount, c / amount
+
+
+@compiled()
+def squash_back(emitted, told, heads, to_told):
+    """From the gradients of what the heads are told to those of the interface, in place."""
+    one = told.dtype.type(1)
+    for j in range(heads.strengths, heads.erase):
+        to_told[j] *= one if emitted[j] > 20 else sigmoid(emitted[j])
+    for j in range(heads.erase, heads.add):
+        to_told[j] *= told[j] * (one - told[j])
+    for j in range(heads.modes, told.shape[0], 3):
+        along = told[j] * to_told[j] + told[j + 1] * to_told[j + 1] + told[j + 2] * to_told[j + 2]
+        for k in range(j, j + 3):
+            to_told[k] = told[k] * (to_told[k] - along)
+
+
+@compiled()
+def write(told, heads, memory, content, allocation, weights, written, squares):
+    """Write with w = g_w (g_a a + (1 − g_a) c); M∘(1 − w eᵀ) + w vᵀ, and the squared lengths of its slots."""
+    slots, zero = squares.shape[0], squares.dtype.type(0)
+    allocation_gate, write_gate = told[heads.allocation_gate], told[heads.write_gate]
+    for n in range(slots):
+        weights[0, n] = write_gate * (content[0, n] + allocation_gate * (allocation[n] - content[0, n]))
+        squares[n] = zero
+    for w in range(heads.word):
+        erase, add = told[heads.erase + w], told[heads.add + w]
+        for n in range(slots):
+            number = memory[w, n] + weights[0, n] * (add - memory[w, n] * erase)
+            written[w, n] = number
+            squares[n] += number * number
+
+
+@compiled("reassoc")
+def write_back(
+    told, heads, memory, content, allocation, weights, to_memory, to_write, to_content, to_allocation, to_told
+):
+    """From the gradients of the written memory, in place, and of w to those of content, allocation and the interface.
+
+    Args:
+        told: [I].
+        heads: places in it.
+        memory: [W, N], before.
+        content: [R + 1, N].
+        allocation: [N].
+        weights: [1, N], w.
+        to_memory: [W, N], replaced.
+        to_write: [1, N], of w from elsewhere; replaced.
+        to_content: [R + 1, N], receives that of the write head's in its first row.
+        to_allocation: [N], receives that of the allocation.
+        to_told: [I], receives those of e, v, g_a and g_w.
+    """
+    slots, zero, one = allocation.shape[0], told.dtype.type(0), told.dtype.type(1)
+    for w in range(heads.word):
+        erase, add = told[heads.erase + w], told[heads.add + w]
+        to_erase = to_add = zero
+        for n in range(slots):
+            to, weight = to_memory[w, n], weights[0, n]
+            to_write[0, n] += to * (add - memory[w, n] * erase)
+            to_add += to * weight
+            to_erase -= to * weight * memory[w, n]
+            to_memory[w, n] = to * (one - weight * erase)
+        to_told[heads.erase + w], to_told[heads.add + w] = to_erase, to_add
+    allocation_gate, write_gate = told[heads.allocation_gate], told[heads.write_gate]
+    to_write_gate = to_allocation_gate = zero
+    for n in range(slots):
+        apart = allocation[n] - content[0, n]
+        to_write_gate += to_write[0, n] * (content[0, n] + allocation_gate * apart)
+        to_blend = to_write[0, n] * write_gate
+        to_allocation_gate += to_blend * apart
+        to_allocation[n] = to_blend * allocation_gate
+        to_content[0, n] = to_blend - to_allocation[n]
+    to_told[heads.write_gate], to_told[heads.allocation_gate] = to_write_gate, to_allocation_gate
+
+
+@compiled()
+def read_weights(told, heads, content, ahead, back, weights):
+    """w^r = π₁ b + π₂ c + π₃ f."""
+    for h in range(heads.readers):
+        place = heads.modes + 3 * h
+        for n in range(weights.shape[1]):
+            weights[h, n] = (
+                told[place] * back[h, n] + told[place + 1] * content[h + 1, n] + told[place + 2] * ahead[h, n]
+            )
+
+
+@compiled("reassoc")
+def read_weights_back(told, heads, content, ahead, back, to_weights, to_content, to_ahead, to_back, to_told):
+    """From the gradient of the read weights to those of b, c, f and π."""
+    for h in range(heads.readers):
+        place = heads.modes + 3 * h
+        by_back = by_content = by_ahead = told.dtype.type(0)
+        for n in range(to_weights.shape[1]):
+            to = to_weights[h, n]
+            by_back += to * back[h, n]
+            by_content += to * content[h + 1, n]
+            by_ahead += to * ahead[h, n]
+            to_back[h, n] = to * told[place]
+            to_content[h + 1, n] = to * told[place + 1]
+            to_ahead[h, n] = to * told[place + 2]
+        to_told[place], to_told[place + 1], to_told[place + 2] = by_back, by_content, by_ahead
