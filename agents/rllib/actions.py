@@ -235,13 +235,13 @@ class DecodeActions(ConnectorV2):
 
     def __call__(self, *, batch: dict[str, Any], **kwargs: Any) -> Any:
         """Add ``ACTIONS_FOR_ENV``; the episodes keep the flat vectors."""
-
-        def decoded(action: np.ndarray, *_: Any) -> Any:
-            return self._layout.decode(action, normalized=self.normalize_actions)
-
         batch[Columns.ACTIONS_FOR_ENV] = copy.deepcopy(batch[Columns.ACTIONS])
-        self.foreach_batch_item_change_in_place(batch=batch, column=Columns.ACTIONS_FOR_ENV, func=decoded)
+        self.foreach_batch_item_change_in_place(batch=batch, column=Columns.ACTIONS_FOR_ENV, func=self.decoded)
         return batch
+
+    def decoded(self, action: np.ndarray, *_: Any) -> Any:
+        """One flat vector as the environment takes it."""
+        return self._layout.decode(action, normalized=self.normalize_actions)
 
 
 def _parts(space: gym.Space) -> Iterator[gym.Space]:

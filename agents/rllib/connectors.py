@@ -27,7 +27,6 @@ from lukasa.agents.rllib.module import (
     PREVIOUS_REWARD,
     MemoryRLModule,
 )
-from lukasa.agents.rllib.settings import MemorySettings
 from lukasa.agents.rllib.state_log import PackedState, StateLog
 
 _LIVE = "memory_live_state"
@@ -163,8 +162,7 @@ class AddPreviousStep(ConnectorV2):
         Raises:
             RuntimeError: a fragment continues an episode but does not know the step before.
         """
-        module = single_module(rl_module)
-        settings = MemorySettings.from_model_config(module.model_config)
+        settings = single_module(rl_module).net.settings
         wanted = {PREVIOUS_ACTION: settings.previous_action, PREVIOUS_REWARD: settings.previous_reward}
         for column in (name for name, asked in wanted.items() if asked):
             for episode in self.single_agent_episode_iterator(episodes, agents_that_stepped_only=False):

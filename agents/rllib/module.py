@@ -36,6 +36,8 @@ EPISODE_START = "episode_start"
 """Key of a state dict, bool [B]: the row begins an episode, whatever its other tensors hold."""
 LIVE_STATE = "live_state"
 """Key of a state dict on a runner whose core has a sparse memory: the ``LiveState``, in place of all tensors."""
+HELD_STATE = "held_state"
+"""Key of a state dict on a runner that samples its episodes side by side: the core's state as it is."""
 PREVIOUS_ACTION = "previous_action"
 """Column of a batch, float [B, T, width], which ``connectors.AddPreviousStep`` fills as it does ``PREVIOUS_REWARD``."""
 
@@ -66,8 +68,11 @@ class MemoryNetwork(nn.Module):
         return self._run(batch, self.state(batch[Columns.STATE_IN]))[0]
 
     def act(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
-        """Features, and the state as it came: a dict of tensors, or a ``LiveState`` that also tells of the step."""
+        """Features, and the state as it came: tensors, a state, or a ``LiveState`` that also tells of the step."""
         state_in = batch[Columns.STATE_IN]
+        if HELD_STATE in state_in:
+            features, state = self._run(batch, self._begun(state_in[HELD_STATE], state_in[EPISODE_START]))
+            return features, {HELD_STATE: state}
         started = {EPISODE_START: torch.zeros_like(state_in[EPISODE_START])}
         if LIVE_STATE not in state_in:
             features, state = self._run(batch, self.state(state_in))
@@ -113,7 +118,12 @@ class MemoryNetwork(nn.Module):
         kept = {name: tensor for name, tensor in tensors.items() if name != EPISODE_START}
         if not kept or starts.all():
             return self.core.initial_state(len(starts))
-        state = memory.state_from_dict(self.core, kept)
+        return self._begun(memory.state_from_dict(self.core, kept), starts)
+
+    def _begun(self, state: memory.State, starts: Tensor) -> memory.State:
+        """A state whose rows that begin an episode are initial, by ``starts`` [B]."""
+        if starts.all():
+            return self.core.initial_state(len(starts))
         # several learners wait for the gradient of every weight, so those of a learned initial state take part even
         # where no row of a minibatch begins an episode; it is zero then
         if torch.is_grad_enabled() or starts.any():

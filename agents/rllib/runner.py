@@ -23,6 +23,8 @@ from ray.rllib.utils.metrics import ENV_RESET_TIMER, ENV_STEP_TIMER
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from lukasa import envs
+from lukasa.agents.rllib.lean_sampling import LeanSample
+from lukasa.agents.rllib.sampling_path import obstacle
 
 TRIES = 3
 """Failures of its environment that end a runner's work."""
@@ -109,6 +111,35 @@ class MemoryEnvRunner(SingleAgentEnvRunner):
         self._samples += 1
         if self._samples >= FORGIVEN_AFTER:
             self._failures = 0
+        return episodes
+
+    def sampling_path(self) -> str:
+        """How this runner samples and why, in a sentence."""
+        reason = obstacle(self)
+        if reason is None:
+            return "All episodes are sampled side by side, since nothing in this config looks at a single step of one."
+        return f"Episodes are sampled by RLlib's own pieces, one by one and slower, because {reason}."
+
+    def _sample(
+        self,
+        *,
+        num_timesteps: int | None = None,
+        num_episodes: int | None = None,
+        explore: bool,
+        random_actions: bool = False,
+        force_reset: bool = False,
+    ) -> Any:
+        if random_actions or obstacle(self) is not None:
+            return super()._sample(
+                num_timesteps=num_timesteps,
+                num_episodes=num_episodes,
+                explore=explore,
+                random_actions=random_actions,
+                force_reset=force_reset,
+            )
+        episodes, steps, ended = LeanSample(self, explore).episodes(num_timesteps, num_episodes, force_reset)
+        self._log_env_steps(metric=self._metrics_num_env_steps_sampled, num_steps=steps)
+        self._increase_sampled_metrics(steps, ended)
         return episodes
 
     @property
