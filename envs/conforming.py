@@ -62,6 +62,16 @@ def conform(space: gym.Space[Any], value: Any) -> Any:
 
 
 def _conform(space: Any, value: Any, where: str) -> Any:
+    # Numbers and arrays, which most spaces are, come first: each step of each environment passes here.
+    if isinstance(space, gym.spaces.Box | gym.spaces.MultiBinary):
+        return _array(space, value, space.shape, space.dtype, where)
+    if isinstance(space, gym.spaces.Discrete):
+        return _discrete(space, value, where)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        numbers = _array(space, value, space.shape, np.dtype(space.dtype), where)
+        if ((numbers < space.start) | (numbers - space.start >= space.nvec)).any():
+            raise _refusal(space, value, where, "each number within its range")
+        return numbers
     if isinstance(space, gym.spaces.Dict):
         if not isinstance(value, Mapping) or any(name not in value for name in space):
             raise _refusal(space, value, where, f"a dict with {', '.join(map(repr, space))}")
@@ -71,19 +81,17 @@ def _conform(space: Any, value: Any, where: str) -> Any:
             raise _refusal(space, value, where, f"a tuple of {len(space)}")
         pairs = enumerate(zip(space, value, strict=True))
         return tuple(_conform(part, one, f"{where}[{index}]") for index, (part, one) in pairs)
-    if isinstance(space, gym.spaces.Discrete):
-        number = _array(space, value, (), np.dtype(np.int64 if space.dtype is None else space.dtype), where)
-        if not 0 <= int(number) - int(space.start) < int(space.n):
-            raise _refusal(space, value, where, _range(space))
-        return number[()]
-    if isinstance(space, gym.spaces.MultiDiscrete):
-        numbers = _array(space, value, space.shape, np.dtype(space.dtype), where)
-        if ((numbers < space.start) | (numbers - space.start >= space.nvec)).any():
-            raise _refusal(space, value, where, "each number within its range")
-        return numbers
-    if isinstance(space, gym.spaces.Box | gym.spaces.MultiBinary):
-        return _array(space, value, space.shape, np.dtype(space.dtype), where)
     return value
+
+
+def _discrete(space: Any, value: Any, where: str) -> Any:
+    dtype, start, count = np.dtype(np.int64 if space.dtype is None else space.dtype), int(space.start), int(space.n)
+    if type(value) in (int, np.int64) and 0 <= int(value) - start < count:
+        return dtype.type(value)
+    number = _array(space, value, (), dtype, where)
+    if not 0 <= int(number) - start < count:
+        raise _refusal(space, value, where, _range(space))
+    return number[()]
 
 
 def _array(space: Any, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> Any:

@@ -54,6 +54,17 @@ class Watchable(Protocol):
         ...
 
 
+_PARTS: dict[type, bool] = {}
+"""Which types are a ``StatePart``: to ask Python costs a look at every name of the protocol, each time."""
+
+
+def _is_part(part: Any) -> bool:
+    kind = type(part)
+    if kind not in _PARTS:
+        _PARTS[kind] = isinstance(part, StatePart)
+    return _PARTS[kind]
+
+
 def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
     """Apply a function to each tensor of a state, or to the matching tensors of several states.
 
@@ -62,7 +73,7 @@ def map_state(function: Callable[..., Tensor], state: State, *others: State) -> 
     """
 
     def apply(part: Any, *other_parts: Any) -> Tensor:
-        if isinstance(part, StatePart):
+        if _is_part(part):
             raise TypeError(
                 f"this state holds a {type(part).__name__}, to which no function of tensors applies: use detach_state, "
                 "reset_rows, fork_state, or state_to_dict and state_from_dict"
@@ -88,7 +99,7 @@ def reset_rows(state: State, fresh: State, mask: Tensor) -> State:
     """
 
     def choose(old: Any, new: Any) -> Any:
-        if not isinstance(old, StatePart):
+        if not _is_part(old):
             return torch.where(mask.view(-1, *(1,) * (old.dim() - 1)), new, old)
         if any(tensor.count_nonzero() for tensor in new.tensors().values()):
             raise ValueError("a sparse memory can only be reset to an empty one: take core.initial_state(batch_size)")
@@ -104,7 +115,7 @@ def detach_state(state: State) -> State:
 
 def fork_state(state: State) -> State:
     """A state to branch from: sparse memories, which a core changes in place, are copied; tensors are shared."""
-    return _map_leaves(lambda part: part.fork() if isinstance(part, StatePart) else part, state)
+    return _map_leaves(lambda part: part.fork() if _is_part(part) else part, state)
 
 
 def watched_state(state: State) -> tuple[State, dict[str, Tensor]]:
@@ -133,7 +144,7 @@ def state_leaves(state: State) -> Iterator[tuple[str, Tensor | StatePart]]:
     """Every tensor and every other part of a state, by its path such as ``controller.hidden``."""
 
     def visit(part: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Tensor | StatePart]]:
-        if isinstance(part, Tensor | StatePart):
+        if isinstance(part, Tensor) or _is_part(part):
             yield ".".join(path), part
             return
         for name, child in zip(part._fields, part, strict=True):
@@ -234,7 +245,7 @@ def misfit(core: Core, state: State) -> str | None:
 
 def _map_leaves(function: Callable[..., Any], state: State, *others: State) -> State:
     """Apply a function to every leaf, in the order of ``state_leaves``."""
-    if isinstance(state, Tensor | StatePart):
+    if isinstance(state, Tensor) or _is_part(state):
         return function(state, *others)
     return type(state)(*(_map_leaves(function, *parts) for parts in zip(state, *others, strict=True)))
 

@@ -15,6 +15,7 @@ from ray.tune.search.sample import Domain
 
 from lukasa import memory
 from lukasa.agents.rllib.actions import DecodeActions, is_plain
+from lukasa.agents.rllib.chunking import ChunkColumns
 from lukasa.agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
 from lukasa.agents.rllib.learning_options import AlgorithmOptions, NoOptions
 from lukasa.agents.rllib.module import MemoryRLModule
@@ -156,6 +157,9 @@ class MemoryConfig(AlgorithmConfig):
         if self._looks_back():
             pipeline.insert_before(AddTimeDimToBatchAndZeroPad, AddPreviousStep(as_learner_connector=True))
         pipeline.insert_before(AddStatesFromEpisodesToBatch, RebuildStateIn())
+        if any(type(piece) is AddTimeDimToBatchAndZeroPad for piece in pipeline.connectors):
+            pipeline.insert_before(AddTimeDimToBatchAndZeroPad, ChunkColumns())
+            pipeline.remove(AddTimeDimToBatchAndZeroPad)
         return pipeline
 
     def build_learner_group(

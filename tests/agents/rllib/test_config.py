@@ -116,7 +116,7 @@ def test_no_state_is_stored_once_a_step(config_class):
     names = [type(piece).__name__ for piece in learner.connectors]
     rebuild = names.index(RebuildStateIn.__name__)
     assert names[rebuild - 1 : rebuild + 2] == [
-        "AddTimeDimToBatchAndZeroPad",
+        "ChunkColumns",
         "RebuildStateIn",
         "AddStatesFromEpisodesToBatch",
     ]
