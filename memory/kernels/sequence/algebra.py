@@ -1,7 +1,9 @@
 """Compiled sums and products of vectors and matrices.
 
 Every result is summed in an order that depends on its own row alone, never on how many rows are worked on together.
-An index that is a sum is slow (it might be negative): take a view of the stretch and index that from 0.
+A loop that writes to one place, or sums, becomes vector instructions; one that does several things may not, as the
+compiler cannot tell which arrays overlap. An index that is a sum is slow (it might be negative): take a view of the
+stretch and index that from 0.
 
 Legend: R rows, K numbers in, J numbers out.
 """

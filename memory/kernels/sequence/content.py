@@ -141,6 +141,7 @@ def content_back(
             key, to_scaled = scaled[0, h, w], zero
             for n in range(slots):
                 to_scaled += to_similarity[h, n] * memory[w, n]
+            for n in range(slots):
                 to_memory[w, n] += to_similarity[h, n] * key
             scaled[1, h, w] = to_scaled
     for h in range(first, last):

@@ -34,6 +34,7 @@ def follow_links(before, precedence, write_weights, read_weights, links, ahead, 
             read, found = read_weights[h, i], zero
             for j in range(slots):
                 found += links[i, j] * read_weights[h, j]
+            for j in range(slots):
                 back[h, j] += links[i, j] * read
             ahead[h, i] = found
 
@@ -77,17 +78,21 @@ def links_back(
             to_f, read, to_v = to_ahead[h, i], read_weights[h, i], zero
             for j in range(slots):
                 to_links[i, j] += to_f * read_weights[h, j] + read * to_back[h, j]
+            for j in range(slots):
                 to_read[h, j] += to_f * links[i, j]
+            for j in range(slots):
                 to_v += to_back[h, j] * links[i, j]
             to_read[h, i] += to_v
         to_links[i, i] = zero
         weight, to_weight = write_weights[0, i], zero
         for j in range(slots):
-            to, link = to_links[i, j], before[i, j]
-            to_weight += to * (precedence[j] - link)
-            to_write[0, j] -= to * link
-            to_precedence[j] += to * weight
-            to_links[i, j] = to * (one - weight - write_weights[0, j])
+            to_weight += to_links[i, j] * (precedence[j] - before[i, j])
+        for j in range(slots):
+            to_write[0, j] -= to_links[i, j] * before[i, j]
+        for j in range(slots):
+            to_precedence[j] += to_links[i, j] * weight
+        for j in range(slots):
+            to_links[i, j] *= one - weight - write_weights[0, j]
         to_write[0, i] += to_weight
 
 

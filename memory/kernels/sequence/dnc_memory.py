@@ -80,9 +80,9 @@ def write(told, heads, memory, content, allocation, weights, written, squares):
     for w in range(heads.word):
         erase, add = told[heads.erase + w], told[heads.add + w]
         for n in range(slots):
-            number = memory[w, n] + weights[0, n] * (add - memory[w, n] * erase)
-            written[w, n] = number
-            squares[n] += number * number
+            written[w, n] = memory[w, n] + weights[0, n] * (add - memory[w, n] * erase)
+        for n in range(slots):
+            squares[n] += written[w, n] * written[w, n]
 
 
 @compiled("reassoc")
@@ -109,11 +109,12 @@ def write_back(
         erase, add = told[heads.erase + w], told[heads.add + w]
         to_erase = to_add = zero
         for n in range(slots):
-            to, weight = to_memory[w, n], weights[0, n]
-            to_write[0, n] += to * (add - memory[w, n] * erase)
-            to_add += to * weight
-            to_erase -= to * weight * memory[w, n]
-            to_memory[w, n] = to * (one - weight * erase)
+            to_write[0, n] += to_memory[w, n] * (add - memory[w, n] * erase)
+        for n in range(slots):
+            to_add += to_memory[w, n] * weights[0, n]
+            to_erase -= to_memory[w, n] * weights[0, n] * memory[w, n]
+        for n in range(slots):
+            to_memory[w, n] *= one - weights[0, n] * erase
         to_told[heads.erase + w], to_told[heads.add + w] = to_erase, to_add
     allocation_gate, write_gate = told[heads.allocation_gate], told[heads.write_gate]
     to_write_gate = to_allocation_gate = zero

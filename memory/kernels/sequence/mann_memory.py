@@ -111,6 +111,7 @@ def write_back(told, heads, before, least_used, weights, to_memory, to_write, to
             word, to_word = told[place], zero
             for n in range(slots):
                 to_word += weights[h, n] * to_memory[w, n]
+            for n in range(slots):
                 to_write[h, n] += word * to_memory[w, n]
             to_told[place] += to_word
         for h in range(heads.readers):

@@ -46,16 +46,19 @@ def write_back(told, heads, memory, weights, to_memory, to_weights, to_told, kep
             add, erase = told[heads.add + place], told[heads.erase + place]
             for n in range(slots):
                 to_add += weights[h, n] * to_memory[w, n]
+            for n in range(slots):
                 to_weights[h, n] += add * to_memory[w, n]
+            for n in range(slots):
                 kept[p + 1, n] = kept[p, n] - kept[p, n] * weights[h, n] * erase
             to_told[heads.add + place] = to_add
         for p in range(heads.writers - 1, -1, -1):
             place, h, to_erase = heads.erase + p * heads.word + w, heads.readers + p, zero
             erase = told[place]
             for n in range(slots):
-                lost = to_memory[w, n] * kept[p, n]
-                to_erase -= lost * weights[h, n]
-                to_weights[h, n] -= lost * erase
+                to_erase -= to_memory[w, n] * kept[p, n] * weights[h, n]
+            for n in range(slots):
+                to_weights[h, n] -= to_memory[w, n] * kept[p, n] * erase
+            for n in range(slots):
                 to_memory[w, n] *= one - weights[h, n] * erase
             to_told[place] = to_erase
 
