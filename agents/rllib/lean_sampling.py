@@ -129,14 +129,15 @@ class LeanSample:
         self.batch, self.runner._cached_to_module = self.runner._cached_to_module, None
         state = self.batch[Columns.STATE_IN]
         if LIVE_STATE not in state:
-            held = {HELD_STATE: self.module.net.state(state), EPISODE_START: state[EPISODE_START]}
+            with torch.no_grad():
+                held = {HELD_STATE: self.module.net.state(state), EPISODE_START: state[EPISODE_START]}
             self.batch = {**self.batch, Columns.STATE_IN: held}
 
     def _hand_over(self) -> None:
         """Leave the runner as RLlib's own way would, which may be the next to sample."""
         state = self.batch[Columns.STATE_IN]
         if HELD_STATE in state:
-            tensors = memory.state_to_dict(state[HELD_STATE])
+            tensors = memory.state_to_dict(memory.detach_state(state[HELD_STATE]))
             self.batch[Columns.STATE_IN] = {**tensors, EPISODE_START: state[EPISODE_START]}
         self.runner._cached_to_module = self.batch
 

@@ -130,6 +130,15 @@ def test_lookback_and_fragments_that_stay_lists(horizon):
     compare(config)
 
 
+def test_learned_initial_state_leaves_no_gradient_on_the_runner():
+    options = NTM | {"initial_reads": "learned", "initial_weights": "learned"}
+    runner = MemoryEnvRunner(config=uneven(**options))
+    for steps in (0, 1, 0):
+        runner.sample(num_timesteps=steps)
+        state = runner._cached_to_module["state_in"]
+        assert not any(part.requires_grad for part in state.values())
+
+
 @pytest.mark.ray
 def test_whole_episodes_as_batch_mode():
     config = uneven()
@@ -248,10 +257,6 @@ class OwnModule(MemoryRLModule):
     def _forward(self, batch, **kwargs):
         outputs = super()._forward(batch, **kwargs)
         return {**outputs, "twice": 2 * outputs["action_dist_inputs"]}
-
-
-def with_own_module(config):
-    config.get_default_rl_module_spec = lambda: type(ppo().get_default_rl_module_spec())(module_class=OwnModule)
 
 
 OWN = {
