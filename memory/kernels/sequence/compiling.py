@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 HERE = Path(__file__).parent
 COMPILED = (b"@compiled(", b"import numba", b"from numba")
 """What the sources of compiled code hold."""
+LOGGER = logging.getLogger(__name__)
 LOCK_SECONDS = 300
 """Longer than compiling takes; who has waited so long compiles without the lock."""
 
@@ -99,10 +101,15 @@ def call(function: Any, kind: Any, *arguments: Any) -> None:
         function(*arguments)
         return
     lock = FileLock(FOLDER / "compiling.lock")
+    kept = FOLDER / f"{function.__module__}.{function.__name__}-{kind}.kept"
     with contextlib.suppress(Timeout, OSError):
         lock.acquire(timeout=LOCK_SECONDS)
     try:
+        if not kept.exists():
+            LOGGER.warning("compiling native code for a core, which takes a minute or two and is kept for later runs")
         function(*arguments)
+        with contextlib.suppress(OSError):
+            kept.touch()
     finally:
         lock.release()
     _ready.add(key)
