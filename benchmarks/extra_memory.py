@@ -51,7 +51,7 @@ def extra_heap(contestant: Contestant) -> int | None:
     """The peak of the heap over one sequence, less what it began at."""
     gc.collect()
     seen = [heap_bytes()]
-    outputs, state = memory.unroll(contestant.core, contestant.inputs, contestant.state)
+    outputs, state = contestant.forward()
     seen.append(heap_bytes())
     # Backward frees step after step of the graph, so that it is at its peak with the first of them, the last ones.
     for node, _ in outputs.grad_fn.next_functions[-LAST_STEPS:]:  # type: ignore[union-attr]
