@@ -17,6 +17,7 @@ train: $(VENV)/users
 
 # Two files of tests at a time, or up to four; each process of tests has a Ray of its own.
 test: $(VENV)/developers
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.compile_kernels  # once, so that no test waits for it
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-all: $(VENV)/developers

@@ -37,7 +37,7 @@ def start(run: Run, *argv: str) -> subprocess.Popen[str]:
 
 def wait_for_rows(process: subprocess.Popen[str], run: Run, count: int) -> None:
     """Until the run has measured some iterations; fails with its words when it ends before."""
-    end = time.monotonic() + 100
+    end = time.monotonic() + 240  # native code may have to be compiled first
     while len(read_metrics(run)) < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "the run takes too long"
