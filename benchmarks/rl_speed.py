@@ -79,9 +79,9 @@ def _timed(function: Callable[..., Any]) -> Any:
         try:
             return function(*arguments, **options)
         finally:
-            call.seconds.append(time.process_time() - began)
+            call.seconds.append(time.process_time() - began)  # pyright: ignore
 
-    call.seconds = []
+    call.seconds = []  # pyright: ignore
     return call
 
 

@@ -147,8 +147,9 @@ def train_for(run: Run, experiment: RLExperiment, seconds: float) -> None:
     from contextlib import nullcontext
 
     from lukasa.launch.kinds.rl import job as rl
+    from lukasa.launch.training.loop import Worker
 
-    rl.train(run, experiment, None, listen=lambda: nullcontext(_Enough(run, seconds)))
+    rl.train(run, experiment, None, worker=Worker(listen=lambda: nullcontext(_Enough(run, seconds))))
 
 
 class _Enough:

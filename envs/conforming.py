@@ -64,7 +64,7 @@ def conform(space: gym.Space[Any], value: Any) -> Any:
 def _conform(space: Any, value: Any, where: str) -> Any:
     # Numbers and arrays, which most spaces are, come first: each step of each environment passes here.
     if isinstance(space, gym.spaces.Box | gym.spaces.MultiBinary):
-        return _array(space, value, space.shape, space.dtype, where)
+        return _array(space, value, space.shape, space.dtype, where)  # pyright: ignore
     if isinstance(space, gym.spaces.Discrete):
         return _discrete(space, value, where)
     if isinstance(space, gym.spaces.MultiDiscrete):

@@ -27,7 +27,7 @@ class ChunkColumns(AddTimeDimToBatchAndZeroPad):
         module = rl_module[DEFAULT_MODULE_ID] if isinstance(rl_module, MultiRLModule) else rl_module
         if Columns.STATE_IN in batch or not module.unwrapped().is_stateful():
             return batch
-        shared, length = kwargs["shared_data"], module.unwrapped().model_config["max_seq_len"]
+        shared, length = kwargs["shared_data"], module.unwrapped().model_config["max_seq_len"]  # pyright: ignore
         for name, parts in batch.items():
             if name != Columns.INFOS:
                 for key, items in parts.items():

@@ -4,6 +4,7 @@ The libraries' exponential takes one number at a time; these are plain arithmeti
 sixteen at once. They are right to about the last bit, and at infinities, at NaN and below the smallest normal number.
 """
 
+# pyright: reportArgumentType=false, reportCallIssue=false
 from __future__ import annotations
 
 import math

@@ -5,6 +5,7 @@ The memory lies as [W, N]; of the content weightings the first is the write head
 Legend: R read heads, N slots, W word size, I numbers of the interface.
 """
 
+# pyright: reportCallIssue=false
 from __future__ import annotations
 
 import itertools
