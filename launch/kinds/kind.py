@@ -62,6 +62,7 @@ class Experiments(Generic[Experiment]):
         before_added: what fields meant before there were any, for a ``config.json`` of that time; whatever their
             defaults are now, the run goes on as it was.
         renew: turns what a ``config.json`` of before holds into the fields of today.
+        renamed: names that fields had, and how the same is asked for today.
         sections: groups of the help: a title, and the fields whose options come under it; others are about learning.
         examples: command lines for the top of the help, with what each does.
         questions: what a newcomer is asked who says nothing: the option, what it is, the list that names what there is,
@@ -83,6 +84,7 @@ class Experiments(Generic[Experiment]):
     at_most_one: tuple[str, ...] = ()
     before_added: Mapping[str, Any] = field(default_factory=dict)
     renew: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    renamed: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     examples: tuple[tuple[str, str], ...] = ()
     questions: tuple[tuple[str, str, str, str], ...] = ()
@@ -137,6 +139,16 @@ class Experiments(Generic[Experiment]):
             value = getattr(experiment, name, None)
             if value is not None and not holds(value):
                 raise UserError(f"option {option_name(name)} is {value}: expected {expected}")
+
+    def refuse_renamed(self, names: Iterable[str]) -> None:
+        """Refuse fields by the names that they had: the nearest name of today may mean something else.
+
+        Raises:
+            UserError: there is one; says how the same is asked for.
+        """
+        for name in names:
+            if name in self.renamed:
+                raise UserError(f"option {option_name(name)} has another name now: {self.renamed[name]}")
 
     def check_together(self, experiment: Experiment) -> None:
         """Refuse numbers that contradict each other.

@@ -141,6 +141,7 @@ def new_sweep(words: Sequence[str], theirs: Sequence[str], options: TuneOptions)
     named = [recipe] if recipe else []
     base = read_request(asked, [*named, *theirs]).experiment
     space = read_space(options.grid)
+    asked.refuse_renamed(space)
     check_fields(kind, base, list(space))
     trials, experiments = [], []
     for index, values in enumerate(combinations(space, options.samples, base.seed)):

@@ -96,6 +96,8 @@ def read_request(kind: Experiments[Experiment], argv: Sequence[str]) -> Request[
         given = " ".join(words)
         raise UserError(f"lukasa train {kind.name} takes one recipe, got {given!r}: give the rest as --option value")
     recipe = words[0] if words else None
+    given = [word[2:].partition("=")[0].replace("-", "_") for word in rest if word.startswith("--")]
+    kind.refuse_renamed(given)
     base, several = kind.make(recipe), None
     out = peek(rest, "--out")
     if is_given(rest, "--resume"):

@@ -46,6 +46,25 @@ def test_every_schedule_of_the_other_kinds_is_drawn_by_points():
     assert [rising[step] for step in (0, 100, 1000)] == pytest.approx([0.0001, 0.01, 0.01])
 
 
+@pytest.mark.parametrize(
+    ("words", "today"),
+    [
+        ("train rl --grad-clip 3", "option --grad-clip has another name now: --clip-norm"),
+        ("train rl --lr-end=0", "option --lr-end has another name now: --schedule linear --final-lr SHARE"),
+        ("tune rl repeat_previous_gru --grid lr_end=0,1", "option --lr-end has another name now"),
+    ],
+)
+def test_an_option_that_was_renamed_is_refused_with_its_name_of_today(words, today, capsys):
+    # The nearest names of today, --clip and --entropy-end, mean something else.
+    assert main(words.split()) == 2
+    assert today in capsys.readouterr().err
+
+
+def test_a_setting_of_an_environment_may_have_a_name_that_an_option_had():
+    words = [*OPTIONS, "--env-settings", "grad_clip", "3"]
+    assert read_command_line("rl", words).experiment.env_settings == {"grad_clip": 3}
+
+
 def test_policy_learns_beside_the_value_without_a_bonus_for_entropy():
     config = config_of()
     assert (config.entropy_coeff, config.vf_loss_coeff, config.kl_target) == (0.0, 0.25, 0.03)

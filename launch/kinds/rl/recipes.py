@@ -293,6 +293,7 @@ RL = Experiments(
         "kl_target": 0.01,
     },
     renew=renewed,
+    renamed={"grad_clip": "--clip-norm", "lr_end": "--schedule linear --final-lr SHARE, a share of --lr"},
     sections={
         "What to train": ("env", "env_settings", "core", "start_from", "steps"),
         "Memory": ("memory",),
