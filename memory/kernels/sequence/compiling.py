@@ -7,6 +7,7 @@ it. Import this module only where a kernel is about to run: Numba takes a second
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -88,6 +89,11 @@ def compiled(*reassociate: str, entry: bool = False) -> Callable[[Callable[..., 
     return compile_function
 
 
+@functools.cache
+def _say_once() -> None:
+    LOGGER.warning("compiling native code for cores, which takes a minute or two and is kept for later runs")
+
+
 _ready: set[tuple[int, Any]] = set()
 
 
@@ -106,7 +112,7 @@ def call(function: Any, kind: Any, *arguments: Any) -> None:
         lock.acquire(timeout=LOCK_SECONDS)
     try:
         if not kept.exists():
-            LOGGER.warning("compiling native code for a core, which takes a minute or two and is kept for later runs")
+            _say_once()
         function(*arguments)
         with contextlib.suppress(OSError):
             kept.touch()
