@@ -44,8 +44,9 @@ def test_every_function_and_kernel_has_a_row():
         if getattr(value, "__module__", None) == addressing.__name__ and not name.startswith("_")
     }
     assert functions == set(ADDRESSING)
-    # sparse_access changes a store in place and is no function of tensors: tests/memory/sparse/test_access.py holds it.
-    assert {module.name for module in pkgutil.iter_modules(kernels.__path__)} == {*KERNELS, "sparse_access"}
+    # No functions of tensors: tests/memory/sparse/test_access.py and tests/memory/test_sequence_kernels.py hold them.
+    others = {"sparse_access", "sequence"}
+    assert {module.name for module in pkgutil.iter_modules(kernels.__path__)} == {*KERNELS, *others}
 
 
 @EVERY_OPERATION

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lukasa import memory
-from tests.memory.programs import Program, assert_close, program, results, undecided
+from tests.memory.programs import Program, differing, nearly_tied, neighbour, program, results
 from tests.memory.samples import Sampler, lively_core
 
 pytest.importorskip("numba")
@@ -29,35 +29,32 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Of the largest value."""
 
 
-def compare(one: Program) -> bool:
-    """Both ways, or as near as the equations are to themselves when the inputs change in the last bits.
+NEIGHBOURS = 16
 
-    False, and nothing compared, where the last bits decide about the order of slots.
 
-    Saturated gates at strengths of 10^4 make some programs chaotic: nothing can be nearer there.
+def compare(one: Program, weigh_state: bool = True) -> bool:
+    """Native code equals the equations; False where these are not steady themselves.
+
+    Some programs are chaotic, at strengths of 10^4: a tensor may differ where the equations differ from themselves when
+    inputs and parameters move by a last bit. So are those in which two slots of a DNC are used nearly alike.
     """
     tolerance = TOLERANCE[one.inputs.dtype]
-    if undecided(one):
+    expected = results(one, True, weigh_state)
+    wrong = differing(results(one, False, weigh_state), expected, tolerance)
+    steady = not wrong
+    if wrong and nearly_tied(one):
         return False
-    native, expected = results(one, stepwise=False), results(one, stepwise=True)
-    try:
-        assert_close(native, expected, tolerance, (one.name, one.options))
-    except AssertionError:
-        noise = torch.finfo(one.inputs.dtype).eps
-        moved = one._replace(inputs=one.inputs * (1 + 4 * noise * torch.sign(torch.sin(1e3 * one.inputs))))
-        spread = {key: (tensor - expected[key]).abs() for key, tensor in results(moved, stepwise=True).items()}
-        largest = max(1.0, *(tensor.abs().max().item() for tensor in expected.values()))
-        for key, tensor in expected.items():
-            allowed = 100 * spread[key].max() + tolerance * max(tensor.abs().max().item(), largest / 100)
-            assert (native[key] - tensor).abs().max() <= allowed, (key, one.name, one.options)
-    return True
+    for seed in range(NEIGHBOURS if wrong else 0):
+        wrong -= differing(results(neighbour(one, seed), True, weigh_state), expected, tolerance / 10)
+    assert not wrong, (one.name, one.options)
+    return steady
 
 
 @EVERY_KERNEL
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_random_programs(name: str, dtype: torch.dtype):
     strongest = 3e3 if dtype == torch.float64 else 3
-    assert sum(compare(program(name, seed, dtype, strongest)) for seed in range(25)) >= 8
+    assert sum(compare(program(name, seed, dtype, strongest)) for seed in range(25)) >= (20 if name == "dnc" else 25)
 
 
 @pytest.mark.slow
@@ -65,17 +62,19 @@ def test_random_programs(name: str, dtype: torch.dtype):
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_hundreds_of_random_programs(name: str, dtype: torch.dtype):
     strongest = 3e3 if dtype == torch.float64 else 30
-    assert sum(compare(program(name, seed, dtype, strongest)) for seed in range(25, 325)) >= 100
+    steady = sum(compare(program(name, seed, dtype, strongest)) for seed in range(25, 325))
+    assert steady >= (255 if name == "dnc" else 290)
+
+
+@pytest.mark.parametrize("seed", [61, 96])
+def test_gates_that_are_saturated_leave_nothing_behind(seed: int):
+    """All slots alike, sharpened a thousandfold: a last bit of the weighting before would grow at every step."""
+    assert compare(program("ntm", seed))
 
 
 @EVERY_KERNEL
 def test_gradients_of_outputs_alone_and_of_the_last_state_alone(name: str):
-    for seed in range(6):
-        one = program(name, seed)
-        if undecided(one):
-            continue
-        native, expected = results(one, False, weigh_state=False), results(one, True, weigh_state=False)
-        assert_close(native, expected, 1e-10)
+    assert sum(compare(program(name, seed), weigh_state=False) for seed in range(6)) >= 5
 
 
 def small(name: str, dtype: torch.dtype = torch.float64, **options: object) -> memory.Core:

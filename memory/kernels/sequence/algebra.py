@@ -14,6 +14,17 @@ from lukasa.memory.kernels.sequence.compiling import compiled
 
 
 @compiled()
+def lerp(start, end, share, one):
+    """Start + share (end − start) for a share in [0, 1], exact at both ends, as ``torch.lerp`` is.
+
+    A gate that is saturated, or a slot that is written whole, leaves nothing behind, not even a last bit: sharpening
+    and the order of usage make much of such bits.
+    """
+    apart, left = end - start, one - share
+    return start + share * apart if share < left else end - left * apart
+
+
+@compiled()
 def add_products(out, vectors, matrix):
     """Add to each row of ``out`` [R, J] the product of ``vectors`` [R, K] and ``matrix`` [K, J], in the order of K."""
     add_some_products(out, 0, vectors, 0, out.shape[0], matrix)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
+from lukasa.memory.kernels.sequence.algebra import lerp
 from lukasa.memory.kernels.sequence.arithmetic import exponential, sigmoid
 from lukasa.memory.kernels.sequence.compiling import compiled
 from lukasa.memory.kernels.sequence.ntm_address import softplus
@@ -73,10 +74,10 @@ def squash_back(emitted, told, heads, to_told):
 @compiled()
 def write(told, heads, memory, content, allocation, weights, written, squares):
     """Write with w = g_w (g_a a + (1 − g_a) c); M∘(1 − w eᵀ) + w vᵀ, and the squared lengths of its slots."""
-    slots, zero = squares.shape[0], squares.dtype.type(0)
+    slots, zero, one = squares.shape[0], squares.dtype.type(0), squares.dtype.type(1)
     allocation_gate, write_gate = told[heads.allocation_gate], told[heads.write_gate]
     for n in range(slots):
-        weights[0, n] = write_gate * (content[0, n] + allocation_gate * (allocation[n] - content[0, n]))
+        weights[0, n] = write_gate * lerp(content[0, n], allocation[n], allocation_gate, one)
         squares[n] = zero
     for w in range(heads.word):
         erase, add = told[heads.erase + w], told[heads.add + w]

@@ -5,6 +5,7 @@ Legend: R read heads, N slots.
 
 from __future__ import annotations
 
+from lukasa.memory.kernels.sequence.algebra import lerp
 from lukasa.memory.kernels.sequence.compiling import compiled
 
 
@@ -61,7 +62,7 @@ def use(told, free_gates, before, write_weights, read_weights, usage):
     """(u + w − u∘w)∘ψ with ψ = Π (1 − f w^r); of the step before but for the gates."""
     one = usage.dtype.type(1)
     for n in range(usage.shape[0]):
-        usage[n] = before[n] + write_weights[0, n] * (one - before[n])
+        usage[n] = lerp(before[n], one, write_weights[0, n], one)
     for h in range(read_weights.shape[0]):
         gate = told[free_gates + h]
         for n in range(usage.shape[0]):
@@ -116,7 +117,7 @@ def use_back(told, free_gates, before, write_weights, read_weights, to_usage, to
     zero, one, slots = told.dtype.type(0), told.dtype.type(1), before.shape[0]
     for h in range(read_weights.shape[0]):
         for n in range(slots):
-            used[n] = to_usage[n] * (before[n] + write_weights[0, n] * (one - before[n]))
+            used[n] = to_usage[n] * lerp(before[n], one, write_weights[0, n], one)
         for other in range(read_weights.shape[0]):
             if other != h:
                 gate = told[free_gates + other]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from lukasa.memory.kernels.sequence.algebra import lerp
 from lukasa.memory.kernels.sequence.arithmetic import sigmoid
 from lukasa.memory.kernels.sequence.compiling import compiled
 from lukasa.memory.kernels.sequence.ntm_address import softplus
@@ -73,7 +74,7 @@ def write(told, heads, memory, before, least_used, written, weights, squares):
         gate, mine = told[heads.gates + h], int(least_used[h])
         for n in range(squares.shape[0]):
             weights[h, n] = gate * before[h, n]
-        weights[h, mine] = one + gate * (before[h, mine] - one)
+        weights[h, mine] = lerp(one, before[h, mine], gate, one)
     for n in range(squares.shape[0]):
         squares[n] = zero
     for w in range(heads.word):

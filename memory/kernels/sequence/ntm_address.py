@@ -12,7 +12,7 @@ import itertools
 import math
 from typing import Any, NamedTuple
 
-from lukasa.memory.kernels.sequence.algebra import clear, dot, largest, total
+from lukasa.memory.kernels.sequence.algebra import clear, dot, largest, lerp, total
 from lukasa.memory.kernels.sequence.arithmetic import exponential, logarithm, sigmoid
 from lukasa.memory.kernels.sequence.compiling import compiled
 from lukasa.memory.kernels.sequence.content import content_weights
@@ -112,9 +112,9 @@ def address(told, heads, first, last, memory, scale, before, kept, scaled, circl
         told, 0, heads.strengths, first, last, memory, scale, kept.similarity, kept.content, kept.numbers, scaled
     )
     for h in range(first, last):
-        gate = told[heads.gates + h]
+        gate, one = told[heads.gates + h], told.dtype.type(1)
         for n in range(slots):
-            kept.relative[h, n] = before[h, n] + gate * (kept.content[h, n] - before[h, n])
+            kept.relative[h, n] = lerp(before[h, n], kept.content[h, n], gate, one)
         close_circle(kept.relative[h], circles[0], reach)
         place = heads.shift + h * heads.shifts
         clear(kept.relative[h])
@@ -177,7 +177,7 @@ def address_back(told, heads, first, last, before, kept, to_weights, to_told, to
     """
     slots, reach = before.shape[1], heads.shifts // 2
     slope, relative, weights, content = kept.slope, kept.relative, kept.weights, kept.content
-    zero = told.dtype.type(0)
+    zero, one = told.dtype.type(0), told.dtype.type(1)
     for h in range(first, last):
         gate, along = told[heads.gates + h], dot(to_weights, h, weights, h)
         factor = told[heads.sharpness + h] / (kept.numbers[h, 2] * kept.numbers[h, 1])
@@ -187,7 +187,7 @@ def address_back(told, heads, first, last, before, kept, to_weights, to_told, to
             log = weights[h, n] * logarithm(relative[h, n])
             to_sharpness += to_power * (zero if weights[h, n] == zero else log)
             to_weights[h, n] = to_power * slope[h, n] * factor
-            to_similarity[h, n] = before[h, n] + gate * (content[h, n] - before[h, n])
+            to_similarity[h, n] = lerp(before[h, n], content[h, n], gate, one)
         to_told[heads.sharpness + h] = to_sharpness
         close_circle(to_similarity[h], circles[0], reach)
         close_circle(to_weights[h], circles[1], reach)
