@@ -42,8 +42,8 @@ class SAM(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
-        index: how the nearest slots are found: auto, exact, faiss, lsh, or package.module:Class of your own; "auto"
-            picks by size and device.
+        index: how the nearest slots are found: auto, exact, lists, faiss, lsh, or package.module:Class of your own;
+            "auto" picks by size and device.
         index_options: options of the index, as lukasa list indexes names them.
         storage: how rows are kept: "full" in the core's own precision; half the memory in float16 and bfloat16.
         delta: weight of a read or a write above which a slot counts as accessed (δ).

@@ -60,8 +60,8 @@ class SDNC(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: layers of the controller; of recurrent ones all steer the heads, as in the DNC.
-        index: how the nearest slots are found: auto, exact, faiss, lsh, or package.module:Class of your own; "auto"
-            picks by size and device.
+        index: how the nearest slots are found: auto, exact, lists, faiss, lsh, or package.module:Class of your own;
+            "auto" picks by size and device.
         index_options: options of that index.
         storage: how rows are kept: "full" in the core's own precision; half the memory in float16 and bfloat16.
         delta: weight of a read or a write above which a slot counts as accessed (δ).

@@ -48,7 +48,7 @@ class ClassMemory:
         encoder: of single examples; whoever trains it further makes what was learned before worthless.
         slots: how many embeddings there is room for; what is not written takes no memory.
         keep: "means", one slot for each class, which holds the mean of its examples; or "instances", one for each.
-        index: that finds what is near: exact, faiss, lsh, or auto, which picks by size and device.
+        index: that finds what is near: exact, lists, faiss, lsh, or auto, which picks by size and device.
         index_options: of that index.
         storage: "full", or half of the memory: "float16" or "bfloat16".
         candidates: found by the index for a query, then put in order by distance.

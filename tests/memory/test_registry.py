@@ -130,7 +130,7 @@ def test_value_of_another_kind_is_refused(name: str, option: str, value: Any, ex
 @pytest.mark.parametrize("core", ["sam", "sdnc"])
 def test_index_and_its_options_are_checked_before_anything_is_built(core: str):
     for options, message in (
-        ({"index": "annoy"}, "unknown index 'annoy': known are auto, exact, faiss, lsh"),
+        ({"index": "annoy"}, "unknown index 'annoy': known are auto, exact, faiss, lists, lsh"),
         ({"index": "exakt"}, r"unknown index 'exakt': did you mean 'exact'\?"),
         ({"index_options": {"probes": 8}}, "option 'probes' belongs to index 'faiss', not to 'auto'"),
         ({"index": "faiss", "index_options": {"probe": 8}}, "unknown option of index 'faiss': 'probe'"),

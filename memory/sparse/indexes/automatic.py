@@ -5,18 +5,26 @@ Legend: B batch, N slots, W word size, R queries a row, M changed slots, k neigh
 
 from __future__ import annotations
 
+import contextlib
+
+import torch
 from torch import Tensor
 
+from lukasa.memory.sparse.indexes import inverted_lists, packed_lists
 from lukasa.memory.sparse.indexes.exact import Exact
 from lukasa.memory.sparse.indexes.hashing import Hashing
 from lukasa.memory.sparse.indexes.interface import Contents, Index
-from lukasa.memory.sparse.indexes.inverted_lists import EXACT_UP_TO, InvertedLists
+from lukasa.memory.sparse.indexes.inverted_lists import InvertedLists
+from lukasa.memory.sparse.indexes.packed_lists import PackedLists
 
 EXACT_UP_TO_ON_GPU = 1 << 18  # scanning is what a GPU does best: 32 MiB of words at word size 32
 
 
 class Automatic:
-    """Exact search until a batch row has too many written slots; then FAISS on the CPU, else hashing.
+    """Exact search until a batch row has too many written slots; then an approximate one.
+
+    On the CPU that is ``PackedLists``, which is exact by itself until then; FAISS where Numba is not installed; hashing
+    where neither is, and on a GPU.
 
     Args:
         contents: the rows that the index points into.
@@ -24,12 +32,20 @@ class Automatic:
     """
 
     def __init__(self, contents: Contents, *, exact_up_to: int = 0):
-        on_cpu = contents.device.type == "cpu"
         self.contents = contents
-        self.exact_up_to = exact_up_to or (EXACT_UP_TO if on_cpu else EXACT_UP_TO_ON_GPU)
         self.spent = 0.0  # seconds, on what was replaced
-        self.inner: Index = Exact(contents)
-        self.name = "exact"
+        self.inner: Index
+        self.exact_up_to = exact_up_to or _exact_up_to(contents)
+        packed = self._packed()
+        self.inner = Exact(contents) if packed is None else packed
+        self._name = "exact"
+
+    @property
+    def name(self) -> str:
+        """Of the index that serves now."""
+        if isinstance(self.inner, PackedLists):
+            return "lists" if self.inner.approximate else "exact"
+        return self._name
 
     @property
     def rebuild_seconds(self) -> float:
@@ -64,13 +80,25 @@ class Automatic:
     def _outgrow(self, used: Tensor) -> None:
         """Replace exact search by an approximate one, built from the contents."""
         self.spent += self.inner.rebuild_seconds
-        self.inner, self.name = self._approximate()
+        self.inner, self._name = self._approximate()
         self.inner.rebuild(self.contents.rows(), used)
+
+    def _packed(self) -> PackedLists | None:
+        if self.contents.device.type == "cpu" and self.contents.word_size <= packed_lists.LARGEST_WORD:
+            with contextlib.suppress(ImportError):
+                return PackedLists(self.contents, exact_up_to=self.exact_up_to)
+        return None
 
     def _approximate(self) -> tuple[Index, str]:
         if self.contents.device.type == "cpu":
-            try:
+            with contextlib.suppress(ImportError):
                 return InvertedLists(self.contents, exact_up_to=self.exact_up_to), "faiss"
-            except ImportError:
-                pass
         return Hashing(self.contents), "lsh"
+
+
+def _exact_up_to(contents: Contents) -> int:
+    """Where search stops being exact."""
+    if contents.device.type != "cpu":
+        return EXACT_UP_TO_ON_GPU
+    compiled = packed_lists.available() and contents.rows().dtype in (torch.float32, torch.float64)
+    return packed_lists.EXACT_UP_TO if compiled else inverted_lists.EXACT_UP_TO

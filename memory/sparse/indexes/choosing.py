@@ -21,6 +21,7 @@ from lukasa.memory.sparse.indexes.exact import Exact
 from lukasa.memory.sparse.indexes.hashing import Hashing
 from lukasa.memory.sparse.indexes.interface import Contents, Index
 from lukasa.memory.sparse.indexes.inverted_lists import InvertedLists
+from lukasa.memory.sparse.indexes.packed_lists import PackedLists
 
 
 def _own(path: str, found: Any) -> Callable[..., Index]:
@@ -34,7 +35,7 @@ METHODS = ("update", "search", "reset", "truncate", "rebuild")
 """What an index can do, beside the property ``rebuild_seconds``."""
 
 INDEXES: Registry[Callable[..., Index]] = Registry(
-    "index", {"auto": Automatic, "exact": Exact, "faiss": InvertedLists, "lsh": Hashing}, _own
+    "index", {"auto": Automatic, "exact": Exact, "faiss": InvertedLists, "lists": PackedLists, "lsh": Hashing}, _own
 )
 """Every index by the name that ``make_index`` and the cores' option ``index`` know."""
 

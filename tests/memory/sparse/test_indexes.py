@@ -7,8 +7,8 @@ import torch
 
 from lukasa.memory.sparse.indexes import INDEXES, Index, index_options, make_index
 
-APPROXIMATE = {"auto": {"exact_up_to": 40}, "faiss": {"exact_up_to": 40}, "lsh": {}}
-ALL = {"exact": {}, **APPROXIMATE, "faiss-scanning": {}}
+APPROXIMATE = {"auto": {"exact_up_to": 40}, "lists": {"exact_up_to": 40}, "faiss": {"exact_up_to": 40}, "lsh": {}}
+ALL = {"exact": {}, **APPROXIMATE, "faiss-scanning": {}, "lists-scanning": {}}
 
 
 def drifting_keys(rows: int, generator: torch.Generator, word_size: int = 16) -> torch.Tensor:
@@ -225,24 +225,30 @@ def test_auto_is_exact_until_the_memory_outgrows_it():
     write(index, words, [100])
     assert index.name == "exact"
     write(index, words, [101])
-    assert index.name == "faiss"
+    assert index.name == "lists"
     assert index.rebuild_seconds > 0
     assert index.search(words[:, :101], 1).flatten().tolist() == list(range(101))
 
 
-def test_auto_falls_back_to_hashing_without_faiss(monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
+@pytest.mark.parametrize(("missing", "name"), [(["numba"], "faiss"), (["numba", "faiss"], "lsh")])
+def test_auto_falls_back_without_what_it_would_like(missing, name, monkeypatch):
+    for package in missing:
+        monkeypatch.setitem(sys.modules, package, None)
     words = drifting_keys(300, torch.Generator().manual_seed(12)).view(1, 300, 16)
     index = build("auto", words, exact_up_to=100)
+    write(index, words, [90])
+    assert index.name == "exact"
     write(index, words, [300])
-    assert index.name == "lsh"
+    assert index.name == name
     assert index.search(words[:, 40:44], 1).flatten().tolist() == [40, 41, 42, 43]
 
 
-def test_missing_faiss_names_the_extra_and_the_other_indexes(monkeypatch):
+@pytest.mark.parametrize("name", ["lists", "faiss"])
+def test_a_missing_package_names_the_extra_and_the_other_indexes(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(ImportError, match=r"pip install '\.\[cpu\]', or choose index 'exact' or 'lsh'"):
-        build("faiss", torch.zeros(1, 4, 2))
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(ImportError, match=r"pip install '\.\[cpu\]', or choose index .*'exact' or 'lsh'"):
+        build(name, torch.zeros(1, 4, 2))
 
 
 @pytest.mark.parametrize(
@@ -265,6 +271,7 @@ def test_every_index_lists_its_options():
     assert {name: list(index_options(name)) for name in INDEXES} == {
         "auto": ["exact_up_to"],
         "exact": [],
+        "lists": ["exact_up_to", "probes"],
         "faiss": ["exact_up_to", "probes"],
         "lsh": ["tables", "bucket"],
     }
