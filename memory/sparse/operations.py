@@ -10,6 +10,7 @@ Legend: B batch, S slots of one operation, L of all operations, U distinct ones,
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -27,6 +28,8 @@ class Tape:
         self.gradient = torch.empty(0)  # [1 + U, W]; row 0 belongs to no slot and stays zero
         self._ids: tuple[Tensor, ...] = ()
         self._bounds: list[int] = []
+        self._all = torch.empty(0, 0, dtype=torch.int64)
+        self._firsts: list[int] = []
 
     def append(self, slots: Tensor) -> int:
         """Note an operation; its position."""
@@ -53,6 +56,10 @@ class Tape:
         """No gradient passes where the mask [B, S] is set."""
         self.gradient.index_fill_(0, self._ids[position].masked_fill(~mask, 0).flatten(), 0)
 
+    def numbered(self, positions: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        """The numbers [B, L] of all slots touched, 0 for none, and where those of some operations begin."""
+        return self._all, tuple(self._firsts[position] for position in positions)
+
     def mark(self) -> Tensor:
         """The gradient of a token: a zero that says to the operation before that a pass is under way."""
         return self.gradient.new_zeros(())
@@ -75,7 +82,8 @@ class Tape:
         keys = torch.where(slots < 0, -1, slots + firsts[:-1]).flatten()
         touched, ids = torch.cat([keys.new_tensor([-1]), keys]).unique(return_inverse=True)
         self._bounds = torch.searchsorted(touched, firsts.flatten()).tolist()
-        self._ids = ids[1:].view(slots.shape).split([part.shape[1] for part in self.slots], 1)
+        self._all, widths = ids[1:].view(slots.shape), [part.shape[1] for part in self.slots]
+        self._ids, self._firsts = self._all.split(widths, 1), [0, *itertools.accumulate(widths)]
 
 
 class Gather(torch.autograd.Function):

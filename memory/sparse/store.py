@@ -157,6 +157,12 @@ class Store:
         self.usage.access(slots, accessed, may_compact=self.journal is None)
         self.mark_changed()
 
+    def stepped(self, used: Tensor) -> None:
+        """Note that a kernel wrote and accessed slots, after which ``used`` [B] are written in each row."""
+        self.used = used
+        TRAFFIC.filled = max(TRAFFIC.filled, int(used.max()))
+        self.mark_changed()
+
     @outside_inference_mode
     def reset(self, rows: list[int]) -> None:
         """Empty some batch rows, at the cost of what was written in them."""

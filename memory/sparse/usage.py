@@ -53,15 +53,24 @@ class UsageOrder:
             may_compact: False while entries must keep their positions.
         """
         event = slots.masked_fill((accessed & (slots >= 0)).logical_not_(), self.slots).sort(1).values
-        width = slots.shape[1]
-        begin, self.end = self.end, self.end + width
-        if self.end > self.log.shape[1]:
-            self._make_room(self.end)
-        self.log.narrow(1, begin, width).copy_(event)
+        begin = self.begin_event(slots.shape[1])
+        self.log.narrow(1, begin, slots.shape[1]).copy_(event)
         positions = torch.arange(begin + 1, self.end + 1, device=event.device).expand_as(event)
         # The largest position wins: of duplicates the last, on every device.
         self.last.scatter_reduce_(1, event, positions, "amax")
-        if may_compact and self.end > self.compact_at:
+        if may_compact:
+            self.end_event()
+
+    def begin_event(self, width: int) -> int:
+        """Make room for an event of so many entries; where its own begin in the log."""
+        begin, self.end = self.end, self.end + width
+        if self.end > self.log.shape[1]:
+            self._make_room(self.end)
+        return begin
+
+    def end_event(self) -> None:
+        """Forget entries that are not live, when there are many."""
+        if self.end > self.compact_at:
             self._compact()
 
     def least_recent(self, count: int) -> Tensor:

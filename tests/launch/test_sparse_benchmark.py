@@ -174,7 +174,7 @@ def test_index_that_is_not_installed_is_left_out_and_told(monkeypatch):
     monkeypatch.setattr("lukasa.memory.sparse.indexes.choosing.check_index_options", lambda *_: None)
     notes = []
     rows = compare_indexes(torch.randn(1, 20, 4), torch.randn(2, 1, 4), 1, notes.append)
-    assert [row["index"] for row in rows] == ["exact", "lsh"]
+    assert [row["index"] for row in rows] == ["exact", "lists", "lsh"]
     assert notes == ["index 'faiss' is not measured: FAISS is not installed"]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from lukasa.memory.addressing import NORM_EPSILON
 from lukasa.memory.derivatives import refuse_second_derivatives
 from lukasa.memory.heads import widths
+from lukasa.memory.kernels.sparse_access import native
 from lukasa.memory.kernels.sparse_access.interface import Access
 from lukasa.memory.sparse import SparseMemory
 from lukasa.memory.sparse.operations import Tape
@@ -55,6 +56,18 @@ def forward(
     store: RowStore, interface: Tensor, read_slots: Tensor, read_weights: Tensor
 ) -> tuple[tuple[Tensor, ...], Saved]:
     """One step on the store itself: what follows ``memory`` in ``Access``, and what backward needs."""
+    index = native.served(store, interface)
+    if index is not None:
+        done = native.forward(store, index, interface, read_slots, read_weights)
+        if done is not None:
+            return done[0], Saved(*done[1])
+    return forward_in_pytorch(store, interface, read_slots, read_weights)
+
+
+def forward_in_pytorch(
+    store: RowStore, interface: Tensor, read_slots: Tensor, read_weights: Tensor
+) -> tuple[tuple[Tensor, ...], Saved]:
+    """As ``forward``, on any store and device."""
     batch, heads, reads = read_slots.shape
     word_size = store.layout.word_size
     keys, words, strengths, gates = torch.split_with_sizes(interface, widths(heads, word_size), 1)
@@ -105,6 +118,7 @@ class _Access(torch.autograd.Function):
         tape: Tape,
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
+        ctx.native = native.served(store, interface) is not None
         results, saved = forward(store, interface, read_slots, read_weights)
         slots, weights, _, write_slots, write_weights = results
         ctx.tape, ctx.write = tape, tape.append(write_slots.flatten(1))
@@ -119,31 +133,43 @@ class _Access(torch.autograd.Function):
         later, _, to_weights, to_reads, *_ = gradients
         if later is None and to_weights is None and to_reads is None:  # no gradient at all, which is not yet a pass
             return (None,) * 6
-        interface, read_weights, write_weights, weights, *saved = ctx.saved_tensors
-        saved = Saved(*saved)
-        batch, heads, reads = weights.shape
-        word_size = saved.rows.shape[2]
-        _, words, strengths, _ = torch.split_with_sizes(interface, widths(heads, word_size), 1)
-        weights = weights.view(-1, reads)
         if later is None:
-            ctx.tape.begin_pass(weights, word_size)
-
-        to_reads = saved.rows.new_zeros(batch, heads, word_size) if to_reads is None else to_reads
-        to_reads = to_reads.reshape(-1, 1, word_size)
-        through_reads = torch.bmm(to_reads, saved.rows.mT).squeeze(1)
-        to_weights = through_reads if to_weights is None else through_reads.add_(to_weights.reshape(-1, reads))
-        to_keys, to_strengths, to_rows = content_backward(saved, weights, F.softplus(strengths), to_weights)
-        ctx.tape.add(ctx.read, to_rows.addcmul_(weights.unsqueeze(2), to_reads).view(batch, -1, word_size))
-
-        to_added = ctx.tape.take(ctx.write).view(-1, reads + 1, word_size)
-        ctx.tape.clear(ctx.write, erased(write_weights))
-        to_words = torch.bmm(write_weights.view(-1, 1, reads + 1), to_added)
-        to_written = torch.bmm(to_added, words.reshape(-1, word_size, 1)).view(batch, heads, reads + 1)
-        to_read_weights, to_gates = write_weighting_backward(saved.gates, read_weights, to_written)
-        to_strengths = to_strengths.view(batch, -1) * torch.sigmoid(strengths)
-        to_interface = (to_keys.view(batch, -1), to_words.view(batch, -1), to_strengths, to_gates)
+            rows: Any = ctx.saved_tensors[8]
+            ctx.tape.begin_pass(rows, rows.shape[2])
         token = ctx.tape.mark() if ctx.needs_input_grad[0] else None
-        return token, torch.cat(to_interface, 1), to_read_weights, None, None, None
+        way = backward_natively if ctx.native else backward_in_pytorch
+        return token, *way(ctx, to_weights, to_reads), None, None, None
+
+
+def backward_natively(ctx: Any, to_weights: Tensor | None, to_reads: Tensor | None) -> tuple[Tensor, Tensor]:
+    """As ``backward_in_pytorch``, in one call."""
+    return native.backward(ctx.tape, (ctx.write, ctx.read), ctx.saved_tensors, to_weights, to_reads)
+
+
+def backward_in_pytorch(ctx: Any, to_weights: Tensor | None, to_reads: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Gradients of the interface and of the earlier read weights; the memory's go to the tape."""
+    interface, read_weights, write_weights, weights, *saved = ctx.saved_tensors
+    saved = Saved(*saved)
+    batch, heads, reads = weights.shape
+    word_size = saved.rows.shape[2]
+    _, words, strengths, _ = torch.split_with_sizes(interface, widths(heads, word_size), 1)
+    weights = weights.view(-1, reads)
+
+    to_reads = saved.rows.new_zeros(batch, heads, word_size) if to_reads is None else to_reads
+    to_reads = to_reads.reshape(-1, 1, word_size)
+    through_reads = torch.bmm(to_reads, saved.rows.mT).squeeze(1)
+    to_weights = through_reads if to_weights is None else through_reads.add_(to_weights.reshape(-1, reads))
+    to_keys, to_strengths, to_rows = content_backward(saved, weights, F.softplus(strengths), to_weights)
+    ctx.tape.add(ctx.read, to_rows.addcmul_(weights.unsqueeze(2), to_reads).view(batch, -1, word_size))
+
+    to_added = ctx.tape.take(ctx.write).view(-1, reads + 1, word_size)
+    ctx.tape.clear(ctx.write, erased(write_weights))
+    to_words = torch.bmm(write_weights.view(-1, 1, reads + 1), to_added)
+    to_written = torch.bmm(to_added, words.reshape(-1, word_size, 1)).view(batch, heads, reads + 1)
+    to_read_weights, to_gates = write_weighting_backward(saved.gates, read_weights, to_written)
+    to_strengths = to_strengths.view(batch, -1) * torch.sigmoid(strengths)
+    to_interface = (to_keys.view(batch, -1), to_words.view(batch, -1), to_strengths, to_gates)
+    return torch.cat(to_interface, 1), to_read_weights
 
 
 def content_backward(

@@ -1,0 +1,137 @@
+"""A step in native code: the same numbers as ``fused`` up to rounding, where a store and its index allow it.
+
+Nothing here imports Numba: it was imported when the index was made.
+
+Legend: B batch, H heads, G = B H of all rows, W word size, C slots that a head reads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lukasa.memory.kernels.sequence.threads import over_rows
+from lukasa.memory.sparse.indexes import packed_lists
+from lukasa.memory.sparse.indexes.automatic import Automatic
+from lukasa.memory.sparse.indexes.packed_lists import PackedLists
+from lukasa.memory.sparse.operations import Tape
+from lukasa.memory.sparse.store import Store
+from lukasa.memory.sparse.traffic import TRAFFIC
+
+Results = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+
+
+def served(store: Any, interface: Tensor) -> PackedLists | None:
+    """The index of a store on which a step can run in native code; None where it cannot."""
+    if type(store) is not Store or store.capacity == 0 or store.listener is not None or store.journal is not None:
+        return None
+    index = store.index.inner if type(store.index) is Automatic else store.index
+    plain = type(interface) is Tensor and interface.dtype == store.rows.dtype and interface.device.type == "cpu"
+    return index if plain and type(index) is PackedLists and index.scanned is None else None
+
+
+def forward(
+    store: Store, index: PackedLists, interface: Tensor, read_slots: Tensor, read_weights: Tensor
+) -> Results | None:
+    """As ``fused.forward``; None, and nothing changed, where the numbers need a closer look."""
+    from lukasa.memory.kernels.sparse_access import loops
+
+    batch, heads, reads = read_slots.shape
+    size, usage = store.layout.word_size, store.usage
+    kind, call = interface.dtype, packed_lists.compiling.call
+    gates, write_weights = interface.new_empty(batch, 2 * heads), interface.new_empty(batch, heads, reads + 1)
+    write_slots, added = (
+        torch.empty(batch, heads, reads + 1, dtype=torch.int64),
+        np.empty((batch, heads * (reads + 1), size), gates.numpy().dtype),
+    )
+    given = [_array(tensor) for tensor in (interface, read_slots, read_weights)]
+    limits = np.array([store.bounds.limit - store.bounds.peak, store.bounds.query_limit, 0.0])
+    status = np.zeros(1, np.int64)
+    while True:
+        order = _array(usage.front), usage.last.numpy(), usage.log.numpy(), usage.slots
+        call(
+            *(loops.prepare, kind, *given, *order, limits, gates.numpy()),
+            *(write_slots.numpy(), write_weights.numpy(), added, status),
+        )
+        if status[0] == loops.READY:
+            break
+        if status[0] == loops.LOOK_CLOSER:
+            return None
+        usage.least_recent(heads)
+
+    found, weights = torch.empty(batch, heads, reads, dtype=torch.int64), interface.new_empty(batch, heads, reads)
+    words, copies = interface.new_empty(batch, heads, size), interface.new_empty(batch * heads, reads, size)
+    unit_keys, key_scale = interface.new_empty(batch * heads, size), interface.new_empty(batch * heads, 1)
+    row_scale, cosines = (interface.new_empty(batch * heads, reads) for _ in range(2))
+    log = usage.begin_event(heads * (2 * reads + 1))
+    fixed = (
+        *index.begin_step(reads),
+        *(
+            store.rows.view(-1).numpy(),
+            store.capacity,
+            index.used,
+            given[0],
+            write_slots.numpy(),
+            write_weights.numpy(),
+        ),
+        *(added, store.layout.delta, usage.last.numpy(), usage.log.numpy(), log, usage.slots, found.numpy()),
+        *(weights.numpy(), words.numpy(), unit_keys.numpy(), key_scale.numpy(), row_scale.numpy(), copies.numpy()),
+        cosines.numpy(),
+    )
+    if batch > 1 and index.worth_threads:
+        over_rows(lambda low, high: call(loops.step, kind, *fixed, low, high), batch, batch)
+    else:
+        call(loops.step, kind, *fixed, 0, batch)
+    store.bounds.peak += float(limits[2])
+    store.stepped(torch.from_numpy(index.used.copy()))
+    index.end_step()
+    usage.end_event()
+    TRAFFIC.reads += found.numel()
+    TRAFFIC.writes += write_slots.numel()
+    return (found, weights, words, write_slots, write_weights), (
+        gates,
+        unit_keys,
+        key_scale,
+        row_scale,
+        copies,
+        cosines,
+    )
+
+
+def backward(
+    tape: Tape,
+    positions: tuple[int, int],
+    saved: tuple[Tensor, ...],
+    to_weights: Tensor | None,
+    to_words: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the interface and of the earlier read weights.
+
+    Args:
+        tape: of the memory, in a backward pass.
+        positions: of the write and of the read on it.
+        saved: interface, read_weights, write_weights, weights and what ``forward`` kept.
+        to_weights: gradient of the read weights [B, H, C].
+        to_words: gradient of what was read [B, H, W].
+    """
+    from lukasa.memory.kernels.sparse_access import loops
+
+    interface, weights = saved[0], saved[3]
+    word_size = saved[8].shape[2]
+    to_weights = torch.zeros_like(weights) if to_weights is None else to_weights
+    to_words = weights.new_zeros(*weights.shape[:2], word_size) if to_words is None else to_words
+    ids, (write_at, read_at) = tape.numbered(positions)
+    to_interface, to_read_weights = torch.empty_like(interface), torch.empty_like(weights)
+    fixed = (
+        *(_array(tensor) for tensor in (*saved, to_weights, to_words)),
+        *(tape.gradient.numpy(), ids.numpy(), write_at, read_at, to_interface.numpy(), to_read_weights.numpy()),
+    )
+    packed_lists.compiling.call(loops.backward, interface.dtype, *fixed, 0, len(interface))
+    return to_interface, to_read_weights
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()
