@@ -6,8 +6,9 @@ from lukasa import memory
 
 
 def main() -> None:
-    core = memory.make_core("ntm", input_size=3, output_size=2, slots=8, word_size=4)
-    memory.unroll(core, torch.zeros(1, 5, 3))[0].sum().backward()
+    for name in ("ntm", "sam"):
+        core = memory.make_core(name, input_size=3, output_size=2, slots=8, word_size=4)
+        memory.unroll(core, torch.zeros(1, 5, 3))[0].sum().backward()
 
 
 if __name__ == "__main__":

@@ -56,9 +56,9 @@ def forward(
     store: RowStore, interface: Tensor, read_slots: Tensor, read_weights: Tensor
 ) -> tuple[tuple[Tensor, ...], Saved]:
     """One step on the store itself: what follows ``memory`` in ``Access``, and what backward needs."""
-    index = native.served(store, interface)
-    if index is not None:
-        done = native.forward(store, index, interface, read_slots, read_weights)
+    served = native.served(store, interface)
+    if served is not None:
+        done = native.forward(*served, interface, read_slots, read_weights)
         if done is not None:
             return done[0], Saved(*done[1])
     return forward_in_pytorch(store, interface, read_slots, read_weights)

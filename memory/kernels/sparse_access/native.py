@@ -24,13 +24,13 @@ from lukasa.memory.sparse.traffic import TRAFFIC
 Results = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 
-def served(store: Any, interface: Tensor) -> PackedLists | None:
-    """The index of a store on which a step can run in native code; None where it cannot."""
+def served(store: Any, interface: Tensor) -> tuple[Store, PackedLists] | None:
+    """A store on which a step can run in native code, and its index; None where it cannot."""
     if type(store) is not Store or store.capacity == 0 or store.listener is not None or store.journal is not None:
         return None
     index = store.index.inner if type(store.index) is Automatic else store.index
     plain = type(interface) is Tensor and interface.dtype == store.rows.dtype and interface.device.type == "cpu"
-    return index if plain and type(index) is PackedLists and index.scanned is None else None
+    return (store, index) if plain and type(index) is PackedLists and index.scanned is None else None
 
 
 def forward(

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 LANES = 64
 """Words of a block, whose numbers lie dimension by dimension: [W, L]."""
@@ -21,6 +20,7 @@ GROUP = 8
 FLOATS = 8
 KEYS = 8
 
+intrinsic: Any = extending.intrinsic  # what it makes has one argument less than it is given
 _INT64 = ir.IntType(64)
 
 
