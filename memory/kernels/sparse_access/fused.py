@@ -133,23 +133,28 @@ class _Access(torch.autograd.Function):
         later, _, to_weights, to_reads, *_ = gradients
         if later is None and to_weights is None and to_reads is None:  # no gradient at all, which is not yet a pass
             return (None,) * 6
+        saved = ctx.saved_tensors  # unpacked once: under activation checkpointing a second time is a mistake
         if later is None:
-            rows: Any = ctx.saved_tensors[8]
+            rows: Any = saved[8]
             ctx.tape.begin_pass(rows, rows.shape[2])
         token = ctx.tape.mark() if ctx.needs_input_grad[0] else None
         way = backward_natively if ctx.native else backward_in_pytorch
-        return token, *way(ctx, to_weights, to_reads), None, None, None
+        return token, *way(ctx, saved, to_weights, to_reads), None, None, None
 
 
-def backward_natively(ctx: Any, to_weights: Tensor | None, to_reads: Tensor | None) -> tuple[Tensor, Tensor]:
+def backward_natively(
+    ctx: Any, saved: tuple[Tensor, ...], to_weights: Tensor | None, to_reads: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """As ``backward_in_pytorch``, in one call."""
-    return native.backward(ctx.tape, (ctx.write, ctx.read), ctx.saved_tensors, to_weights, to_reads)
+    return native.backward(ctx.tape, (ctx.write, ctx.read), saved, to_weights, to_reads)
 
 
-def backward_in_pytorch(ctx: Any, to_weights: Tensor | None, to_reads: Tensor | None) -> tuple[Tensor, Tensor]:
+def backward_in_pytorch(
+    ctx: Any, tensors: tuple[Tensor, ...], to_weights: Tensor | None, to_reads: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Gradients of the interface and of the earlier read weights; the memory's go to the tape."""
-    interface, read_weights, write_weights, weights, *saved = ctx.saved_tensors
-    saved = Saved(*saved)
+    interface, read_weights, write_weights, weights, *kept = tensors
+    saved = Saved(*kept)
     batch, heads, reads = weights.shape
     word_size = saved.rows.shape[2]
     _, words, strengths, _ = torch.split_with_sizes(interface, widths(heads, word_size), 1)
