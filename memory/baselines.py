@@ -26,7 +26,7 @@ class _Plain(Core):
         return self.controller.initial_state(batch_size)
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        check_inputs(self, inputs)
+        check_inputs(self, inputs, state=state)
         hidden, state = self.controller(inputs, state)
         if self.recorder is not None:
             self.recorder.append({"hidden": hidden})

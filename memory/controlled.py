@@ -86,7 +86,7 @@ class Controlled(Core):
 
     def forward(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
+        check_inputs(self, inputs, state=state)
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         if self.all_layers_steer:
             hidden = every_layer(hidden, controller)

@@ -63,7 +63,7 @@ class LSTMController(nn.Module):
 
     def sequence(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """All steps in one library call: [B, T, D] to [B, T, H]."""
-        if is_transformed():
+        if is_transformed() or needs_steps(self.layers, inputs):
             return step_by_step(self, inputs, state)
         carried = (state.hidden.transpose(0, 1).contiguous(), state.cell.transpose(0, 1).contiguous())
         outputs, (hidden, cell) = self.layers(inputs, carried)
@@ -96,7 +96,7 @@ class GRUController(nn.Module):
 
     def sequence(self, inputs: Tensor, state: GRUState) -> tuple[Tensor, GRUState]:
         """All steps in one library call: [B, T, D] to [B, T, H]."""
-        if is_transformed():
+        if is_transformed() or needs_steps(self.layers, inputs):
             return step_by_step(self, inputs, state)
         outputs, hidden = self.layers(inputs, state.hidden.transpose(0, 1).contiguous())
         return outputs, GRUState(hidden.transpose(0, 1).to(state.hidden.dtype))
@@ -125,6 +125,11 @@ class FeedForwardController(nn.Module):
     def sequence(self, inputs: Tensor, state: NoState) -> tuple[Tensor, NoState]:
         """All steps at once: [B, T, D] to [B, T, H]."""
         return self.layers(inputs), state
+
+
+def needs_steps(layers: nn.Module, inputs: Tensor) -> bool:
+    """Whether a gradient is wanted that cuDNN does not give: on a GPU, of a network in evaluation mode."""
+    return inputs.device.type == "cuda" and not layers.training and torch.is_grad_enabled()
 
 
 def step_by_step(controller: Controller, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:

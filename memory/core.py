@@ -91,17 +91,18 @@ def _is_half(part: Any) -> bool:
     return isinstance(part, Tensor) and part.dtype in HALVES
 
 
-def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch",)) -> None:
-    """Refuse inputs of the wrong kind, shape, dtype or device.
+def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch",), state: State = ()) -> None:
+    """Refuse inputs of the wrong kind, shape, dtype or device, and a state on another device.
 
     Args:
         core: who is to read them.
         inputs: [..., D].
         expected: the names of the dimensions before D.
+        state: that is to be read with them.
 
     Raises:
         TypeError: they are no tensor, but an array or a list.
-        ValueError: they are not dense, of that shape, and of the core's dtype and device.
+        ValueError: they are not dense, of that shape, and of the core's dtype and device; or the state lies elsewhere.
     """
     if not isinstance(inputs, Tensor):
         raise TypeError(
@@ -117,6 +118,31 @@ def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch
     weight = next(core.parameters())
     if inputs.device != weight.device:
         raise ValueError(f"inputs are on {inputs.device} and the core on {weight.device}: move one with .to()")
+    check_place(state, weight.device)
     dtype = weight.dtype
     if inputs.dtype != dtype and not torch.is_autocast_enabled(inputs.device.type):
         raise ValueError(f"inputs are {inputs.dtype} and the core is {dtype}: convert one to the other with .to()")
+
+
+def check_place(state: State, device: torch.device, path: str = "") -> None:
+    """Refuse a state that is not where its core is.
+
+    Args:
+        state: a NamedTuple of tensors and other parts; of anything else nothing is known.
+        device: of the core.
+        path: where in a larger state this one is.
+
+    Raises:
+        ValueError: a part of it lies elsewhere.
+    """
+    if not hasattr(state, "_fields"):
+        return
+    for name, part in zip(state._fields, state, strict=True):
+        where = getattr(part, "device", None)
+        if where is None:
+            check_place(part, device, f"{path}{name}.")
+        elif where != device:
+            raise ValueError(
+                f"state is on {where} ({path}{name}) and the core on {device}: make it with core.initial_state after "
+                "core.to(), or move it by memory.state_from_dict(core, memory.state_to_dict(state))"
+            )

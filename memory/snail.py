@@ -137,7 +137,7 @@ class SNAIL(Core):
 
     def forward(self, inputs: Tensor, state: SNAILState) -> tuple[Tensor, SNAILState]:
         """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs)
+        check_inputs(self, inputs, state=state)
         outputs, after, weights = self._read(inputs.unsqueeze(1), state)
         if self.recorder is not None:
             self.recorder.append({"attention": torch.cat(weights, 1)})

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lukasa.ground.names import most_like
-from lukasa.memory.core import Core, State
+from lukasa.memory.core import Core, State, check_place
 
 
 @runtime_checkable
@@ -203,11 +203,11 @@ def state_from_dict(core: Core, tensors: Mapping[str, Tensor]) -> State:
 
 
 def check_state(core: Core, state: State | None, batch_size: int) -> None:
-    """Refuse what is no state, and one of another number of rows; None is the initial state to be.
+    """Refuse what is no state, and one of another number of rows or another device; None is the initial state to be.
 
     Raises:
         TypeError: it is neither a NamedTuple nor a tensor.
-        ValueError: it has not ``batch_size`` rows.
+        ValueError: it has not ``batch_size`` rows, or is on another device.
     """
     if state is None:
         return
@@ -217,6 +217,7 @@ def check_state(core: Core, state: State | None, batch_size: int) -> None:
             f"state is a {type(state).__name__}: expected what core.initial_state or memory.unroll returned, a "
             f"{type(core.initial_state(1)).__name__}: {hint}"
         )
+    check_place(state, next(core.parameters()).device)
     for name, part in state_leaves(state):
         rows = part.shape[0] if isinstance(part, Tensor) else part.batch_size
         if rows != batch_size:
@@ -237,8 +238,8 @@ def misfit(core: Core, state: State) -> str | None:
         wanted = expected[name]
         if not isinstance(part, Tensor) or not isinstance(wanted, Tensor):
             continue
-        if (part.shape[1:], part.dtype, part.device) != (wanted.shape[1:], wanted.dtype, wanted.device):
-            mine, own = (f"{list(one.shape[1:])} of {one.dtype} on {one.device}" for one in (part, wanted))
+        if (part.shape[1:], part.dtype) != (wanted.shape[1:], wanted.dtype):
+            mine, own = (f"{list(one.shape[1:])} of {one.dtype}" for one in (part, wanted))
             return f"state tensor {name!r} is {mine} a row, this core needs {own}: is it of a core with other options?"
     return None
 

@@ -53,11 +53,13 @@ def unroll(
         raise TypeError(f"{type(core).__name__} is not a memory core: make one with memory.make_core, or subclass it")
     if isinstance(inputs, PackedSequence):
         check_inputs(core, inputs.data, ("steps",))
-        _check_starts(starts, (int(inputs.batch_sizes[0]), len(inputs.batch_sizes), core.input_size))
+        _check_starts(
+            starts, (int(inputs.batch_sizes[0]), len(inputs.batch_sizes), core.input_size), inputs.data.device
+        )
         check_state(core, state, int(inputs.batch_sizes[0]))
         return unroll_packed(lambda *some: unroll(core, *some), core, inputs, state, starts)
     check_inputs(core, inputs, ("batch", "time"))
-    _check_starts(starts, inputs.shape)
+    _check_starts(starts, inputs.shape, inputs.device)
     if state is None:
         state = core.initial_state(len(inputs))
     check_state(core, state, len(inputs))
@@ -94,7 +96,7 @@ def _unroll(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> 
     return torch.stack(outputs, 1), state
 
 
-def _check_starts(starts: Tensor | None, inputs: Sequence[int]) -> None:
+def _check_starts(starts: Tensor | None, inputs: Sequence[int], device: torch.device) -> None:
     if starts is None:
         return
     if not isinstance(starts, Tensor):
@@ -104,3 +106,5 @@ def _check_starts(starts: Tensor | None, inputs: Sequence[int]) -> None:
             f"starts {list(starts.shape)} of {starts.dtype} do not fit inputs {list(inputs)}: "
             f"expected bool {list(inputs[:2])}"
         )
+    if starts.device != device:
+        raise ValueError(f"starts are on {starts.device} and inputs on {device}: move one with .to()")

@@ -39,3 +39,28 @@ def ray_cluster():
     ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+NO_GPU = "no CUDA device is here"
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest):
+    """A GPU; and a device that only pretends to be one, so that the same tests run everywhere."""
+    if request.param == "cuda":
+        if not torch.cuda.is_available():
+            pytest.skip(NO_GPU)
+        yield torch.device("cuda", 0)
+        return
+    from tests.pretended_device import pretended_device
+
+    with pretended_device() as pretended:
+        yield pretended
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def real_device(request: pytest.FixtureRequest) -> torch.device:
+    """The CPU and a GPU, for what a device that pretends cannot show, such as half precision."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip(NO_GPU)
+    return torch.device(request.param)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lukasa.memory.derivatives import refuse_export, refuse_transforms
 from lukasa.memory.sparse import persistence
-from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.layout import Layout, refuse_elsewhere
 from lukasa.memory.sparse.operations import Gather, Reset, Tape, Update, Witness
 from lukasa.memory.sparse.row_store import RowStore
 from lukasa.memory.sparse.store import StaleStateError, Store
@@ -83,6 +83,11 @@ class SparseMemory:
         return self.store.layout.word_size
 
     @property
+    def device(self) -> torch.device:
+        """Where it lives."""
+        return self.store.layout.device
+
+    @property
     def used(self) -> Tensor:
         """How many slots of each row are written, int64 [B]: the slots 0 .. used - 1."""
         return self._store().used
@@ -98,8 +103,10 @@ class SparseMemory:
 
         Raises:
             StaleStateError: the memory was changed since.
+            ValueError: an argument is on another device.
         """
         store = self._store()
+        refuse_elsewhere(self.device, slots=slots)
         flat = slots.flatten(1)
         if torch.is_grad_enabled() and self._token.requires_grad:
             # Reading changes no contents: the token moves on in place, so that what follows comes after this read.
@@ -121,9 +128,11 @@ class SparseMemory:
 
         Raises:
             StaleStateError: the memory was changed since.
-            ValueError: a slot is written before those below it, or would hold what is not finite or too large.
+            ValueError: a slot is written before those below it, or would hold what is not finite or too large; or an
+                argument is on another device.
         """
         store, keep, words = self._store(), keep.bool(), words.to(self.store.layout.dtype)
+        refuse_elsewhere(self.device, slots=slots, keep=keep, words=words)
         if torch.is_grad_enabled() and (words.requires_grad or self._token.requires_grad):
             token: Any = Update.apply(self._token, store, self._tape, slots, keep, words)
             return SparseMemory(store, self._tape, token)
@@ -142,9 +151,10 @@ class SparseMemory:
 
         Raises:
             StaleStateError: the memory was changed since.
-            ValueError: a query is not finite or too large.
+            ValueError: a query is not finite, too large or on another device.
         """
         store = self._store()
+        refuse_elsewhere(self.device, queries=queries)
         return store.search(queries.detach().to(store.layout.dtype), k)
 
     def least_recent(self, count: int) -> Tensor:
@@ -167,8 +177,10 @@ class SparseMemory:
 
         Raises:
             StaleStateError: the memory was changed since.
+            ValueError: an argument is on another device.
         """
         store = self._store()
+        refuse_elsewhere(self.device, slots=slots, weights=weights)
         store.access(slots, weights)
         return SparseMemory(store, self._tape, self._token)
 

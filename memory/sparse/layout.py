@@ -28,7 +28,7 @@ class Layout:
         slots: N.
         word_size: W.
         dtype: of all arithmetic.
-        device: where everything lives.
+        device: where everything lives; may be given by its name.
         storage: how the rows are kept: "full" in ``dtype``; the halves take half of float32's memory.
         delta: δ of Rae et al. 2016, section 3.3: a slot whose weight exceeds it is accessed.
         index: name of the index, a key of ``INDEXES`` or "package.module:Class".
@@ -44,6 +44,9 @@ class Layout:
     delta: float = 0.005
     index: IndexName = "auto"
     index_options: IndexOptions = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", the_device(self.device))
 
     @property
     def stored(self) -> torch.dtype:
@@ -104,6 +107,34 @@ class Layout:
             )
         if order.numel() and bool((order.amax(1) >= used).any()):
             raise ValueError("order names slots that are not written: it belongs to another memory")
+
+
+def the_device(device: torch.device | str) -> torch.device:
+    """A device by its name, with its number where there may be several; as tensors on it name it.
+
+    Raises:
+        ValueError: there is none of this name, or none that this PyTorch can use.
+    """
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"there is no device {device!r}: expected 'cpu', or 'cuda' for a GPU") from None
+    if found.type != "cuda":
+        return found
+    if not torch.cuda.is_available():
+        raise ValueError(f"device {str(found)!r} needs a GPU that this PyTorch can use, and there is none: take 'cpu'")
+    return torch.device("cuda", torch.cuda.current_device()) if found.index is None else found
+
+
+def refuse_elsewhere(device: torch.device, **given: Tensor) -> None:
+    """Refuse tensors that are not where a memory lives, before anything is changed.
+
+    Raises:
+        ValueError: one is on another device.
+    """
+    for name, tensor in given.items():
+        if tensor.device != device:
+            raise ValueError(f"{name} are on {tensor.device} and this sparse memory on {device}: move them with .to()")
 
 
 def sparse_dtypes(dtype: torch.dtype, options: dict[str, Any]) -> dict[str, Any]:

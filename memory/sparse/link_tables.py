@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lukasa.memory.sparse.inference_mode import outside_inference_mode
-from lukasa.memory.sparse.layout import CPU
+from lukasa.memory.sparse.layout import CPU, the_device
 from lukasa.memory.sparse.listener import Listener
 from lukasa.memory.sparse.store import FIRST_CAPACITY
 from lukasa.memory.sparse.usage import lazy_zeros
@@ -43,7 +43,7 @@ class LinkLayout:
         slots: N.
         entries: K_L, how many links a row keeps.
         decay: whether a link fades when its later slot is written, as in SDNC, or either of both, as in the DNC.
-        device: where everything lives.
+        device: where everything lives; may be given by its name.
     """
 
     batch_size: int
@@ -51,6 +51,9 @@ class LinkLayout:
     entries: int = 8
     decay: Decay = "later"
     device: torch.device = CPU
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", the_device(self.device))
 
     def check_fits(self) -> None:
         """Refuse links larger than the machine's memory.

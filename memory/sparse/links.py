@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lukasa.ground.files import replacing
 from lukasa.memory.derivatives import refuse_transforms
+from lukasa.memory.sparse.layout import refuse_elsewhere, the_device
 from lukasa.memory.sparse.link_tables import LinkLayout, LinkTables
 from lukasa.memory.sparse.store import StaleStateError
 
@@ -73,6 +74,11 @@ class SparseLinks:
         """N."""
         return self.tables.layout.slots
 
+    @property
+    def device(self) -> torch.device:
+        """Where they live."""
+        return self.tables.layout.device
+
     @torch.no_grad()
     def update(self, slots: Tensor, weights: Tensor, erased: Tensor) -> SparseLinks:
         """Link what is written now to what was written before; N_t, P_t and p_t in Rae et al. 2016, supplement D.1.
@@ -87,9 +93,10 @@ class SparseLinks:
 
         Raises:
             StaleStateError: the links were changed since.
-            ValueError: a slot is written that does not exist.
+            ValueError: a slot is written that does not exist, or an argument is on another device.
         """
         tables = self._tables()
+        refuse_elsewhere(self.device, slots=slots, weights=weights, erased=erased)
         if slots.device.type == "cpu" and slots.numel() and int(slots.max()) >= self.slots:  # elsewhere looking waits
             raise ValueError(
                 f"slot {int(slots.max())} is written and these links have {self.slots} slots: "
@@ -112,6 +119,7 @@ class SparseLinks:
         Raises:
             StaleStateError: the links were changed since.
         """
+        refuse_elsewhere(self.device, slots=slots, weights=weights)
         named, links = self._tables().read(slots)  # [B, H, C, 2, E]
         reached = links.to(weights.dtype) * weights[..., None, None]
         return named.transpose(2, 3).flatten(3), reached.transpose(2, 3).flatten(3)
@@ -254,7 +262,7 @@ class SparseLinks:
             intact = intact and _checksum(tensor) == found["checksums"][name]
         if not intact:
             raise ValueError(f"{path} was altered: a checksum does not match; restore it from a copy")
-        layout = LinkLayout(**found["layout"] | {"device": torch.device(device), "batch_size": 0})
+        layout = LinkLayout(**found["layout"] | {"device": the_device(device), "batch_size": 0})
         return cls(LinkTables(layout)).from_tensors(found["tensors"])
 
     def _tables(self) -> LinkTables:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lukasa.ground.files import replacing
-from lukasa.memory.sparse.layout import Layout
+from lukasa.memory.sparse.layout import Layout, the_device
 from lukasa.memory.sparse.row_store import RowStore
 from lukasa.memory.sparse.store import Store
 
@@ -94,7 +94,7 @@ def load(path: str | PathLike[str], **changes: Any) -> Store:
             raise ValueError(f"{path} holds {name} {getattr(layout, name)}: it cannot be loaded as {changes[name]}")
     if changes.get("slots", layout.slots) < layout.slots:
         raise ValueError(f"{path} is of a memory of {layout.slots} slots: it cannot be loaded with {changes['slots']}")
-    device = torch.device(changes.get("device", "cpu"))
+    device = the_device(changes.get("device", "cpu"))
     dtypes = {"used": torch.int64, "order": torch.int64, "rows": layout.stored}
     parts = {}
     for name, section in header["sections"].items():

@@ -34,7 +34,7 @@ def results_and_gradients(
     leaves = [argument.detach().clone().requires_grad_() for argument in arguments]
     results = as_tuple(function(*leaves))
     sampler = Sampler(0)
-    upstream = [sampler.normal(*result.shape).to(result.dtype) for result in results]
+    upstream = [sampler.normal(*result.shape).to(result) for result in results]
     return [*results, *torch.autograd.grad(results, leaves, upstream)]
 
 
