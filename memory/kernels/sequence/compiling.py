@@ -19,6 +19,8 @@ from typing import Any
 import numba
 from filelock import FileLock, Timeout
 
+from lukasa.memory.kernels.sequence.wide_vectors import WideCompiler
+
 HERE = Path(__file__).parent
 COMPILED = (b"@compiled(", b"import numba", b"from numba")
 """What the sources of compiled code hold."""
@@ -73,6 +75,7 @@ def compiled(*reassociate: str, entry: bool = False) -> Callable[[Callable[..., 
     """
     flags = {"contract", *reassociate}
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": flags, "_nrt": False}
+    options["pipeline_class"] = WideCompiler
     if not entry:
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
