@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from lukasa.memory.core import Core, State, WholeSequence, check_inputs
-from lukasa.memory.kernels.sequence import run_native
+from lukasa.memory.kernels.sequence import run_native, steps_are_asked_for
 from lukasa.memory.packing import unroll_packed
 from lukasa.memory.states import StatePart, check_state, misfit, reset_rows, state_leaves
 
@@ -79,11 +79,15 @@ def _unroll(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> 
         return inputs.new_zeros(0, length, core.output_size) + nothing, state
     if length == 0:
         return inputs.new_zeros(batch_size, 0, core.output_size), state
-    resets = [False] * length if starts is None else starts.any(0).tolist()
+    # a state without parts has nothing to reset
+    resets = [False] * length
+    if starts is not None and next(state_leaves(state), None) is not None:
+        resets = starts.any(0).tolist()
     native = run_native(core, inputs, state, starts if any(resets) else None)
     if native is not None:
         return native
-    if isinstance(core, WholeSequence) and core.recorder is None and not any(resets):
+    stepwise = any(resets) or core.recorder is not None or steps_are_asked_for()
+    if isinstance(core, WholeSequence) and not stepwise:
         return core.sequence(inputs, state)
     fresh = core.initial_state(batch_size) if any(resets) else None
     outputs = []

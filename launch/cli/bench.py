@@ -13,6 +13,7 @@ SUBJECTS = {
     "sparse": ("lukasa.benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
     "cores": ("lukasa.benchmarks.cores", "the dense cores beside plain references and a public package"),
     "states": ("lukasa.benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
+    "recurrent": ("lukasa.benchmarks.recurrent", "the LSTM and GRU cores beside torch.nn, with resets and without"),
     "runners": (
         "lukasa.benchmarks.runners",
         "steps a second of one agent with several numbers of runners, and who waits",

@@ -35,6 +35,8 @@ def options_of(name: str, draw: np.random.Generator) -> dict[str, Any]:
     def up_to(most: int) -> int:
         return int(draw.integers(1, most + 1))
 
+    if name in ("lstm", "gru"):
+        return {"size": int(draw.choice([1, 2, 5, 9, 17, 40])), "layers": up_to(3)}
     slots = int(draw.choice([1, 2, 3, 5, 8, 13, 40]))
     options: dict[str, Any] = {
         "slots": slots,

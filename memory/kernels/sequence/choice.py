@@ -19,15 +19,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as every_module
 
+from lukasa.memory.baselines import GRU, LSTM
 from lukasa.memory.controllers import FeedForwardController, GRUController, LSTMController
-from lukasa.memory.core import Core, State
+from lukasa.memory.core import Core, State, WholeSequence
 from lukasa.memory.derivatives import needs_reference
 from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, leaves_of
 from lukasa.memory.mann import MANNState
 
 FAST = "this call runs the whole sequence in native code"
+PLAIN = (LSTM, GRU)
+"""Cores without a memory that have native code."""
 PARTS = (nn.Linear, nn.LSTM, nn.GRU, nn.Sequential, nn.Tanh, LSTMController, GRUController, FeedForwardController)
 """What such a core is made of."""
+SHORT = 8
+"""Steps of a sequence; with fewer, a call of ours costs more than what it computes."""
 NUMBERS = (torch.float32, torch.float64)
 OWN = {"forward", "step", "parse", "initial_state"}
 """Methods that an object must not have of its own."""
@@ -54,6 +59,11 @@ def step_by_step() -> Iterator[None]:
         _stepwise.reset(token)
 
 
+def steps_are_asked_for() -> bool:
+    """Whether this is inside ``step_by_step``."""
+    return _stepwise.get()
+
+
 @functools.cache
 def has_numba() -> bool:
     """Whether the compiler is installed."""
@@ -62,7 +72,7 @@ def has_numba() -> bool:
 
 def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
     """Why a call cannot take compiled loops, as the end of a sentence; None where it can."""
-    if type(core) not in FIELDS:
+    if type(core) not in FIELDS and type(core) not in PLAIN:
         return f"a core of class {type(core).__name__} has no native code for whole sequences"
     if _stepwise.get():
         return "memory.step_by_step() asks for the equations"
@@ -104,7 +114,7 @@ def _of_the_core(core: Any) -> str | None:
     inner = layers if isinstance(layers, nn.Sequential) else ()
     parts = {"": core, "controller": core.controller, "controller.layers": layers}
     parts |= {f"controller.layers.{index}": layer for index, layer in enumerate(inner)}
-    parts |= {"interface": core.interface, "output": core.output}
+    parts |= {name: getattr(core, name) for name in ("interface", "output") if name == "output" or type(core) in FIELDS}
     for name, part in parts.items():
         where = f"its part {name!r}" if name else "the core"
         if name and type(part) not in PARTS:
@@ -155,14 +165,27 @@ def why_slow(core: Core, inputs: Tensor, state: State | None = None) -> str:
         >>> print(memory.why_slow(core, torch.zeros(1, 5, 3, dtype=torch.bfloat16)))
         this call runs step by step: native code computes in float32 and float64, and this is torch.bfloat16
     """
-    reason = obstacle(core, inputs, core.initial_state(len(inputs)) if state is None else state)
-    return f"this call runs step by step: {reason}" if reason else FAST
+    state = core.initial_state(len(inputs)) if state is None else state
+    reason = obstacle(core, inputs, state)
+    if reason is None:
+        return FAST
+    if isinstance(core, WholeSequence) and core.recorder is None and not steps_are_asked_for():
+        if not leaves_of(state):
+            return "this call runs the whole sequence at once: the core carries nothing from step to step"
+        return f"this call runs the whole sequence at once, and step by step where rows are reset inside it: {reason}"
+    return f"this call runs step by step: {reason}"
 
 
 @functools.cache
 def say_once(reason: str) -> None:
     """Say what is missing, the first time."""
     warnings.warn(f"cores run step by step, many times slower than they could: {reason}", stacklevel=2)
+
+
+def _library_is_as_fast(core: Core, inputs: Tensor) -> bool:
+    """Whether PyTorch's own call is, without resets: its LSTM by oneDNN, and where there is little to compute."""
+    by_onednn = type(core) is LSTM and inputs.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    return core.recorder is None and not _stepwise.get() and (by_onednn or inputs.shape[1] < SHORT)
 
 
 def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> tuple[Tensor, State] | None:
@@ -174,10 +197,16 @@ def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) 
         state: before the first input.
         starts: bool [B, T]; None where nothing is reset.
     """
+    if type(core) in PLAIN and starts is None and _library_is_as_fast(core, inputs):
+        return None
     if obstacle(core, inputs, state) is not None:
-        if type(core) in FIELDS and not has_numba():
+        if (type(core) in FIELDS or (type(core) in PLAIN and starts is not None)) and not has_numba():
             say_once(_of_the_machine() or "")
         return None
+    if type(core) in PLAIN:
+        from lukasa.memory.kernels.sequence import plain_running
+
+        return plain_running.run_plain(core, inputs, state, starts)
     from lukasa.memory.kernels.sequence import running
 
     return running.run_core(core, inputs, state, starts)

@@ -56,10 +56,12 @@ def fits(core: Any, rows: int, state: State) -> bool:
         return False
     if any(_shape_of(core, name) != sizes for name, sizes in _parameters(core)):
         return False
-    kind, fields = FIELDS[type(core)](core)
     inside, count = CONTROLLERS[type(layers)]
-    depth = getattr(layers, "num_layers", 0)
-    fields = [*fields, (core.read_heads, core.word_size), *[(depth, core.controller.output_size)] * count]
+    carried = [(getattr(layers, "num_layers", 0), core.controller.output_size)] * count
+    if type(core) not in FIELDS:
+        return type(state) is inside and [tuple(part.shape) for part in state] == [(rows, *sizes) for sizes in carried]
+    kind, fields = FIELDS[type(core)](core)
+    fields = [*fields, (core.read_heads, core.word_size), *carried]
     if type(state) is not kind or type(state.controller) is not inside:
         return False
     return [tuple(leaf.shape) for leaf in leaves_of(state)] == [(rows, *sizes) for sizes in fields]
@@ -74,11 +76,14 @@ def _shape_of(core: Any, path: str) -> Sizes | None:
 
 def _parameters(core: Any) -> Iterator[tuple[str, Sizes]]:
     layers, units = core.controller.layers, core.controller.output_size
-    reads, plain = core.read_heads * core.word_size, isinstance(layers, nn.Sequential)
+    plain = isinstance(layers, nn.Sequential)
     depth = len(layers) // 2 if plain else layers.num_layers
-    emitting = units * (depth if core.all_layers_steer and not plain else 1)
-    yield "interface.weight", (sum(core.widths), emitting)
-    yield "interface.bias", (sum(core.widths),)
+    reads, emitting = 0, units
+    if type(core) in FIELDS:
+        reads = core.read_heads * core.word_size
+        emitting = units * (depth if core.all_layers_steer and not plain else 1)
+        yield "interface.weight", (sum(core.widths), emitting)
+        yield "interface.bias", (sum(core.widths),)
     yield "output.weight", (core.output_size, emitting + reads)
     yield "output.bias", (core.output_size,)
     for layer in range(depth):
