@@ -1,185 +1,250 @@
-"""``lukasa bench cores``: time of the dense cores beside plain references and a public package, in one process.
+"""``lukasa bench cores``: time of the dense cores in native code, beside their equations and public implementations.
 
-The public DNC is the package ``dnc`` (pip install --no-deps dnc==1.1.0), measured where it is installed.
+All candidates take turns in one process.
+
+Legend: B batch, T time, D input width, N slots, W word size.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lukasa import memory
 from lukasa.benchmarks.plain import PlainDNC, PlainNTM
+from lukasa.benchmarks.public_cores import Run, public
+from lukasa.ground.mistakes import UserError
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 
-INPUTS, HIDDEN, BATCH = 9, 100, 16
-WORD = {"ntm": 20, "dnc": 32}
-LENGTH = {"ntm": 40, "dnc": 20}
-# The fastest public row at each size, ms a step on two threads, as published beside the settings in docs/speed.md.
-PUBLISHED = {
-    ("ntm", 128): 7.06,
-    ("ntm", 1024): 15.3,
-    ("ntm", 8192): 88.4,
-    ("dnc", 64): 4.40,
-    ("dnc", 256): 12.3,
-    ("dnc", 1024): 302.0,
-}
-PUBLIC_PACKAGE = {64: 4.52, 256: 12.3, 1024: 302.0}
-"""What the package ``dnc`` took in the same table: it fixes how fast that machine was beside this one."""
+HIDDEN = 100
+WARM_UPS = 2
+
+
+class Size(NamedTuple):
+    """What is run."""
+
+    core: str
+    slots: int
+    batch: int
+    steps: int  # T
+    word: int
+    heads: int  # that read
+    inputs: int
+    hidden: int = HIDDEN
+
+
+SIZES = (
+    *(Size("ntm", slots, batch, 40, 20, 1, 9) for slots, batch in ((128, 1), (128, 16), (1024, 16), (8192, 16))),
+    *(Size("dnc", slots, batch, 20, 32, 4, 9) for slots, batch in ((64, 1), (64, 16), (256, 16), (1024, 16))),
+    Size("mann", 128, 16, 50, 40, 4, 405, 200),  # of the recipe omniglot_mann
+)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Measure the dense cores beside plain references and a public package.
+    """Measure the dense cores beside their equations and public implementations.
 
     Attributes:
         threads: threads of torch.
-        repeats: sequences that are timed.
-        compile: compile each core's step first (needs a C++ compiler); adds half a minute a setting.
+        repeats: sequences of each that are timed.
         only: which cores.
+        public: a folder with checkouts of public implementations.
+        forward: forward alone, without gradients.
+        compile: compile the step of the equations first (needs a C++ compiler); adds half a minute a setting.
         out: write the rows here as JSON.
         json: print the rows as JSON.
     """
 
-    threads: int = 2
+    threads: int = 1
     repeats: int = 9
-    compile: bool = False
-    only: tuple[Literal["ntm", "dnc"], ...] = ("ntm", "dnc")
+    only: tuple[Literal["ntm", "dnc", "mann"], ...] = ("ntm", "dnc", "mann")
+    public: Path | None = None
+    forward: Switch = False
+    compile: Switch = False
     out: Path | None = None
     json: Switch = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """One setting; times in ms a step, forward and backward."""
+    """One size; times in ms a step, forward and backward unless forward alone was asked for.
+
+    Attributes:
+        core: its name.
+        slots: N.
+        batch: B.
+        ours: median.
+        low: lowest.
+        high: highest.
+        others: medians of the others.
+        ratios: medians of theirs over ours, round by round.
+        bound: what the multiplications alone take at the rate of a matrix product of the controller's size.
+        load: processes that wanted to run, of the last minute.
+    """
 
     core: str
     slots: int
+    batch: int
     ours: float
-    ours_low: float
-    ours_high: float
-    plain: float
-    ratio_to_plain: float
-    package: float | None
-    ratio_to_package: float | None
-    published: float
-    ratio_to_published: float
-    """The published time, scaled by how this machine runs the yardstick, over ours; see ``scaled``."""
+    low: float
+    high: float
+    others: dict[str, float]
+    ratios: dict[str, float]
+    bound: float
+    load: float
 
 
-def public_dnc(slots: int) -> Callable[[Tensor], Tensor] | None:
-    """The package's DNC, None where it is not installed."""
-    try:
-        from dnc import DNC  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        return None
-    core = DNC(INPUTS, HIDDEN, num_hidden_layers=1, nr_cells=slots, cell_size=WORD["dnc"], read_heads=4)
-    return lambda inputs: core(inputs, (None, None, None), reset_experience=True)[0]
+def make(size: Size) -> memory.Core:
+    """Our core of that size."""
+    options: dict[str, Any] = {"slots": size.slots, "word_size": size.word, "controller_size": size.hidden}
+    outputs = size.inputs if size.core != "mann" else 5
+    return memory.make_core(size.core, input_size=size.inputs, output_size=outputs, read_heads=size.heads, **options)
 
 
-def ours(name: str, slots: int, compiled: bool) -> Callable[[Tensor], Tensor]:
-    """Our core of that name, as a function of inputs [B, T, D]."""
-    options = {"read_heads": 4} if name == "dnc" else {}
-    core = memory.make_core(
-        name,
-        input_size=INPUTS,
-        output_size=INPUTS,
-        slots=slots,
-        word_size=WORD[name],
-        controller_size=HIDDEN,
-        **options,
-    )
-    if compiled:
-        core.compile(dynamic=False)
-    return lambda inputs: memory.unroll(core, inputs)[0]
+def plain(size: Size) -> Run | None:
+    """The plain reference, as public implementations write it, in this process whatever is installed."""
+    if size.core == "ntm":
+        return PlainNTM(size.inputs, size.inputs, size.slots, size.word, size.hidden)
+    if size.core == "dnc":
+        return PlainDNC(size.inputs, size.inputs, size.slots, size.word, size.heads, size.hidden)
+    return None
 
 
-def plain(name: str, slots: int) -> Callable[[Tensor], Tensor]:
-    """The plain reference of that name, as a function of inputs [B, T, D]."""
-    if name == "ntm":
-        return PlainNTM(INPUTS, INPUTS, slots, WORD[name], HIDDEN)
-    return PlainDNC(INPUTS, INPUTS, slots, WORD[name], 4, HIDDEN)
+def candidates(size: Size, settings: Settings) -> dict[str, Run]:
+    """What takes turns."""
+    core = make(size)
+    other = make(size)
+    if settings.compile:
+        other.compile(dynamic=False)
+
+    def equations(inputs: Tensor) -> Tensor:
+        with memory.step_by_step():
+            return memory.unroll(other, inputs)[0]
+
+    found: dict[str, Run] = {"ours": lambda inputs: memory.unroll(core, inputs)[0], "equations": equations}
+    reference = plain(size)
+    if reference is not None:
+        found["plain"] = reference
+    if settings.public is not None:
+        found |= public(settings.public, size.core, size.slots, size.word, size.heads, size.inputs, size.hidden)
+    return found
 
 
-def once(run: Callable[[Tensor], Tensor], inputs: Tensor) -> float:
-    """Milliseconds a step, forward and backward."""
-    start = time.perf_counter()
-    run(inputs).square().mean().backward()
-    return (time.perf_counter() - start) / inputs.shape[1] * 1e3
+def once(run: Run, inputs: Tensor, forward: bool) -> float:
+    """Milliseconds a step."""
+    with torch.no_grad() if forward else nullcontext():
+        began = time.perf_counter()
+        outputs = run(inputs)
+        if not forward:
+            outputs.square().mean().backward()
+        return (time.perf_counter() - began) / inputs.shape[1] * 1e3
 
 
-def measure(name: str, slots: int, settings: Settings) -> Row:
+def multiplications(size: Size) -> int:
+    """Of a row and step, forward: weights, content of every head, reads, writes; and the links of a DNC."""
+    weights = sum(parameter.numel() for parameter in make(size).parameters() if parameter.dim() == 2)
+    writers = {"ntm": 1, "dnc": 1, "mann": size.heads}[size.core]
+    pointing = {"ntm": 2, "dnc": size.heads + 1, "mann": size.heads}[size.core]
+    words = size.slots * size.word * (pointing + size.heads + 2 * writers)
+    links = size.slots**2 * (2 + 2 * size.heads) if size.core == "dnc" else 0
+    return weights + words + links
+
+
+def bound(size: Size, forward: bool) -> float:
+    """Milliseconds a step: the multiplications at the rate of the controller's product, three times for gradients."""
+    left, right = torch.randn(size.batch, 2 * size.hidden), torch.randn(2 * size.hidden, 4 * size.hidden)
+    rounds, best = 200, float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(rounds):
+            left @ right
+        best = min(best, (time.perf_counter() - began) / rounds)
+    rate = left.numel() * right.shape[1] / best
+    return multiplications(size) * size.batch * (1 if forward else 3) / rate * 1e3
+
+
+def measure(size: Size, settings: Settings) -> Row:
     """Run the candidates in turn, so that a change of the machine's speed meets all of them."""
-    inputs = torch.randn(BATCH, LENGTH[name], INPUTS)
-    candidates = {"ours": ours(name, slots, settings.compile), "plain": plain(name, slots)}
-    package = public_dnc(slots) if name == "dnc" else None
-    if package is not None:
-        candidates["package"] = package
-    times: dict[str, list[float]] = {label: [] for label in candidates}
-    for repeat in range(settings.repeats + 2):
-        for label, run in candidates.items():
-            taken = once(run, inputs)
-            if repeat >= 2:  # two warm-ups: the allocator settles
+    torch.manual_seed(0)
+    inputs = torch.randn(size.batch, size.steps, size.inputs)
+    runs = candidates(size, settings)
+    times: dict[str, list[float]] = {label: [] for label in runs}
+    for repeat in range(settings.repeats + WARM_UPS):
+        for label, run in runs.items():
+            taken = once(run, inputs, settings.forward)
+            if repeat >= WARM_UPS:  # the allocator settles
                 times[label].append(taken)
-    median = {label: statistics.median(taken) for label, taken in times.items()}
-
-    def ratio(label: str) -> float:
-        return statistics.median(other / own for other, own in zip(times[label], times["ours"], strict=True))
-
-    published = PUBLISHED[name, slots]
-    scaled = published / PUBLIC_PACKAGE[slots] * ratio("package") if package else published / median["ours"]
+    own = times.pop("ours")
     return Row(
-        core=name,
-        slots=slots,
-        ours=median["ours"],
-        ours_low=min(times["ours"]),
-        ours_high=max(times["ours"]),
-        plain=median["plain"],
-        ratio_to_plain=ratio("plain"),
-        package=median.get("package"),
-        ratio_to_package=ratio("package") if package else None,
-        published=published,
-        ratio_to_published=scaled,
+        core=size.core,
+        slots=size.slots,
+        batch=size.batch,
+        ours=statistics.median(own),
+        low=min(own),
+        high=max(own),
+        others={label: statistics.median(taken) for label, taken in times.items()},
+        ratios={
+            label: statistics.median(other / ours for other, ours in zip(taken, own, strict=True))
+            for label, taken in times.items()
+        },
+        bound=bound(size, settings.forward),
+        load=os.getloadavg()[0],
     )
+
+
+def lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Of a table in Markdown."""
+    labels = list(dict.fromkeys(label for row in rows for label in row.others))
+    heads = [f"{label} | ratio" for label in labels]
+    yield f"| core | slots | batch | ours (low to high) | bound | {' | '.join(heads)} | load |"
+    yield "|---|--:|--:|--:|--:|" + "--:|--:|" * len(labels) + "--:|"
+    for row in rows:
+        cells = [
+            f"{row.others[label]:.3g} | **{row.ratios[label]:.3g}**" if label in row.others else " | "
+            for label in labels
+        ]
+        ours = f"{row.ours:.3g} ({row.low:.3g} to {row.high:.3g})"
+        sizes = f"{row.core} | {row.slots:,} | {row.batch}"
+        yield f"| {sizes} | {ours} | {row.bound:.2g} | {' | '.join(cells)} | {row.load:.1f} |"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print a table, or JSON; write JSON where asked."""
+    """Print a table, or JSON; write JSON where asked.
+
+    Raises:
+        UserError: the folder of public implementations is not there.
+    """
     settings = parse(Settings, argv, prog="lukasa bench cores")
-    torch.set_num_threads(settings.threads)
-    table = sys.stderr if settings.json else sys.stdout
-    print(
-        f"torch {torch.__version__}, {settings.threads} threads, batch {BATCH}, float32, "
-        f"{'compiled' if settings.compile else 'eager'}, {platform.processor() or platform.machine()}",
-        file=table,
-    )
-    print("core  slots   ours ms/step (low-high)    plain  ratio   package  ratio   published  ratio", file=table)
-    rows = []
-    for name, slots in PUBLISHED:
-        if name not in settings.only:
-            continue
-        row = measure(name, slots, settings)
-        rows.append(asdict(row))
-        package = f"{row.package:8.2f}  {row.ratio_to_package:5.2f}" if row.package else "       -      -"
-        print(
-            f"{name}  {slots:6d}  {row.ours:8.2f} ({row.ours_low:.2f}-{row.ours_high:.2f})  {row.plain:8.2f}  "
-            f"{row.ratio_to_plain:5.2f}  {package}  {row.published:9.2f}  {row.ratio_to_published:5.2f}",
-            file=table,
-            flush=True,
+    if settings.public is not None and not settings.public.is_dir():
+        raise UserError(
+            f"there is no folder {settings.public}: give one that holds checkouts of public implementations"
         )
+    torch.set_num_threads(settings.threads)
+    what = "forward alone" if settings.forward else "forward and backward"
+    print(
+        f"ms a step, {what}; torch {torch.__version__}, {settings.threads} threads, float32, "
+        f"{platform.processor() or platform.machine()}",
+        file=sys.stderr,
+    )
+    rows = []
+    for size in SIZES:
+        if size.core in settings.only:
+            rows.append(measure(size, settings))
+            print(f"{size.core} {size.slots:,} at batch {size.batch}: {rows[-1].ours:.3g} ms", file=sys.stderr)
     if settings.out is not None:
-        settings.out.write_text(json.dumps(rows, indent=1) + "\n")
-    if settings.json:
-        print(json.dumps(rows))
+        settings.out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    print(json.dumps([asdict(row) for row in rows]) if settings.json else "\n".join(lines(rows)))
     return 0

@@ -11,7 +11,7 @@ from lukasa.launch.options.fields import split_words
 
 SUBJECTS = {
     "sparse": ("lukasa.benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
-    "cores": ("lukasa.benchmarks.cores", "the dense cores beside plain references and a public package"),
+    "cores": ("lukasa.benchmarks.cores", "the dense cores beside their equations and public implementations"),
     "states": ("lukasa.benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
     "recurrent": ("lukasa.benchmarks.recurrent", "the LSTM and GRU cores beside torch.nn, with resets and without"),
     "runners": (
