@@ -135,14 +135,14 @@ def content_back(
     for n in range(slots):
         work[n] *= scale[n] * scale[n]
     for w in range(word):
+        mine, theirs = memory[w], to_memory[w]
         for n in range(slots):
-            to_memory[w, n] += work[n] * memory[w, n]
+            theirs[n] += work[n] * mine[n]
         for h in range(first, last):
-            key, to_scaled = scaled[0, h, w], zero
+            to, key, to_scaled = to_similarity[h], scaled[0, h, w], zero
             for n in range(slots):
-                to_scaled += to_similarity[h, n] * memory[w, n]
-            for n in range(slots):
-                to_memory[w, n] += to_similarity[h, n] * key
+                to_scaled += to[n] * mine[n]
+                theirs[n] += to[n] * key
             scaled[1, h, w] = to_scaled
     for h in range(first, last):
         along = zero

@@ -31,11 +31,10 @@ def follow_links(before, precedence, write_weights, read_weights, links, ahead, 
             links[i, j] = (one - weight - write_weights[0, j]) * before[i, j] + weight * precedence[j]
         links[i, i] = zero
         for h in range(read_weights.shape[0]):
-            read, found = read_weights[h, i], zero
+            link, weights, to, read, found = links[i], read_weights[h], back[h], read_weights[h, i], zero
             for j in range(slots):
-                found += links[i, j] * read_weights[h, j]
-            for j in range(slots):
-                back[h, j] += links[i, j] * read
+                found += link[j] * weights[j]
+                to[j] += link[j] * read
             ahead[h, i] = found
 
 
@@ -73,27 +72,26 @@ def links_back(
     for h in range(heads):
         for n in range(slots):
             to_read[h, n] = zero
+    written, to_written = write_weights[0], to_write[0]
     for i in range(slots):
+        to_link = to_links[i]
         for h in range(heads):
             to_f, read, to_v = to_ahead[h, i], read_weights[h, i], zero
+            weights, to_weights, to_b, link = read_weights[h], to_read[h], to_back[h], links[i]
             for j in range(slots):
-                to_links[i, j] += to_f * read_weights[h, j] + read * to_back[h, j]
-            for j in range(slots):
-                to_read[h, j] += to_f * links[i, j]
-            for j in range(slots):
-                to_v += to_back[h, j] * links[i, j]
-            to_read[h, i] += to_v
-        to_links[i, i] = zero
-        weight, to_weight = write_weights[0, i], zero
+                to_link[j] += to_f * weights[j] + read * to_b[j]
+                to_weights[j] += to_f * link[j]
+                to_v += to_b[j] * link[j]
+            to_weights[i] += to_v
+        to_link[i] = zero
+        weight, to_weight, old = write_weights[0, i], zero, before[i]
         for j in range(slots):
-            to_weight += to_links[i, j] * (precedence[j] - before[i, j])
+            to_weight += to_link[j] * (precedence[j] - old[j])
+            to_written[j] -= to_link[j] * old[j]
         for j in range(slots):
-            to_write[0, j] -= to_links[i, j] * before[i, j]
-        for j in range(slots):
-            to_precedence[j] += to_links[i, j] * weight
-        for j in range(slots):
-            to_links[i, j] *= one - weight - write_weights[0, j]
-        to_write[0, i] += to_weight
+            to_precedence[j] += to_link[j] * weight
+            to_link[j] *= one - weight - written[j]
+        to_written[i] += to_weight
 
 
 @compiled()

@@ -107,16 +107,15 @@ def write_back(
         to_told: [I], receives those of e, v, g_a and g_w.
     """
     slots, zero, one = allocation.shape[0], told.dtype.type(0), told.dtype.type(1)
+    weight, to_weight = weights[0], to_write[0]
     for w in range(heads.word):
-        erase, add = told[heads.erase + w], told[heads.add + w]
+        erase, add, mine, theirs = told[heads.erase + w], told[heads.add + w], memory[w], to_memory[w]
         to_erase = to_add = zero
         for n in range(slots):
-            to_write[0, n] += to_memory[w, n] * (add - memory[w, n] * erase)
-        for n in range(slots):
-            to_add += to_memory[w, n] * weights[0, n]
-            to_erase -= to_memory[w, n] * weights[0, n] * memory[w, n]
-        for n in range(slots):
-            to_memory[w, n] *= one - weights[0, n] * erase
+            to_weight[n] += theirs[n] * (add - mine[n] * erase)
+            to_add += theirs[n] * weight[n]
+            to_erase -= theirs[n] * weight[n] * mine[n]
+            theirs[n] *= one - weight[n] * erase
         to_told[heads.erase + w], to_told[heads.add + w] = to_erase, to_add
     allocation_gate, write_gate = told[heads.allocation_gate], told[heads.write_gate]
     to_write_gate = to_allocation_gate = zero

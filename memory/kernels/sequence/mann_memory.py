@@ -107,13 +107,13 @@ def write_back(told, heads, before, least_used, weights, to_memory, to_write, to
     """
     zero, slots = told.dtype.type(0), before.shape[1]
     for w in range(heads.word):
+        theirs = to_memory[w]
         for h in range(heads.readers):
             place = heads.words + h * heads.word + w
-            word, to_word = told[place], zero
+            word, to_word, weight, to_weight = told[place], zero, weights[h], to_write[h]
             for n in range(slots):
-                to_word += weights[h, n] * to_memory[w, n]
-            for n in range(slots):
-                to_write[h, n] += word * to_memory[w, n]
+                to_word += weight[n] * theirs[n]
+                to_weight[n] += word * theirs[n]
             to_told[place] += to_word
         for h in range(heads.readers):
             to_memory[w, int(least_used[h])] = zero

@@ -39,27 +39,31 @@ def write_back(told, heads, memory, weights, to_memory, to_weights, to_told, kep
     """
     zero, one, slots = told.dtype.type(0), told.dtype.type(1), memory.shape[1]
     for w in range(heads.word):
-        for n in range(slots):
-            kept[0, n] = memory[w, n]
+        theirs = to_memory[w]
         for p in range(heads.writers):
-            place, h, to_add = p * heads.word + w, heads.readers + p, zero
-            add, erase = told[heads.add + place], told[heads.erase + place]
+            before, left = memory[w] if p == 0 else kept[p], kept[p + 1]
+            weight, erase = weights[heads.readers + p], told[heads.erase + p * heads.word + w]
+            if p < heads.writers - 1:
+                for n in range(slots):
+                    left[n] = before[n] - before[n] * weight[n] * erase
+        for p in range(heads.writers):
+            weight, to_weight = weights[heads.readers + p], to_weights[heads.readers + p]
+            place, to_add = heads.add + p * heads.word + w, zero
+            add = told[place]
             for n in range(slots):
-                to_add += weights[h, n] * to_memory[w, n]
-            for n in range(slots):
-                to_weights[h, n] += add * to_memory[w, n]
-            for n in range(slots):
-                kept[p + 1, n] = kept[p, n] - kept[p, n] * weights[h, n] * erase
-            to_told[heads.add + place] = to_add
+                to_add += weight[n] * theirs[n]
+                to_weight[n] += add * theirs[n]
+            to_told[place] = to_add
         for p in range(heads.writers - 1, -1, -1):
-            place, h, to_erase = heads.erase + p * heads.word + w, heads.readers + p, zero
+            before = memory[w] if p == 0 else kept[p]
+            weight, to_weight = weights[heads.readers + p], to_weights[heads.readers + p]
+            place, to_erase = heads.erase + p * heads.word + w, zero
             erase = told[place]
             for n in range(slots):
-                to_erase -= to_memory[w, n] * kept[p, n] * weights[h, n]
-            for n in range(slots):
-                to_weights[h, n] -= to_memory[w, n] * kept[p, n] * erase
-            for n in range(slots):
-                to_memory[w, n] *= one - weights[h, n] * erase
+                lost = theirs[n] * before[n]
+                to_erase -= lost * weight[n]
+                to_weight[n] -= lost * erase
+                theirs[n] *= one - weight[n] * erase
             to_told[place] = to_erase
 
 
