@@ -1,4 +1,4 @@
-"""``python -m lukasa.benchmarks.rl_speed``: seconds of the processor that sampling and learning take, apart.
+"""``lukasa bench rl``: milliseconds of the processor that sampling and learning take, apart.
 
 One row a recipe of ``lukasa train rl``, beside a bare PyTorch loop with the same agent, environments and settings
 (``rl_speed_bare``). With ``--beside`` another checkout of the project, such as one of an earlier commit, is measured
@@ -14,10 +14,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lukasa.ground.mistakes import UserError
+from lukasa.ground.names import nearest
+from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.parsing import parse
 
 RECIPES = tuple(f"repeat_previous_{core}" for core in ("gru", "lstm", "ntm", "dnc", "sam"))
 WARM_UP = 2
@@ -38,6 +43,7 @@ class SpeedOptions:
         rounds: processes of each kind, in turns.
         beside: another checkout, measured as this one is.
         public: a Python that has sb3-contrib.
+        json: print a line of JSON for each kind of process.
     """
 
     recipes: tuple[str, ...] = RECIPES
@@ -45,6 +51,7 @@ class SpeedOptions:
     rounds: int = 3
     beside: Path | None = None
     public: Path | None = None
+    json: Switch = False
 
 
 def measure(recipe: str, iterations: int) -> Seconds:
@@ -115,11 +122,10 @@ def programs(options: SpeedOptions, recipe: str) -> dict[str, tuple[list[str], P
     return found
 
 
-def main(options: SpeedOptions) -> list[dict[str, Any]]:
-    """Measure all recipes, and print a line of JSON for each kind of process."""
+def rows_of(options: SpeedOptions) -> Iterator[dict[str, Any]]:
+    """One for each recipe and kind of process: medians and spread in seconds an iteration."""
     from lukasa.launch.kinds.rl.recipes import RL_RECIPES
 
-    rows = []
     for recipe in options.recipes:
         kinds = programs(options, recipe)
         seconds: dict[str, list[Seconds]] = {kind: [] for kind in kinds}
@@ -133,15 +139,36 @@ def main(options: SpeedOptions) -> list[dict[str, Any]]:
                 row[part] = round(statistics.median(every), 4)
                 row[f"{part} spread"] = [round(min(every), 4), round(max(every), 4)]
             row["load"] = round(os.getloadavg()[0], 1)
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    return rows
+            yield row
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["measure"]:
-        print(MEASURED + json.dumps(measure(sys.argv[2], int(sys.argv[3]))), flush=True)
-    else:
-        from lukasa.launch.options.parsing import parse
+def line_of(row: dict[str, Any]) -> str:
+    """A row of the table, in Markdown."""
+    parts = []
+    for part in ("sampling", "learning", "all"):
+        low, high = row[f"{part} spread"]
+        parts.append(f"{1e3 * row[part]:,.0f} ({1e3 * low:,.0f} to {1e3 * high:,.0f})")
+    rates = [f"{row['steps'] / row[part]:,.0f}" for part in ("sampling", "all")]
+    return f"| `{row['recipe']}` | {row['kind']} | {' | '.join((*parts, *rates))} | {row['load']} |"
 
-        main(parse(SpeedOptions, sys.argv[1:], prog="python -m lukasa.benchmarks.rl_speed"))
+
+def main(argv: Sequence[str]) -> int:
+    """Measure the recipes, and print a table or lines of JSON as they are measured.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
+    options = parse(SpeedOptions, argv, prog="lukasa bench rl")
+    for recipe in options.recipes:
+        if recipe not in RECIPES:
+            raise UserError(f"there is no recipe {recipe!r} to measure: {nearest(recipe, RECIPES)}")
+    if not options.json:
+        print("| recipe | | sampling, ms | learning, ms | all, ms | steps a second, sampling | in all | load |")
+        print("|---|---|--:|--:|--:|--:|--:|--:|")
+    for row in rows_of(options):
+        print(json.dumps(row) if options.json else line_of(row), flush=True)
+    return 0
+
+
+if __name__ == "__main__":  # one process of those that take turns; it may run the code of another tree
+    print(MEASURED + json.dumps(measure(sys.argv[2], int(sys.argv[3]))), flush=True)

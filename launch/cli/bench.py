@@ -14,6 +14,7 @@ SUBJECTS = {
     "cores": ("lukasa.benchmarks.cores", "the dense cores beside their equations and public implementations"),
     "states": ("lukasa.benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
     "recurrent": ("lukasa.benchmarks.recurrent", "the LSTM and GRU cores beside torch.nn, with resets and without"),
+    "rl": ("lukasa.benchmarks.rl_speed", "what sampling and learning of the RL recipes cost, beside a bare loop"),
     "runners": (
         "lukasa.benchmarks.runners",
         "steps a second of one agent with several numbers of runners, and who waits",
