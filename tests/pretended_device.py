@@ -132,9 +132,9 @@ def _numpy(tensor: Any, *args: Any, **kwargs: Any) -> Any:
     return tensor.numpy(*args, **kwargs)
 
 
-def _array(tensor: Any, *args: Any) -> Any:
+def _array(tensor: Any, *args: Any, **kwargs: Any) -> Any:
     _numpy(tensor)
-    return tensor.__array__(*args)
+    return tensor.__array__(*args, **kwargs)
 
 
 def _deepcopy(tensor: Any, memo: dict[int, Any]) -> Any:

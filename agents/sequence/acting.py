@@ -66,7 +66,7 @@ class CoreAgent:
             ValueError: the inputs have another shape, or the task shows no answers.
         """
         shape = (self.core.input_size,) if self.copies is None else (self.copies, self.core.input_size)
-        shown = torch.as_tensor(np.asarray(inputs)).to(self._like)
+        shown = _tensor(inputs).to(self._like)
         if shown.shape != shape:
             raise ValueError(f"inputs have shape {tuple(shown.shape)}: expected {shape}")
         if own_answer and not self.spec.feedback:
@@ -76,7 +76,7 @@ class CoreAgent:
 
     def answer(self, outputs: Any) -> np.ndarray:
         """What outputs say: bits, symbols by number, or numbers, [..., symbols]."""
-        given = torch.as_tensor(np.asarray(outputs))
+        given = _tensor(outputs)
         return self.spec.answers(given.reshape(1, -1, given.shape[-1])).reshape(*given.shape[:-1], -1).cpu().numpy()
 
     def _step(self, shown: Tensor, own_answer: bool) -> Tensor:
@@ -90,3 +90,8 @@ class CoreAgent:
         self._state, self._before = memory.detach_state(state), outputs[:, 0]
         self._starts = torch.zeros_like(self._starts)
         return outputs[:, 0]
+
+
+def _tensor(given: Any) -> Tensor:
+    """A tensor as it is, on whatever device; anything else by way of NumPy."""
+    return given if isinstance(given, Tensor) else torch.as_tensor(np.asarray(given))

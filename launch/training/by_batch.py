@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -21,6 +22,8 @@ from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.runs.metering import measured
 from lukasa.launch.training.loop import Worker, train_job
 
+Trained = TypeVar("Trained", bound=ByBatch)
+
 FIRST_SEED = 1_000_000
 """Added to the seed of what is drawn to train on, which must not be what a split draws."""
 
@@ -33,6 +36,14 @@ def check_device(experiment: ByBatch) -> None:
     """
     if experiment.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda needs a GPU that this PyTorch can use, and there is none: take --device cpu")
+
+
+def on_this_machine(experiment: Trained) -> Trained:
+    """The experiment of a trained run as this machine can compute it: on the CPU where there is no GPU for it."""
+    if experiment.device == "cpu" or torch.cuda.is_available():
+        return experiment
+    print("note: this run was trained on a GPU, and there is none here: it is computed on the CPU", file=sys.stderr)
+    return replace(experiment, device="cpu")
 
 
 def make_trainer(

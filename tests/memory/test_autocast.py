@@ -53,3 +53,23 @@ def test_memory_under_autocast_equals_the_whole_one_given_the_same_interface(nam
     with torch.autocast("cpu", torch.bfloat16):
         _, found = core(inputs[:, 0], state)
     torch.testing.assert_close(memory.state_to_dict(found), memory.state_to_dict(expected), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", ["ntm-lstm", "dnc-gru", "mann-lstm", "dam-lstm", "sam-lstm", "sdnc-gru", "lstm"])
+def test_autocast_on_a_device_is_finite_near_float32_and_keeps_the_memory_whole(
+    name: str, half: torch.dtype, real_device: torch.device
+):
+    if name == "lstm" and half == torch.float16 and real_device.type == "cpu":
+        pytest.skip("PyTorch's LSTM has no float16 on many CPUs")
+    core, inputs = core_and_inputs(ROWS[name])
+    core, inputs = core.to(real_device), inputs.to(real_device)
+    with memory.step_by_step():
+        expected, _ = memory.unroll(core, inputs)
+        with torch.autocast(real_device.type, half):
+            outputs, state = memory.unroll(core, inputs)
+    torch.testing.assert_close(outputs.float(), expected, **MIXED)
+    whole = [one for one in memory.state_to_dict(state).values() if one.is_floating_point()]
+    assert all(one.dtype in (torch.float32, torch.float64) and bool(one.isfinite().all()) for one in whole)
+    outputs.float().square().sum().backward()
+    assert all(bool(one.grad.isfinite().all()) for one in core.parameters() if one.grad is not None)

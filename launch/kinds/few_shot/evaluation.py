@@ -23,6 +23,7 @@ from lukasa.launch.kinds.published import SHOTS
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
+from lukasa.launch.training.by_batch import on_this_machine
 from lukasa.tasks import find_dataset
 from lukasa.tasks.episodes import Shots
 from lukasa.tasks.one_shot_runs import nearest_pixels, one_shot_error, read_one_shot_runs
@@ -119,7 +120,8 @@ def score_one_shot_runs(run: Run, experiment: FewShotExperiment, options: EvalOp
 
     @torch.no_grad()
     def classify(training: Tensor, test: Tensor) -> Tensor:
-        training, test = training.to(experiment.device), test.to(experiment.device)
+        device = trained.experiment.device
+        training, test = training.to(device), test.to(device)
         return trained.learner(training[None, :, None], test[None])[0].argmax(-1)
 
     with as_user_error():
@@ -165,6 +167,7 @@ def load_learner(run: Run, experiment: FewShotExperiment, which: str) -> Trained
     Raises:
         UserError: there is no such checkpoint, or it is cut short.
     """
+    experiment = on_this_machine(experiment)
     checkpoint = find_checkpoint(run.checkpoints, which)
     state = to_plain(load_checkpoint(checkpoint))
     torch.set_num_threads(experiment.threads)

@@ -118,6 +118,7 @@ FEW_SHOT = Experiments(
     counted="episodes",
     questions=(("learner", "learner", "learners", "prototypical"),),
     shown=("learner", "ways", "shots", "steps"),
+    may_change=("device",),
     groups={
         "options": Group("learner", learner_options_class),
         "dataset": Group("data", functools.partial(dataset_options_class, elsewhere=SHARED)),

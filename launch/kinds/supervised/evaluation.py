@@ -30,6 +30,7 @@ from lukasa.launch.kinds.supervised.settings import (
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
+from lukasa.launch.training.by_batch import on_this_machine
 from lukasa.tasks import Sampler
 
 SEQUENCES_OF_A_LENGTH = 200
@@ -137,6 +138,7 @@ def load_core(run: Run, experiment: TaskExperiment, which: str, slots: int | Non
         if "slots" not in memory.core_options(experiment.core):
             raise UserError(f"core {experiment.core!r} has no slots: leave --slots out")
         experiment = replace(experiment, memory={**experiment.memory, "slots": slots})
+    experiment = on_this_machine(experiment)
     checkpoint = find_checkpoint(run.checkpoints, which)
     state = to_plain(load_checkpoint(checkpoint))
     torch.set_num_threads(experiment.threads)

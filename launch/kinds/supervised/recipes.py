@@ -293,6 +293,7 @@ TASK = Experiments(
     counted="sequences",
     questions=(("task", "task", "tasks", "copy"), ("core", "memory core", "cores", "ntm")),
     shown=("task", "core", "steps"),
+    may_change=("device", "precision"),
     groups={"memory": Group("core", core_options_class), "sampler": Group("task", task_options_class)},
     least={"chunk": 1, "teacher_forcing": 0, "memory_use": 0},
     at_most_one=("teacher_forcing",),

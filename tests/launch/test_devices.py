@@ -1,0 +1,56 @@
+"""``--device cuda``: runs are trained on a GPU, scored without one, and go on on either."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+import torch
+
+from lukasa.launch.cli import main
+from lukasa.launch.runs.directory import Run, read_metrics
+from tests.launch.refusals import fails
+
+MISSING = [name for name in ("docstring_parser", "tensorboardX") if importlib.util.find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"runs need {', '.join(MISSING)}, which is not installed")
+
+RUNS = {
+    "task": "--task copy --core ntm --sampler.max-length 3 --memory.slots 5 --memory.word-size 4 --lr 0.01",
+    "few-shot": "--source generated --part background_small1 --size 16 --options.channels 4 --ways 3 --queries 2",
+}
+SMALL = "--batch-size 4 --report-every 4 --device"
+EVERY_KIND = pytest.mark.parametrize("kind", RUNS)
+
+
+def train(kind: str, run: Run, *words: str) -> None:
+    assert main(["train", kind, "--out", str(run.path), *words]) == 0
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("first", ["cpu", "cuda"])
+def test_run_goes_on_on_another_device_and_is_scored_without_one(
+    kind: str, first: str, device: torch.device, tmp_path, capsys, monkeypatch
+):
+    then, words = {"cpu": "cuda", "cuda": "cpu"}[first], RUNS[kind].split()
+    counted = {"task": "sequences", "few-shot": "episodes"}[kind]
+    moved, stayed = Run(tmp_path / "moved", counted), Run(tmp_path / "stayed", counted)
+    train(kind, moved, *words, *SMALL.split(), first, "--steps", "4")
+    train(kind, moved, "--resume", "--steps", "8", "--device", then)
+    train(kind, stayed, *words, *SMALL.split(), "cpu", "--steps", "8")
+    losses = [[row["loss"] for row in read_metrics(run)] for run in (moved, stayed)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    options = ["--episodes", "2"] if kind == "few-shot" else ["--sequences", "8"]
+    capsys.readouterr()
+    assert main(["eval", str(moved.path), *options]) == 0
+    note = "this run was trained on a GPU, and there is none here: it is computed on the CPU"
+    assert (note in capsys.readouterr().err) == (first == "cuda")  # as config.json says
+
+
+def test_resuming_where_there_is_no_gpu_says_what_to_add(device: torch.device, tmp_path, capsys, monkeypatch):
+    run = Run(tmp_path / "run", "sequences")
+    train("task", run, *RUNS["task"].split(), *SMALL.split(), "cuda", "--steps", "4")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ("train", "task", "--out", str(run.path), "--resume", "--steps", "8")
+    assert "there is none: take --device cpu" in fails(capsys, *words)
