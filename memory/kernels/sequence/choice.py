@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +35,9 @@ PARTS = (nn.Linear, nn.LSTM, nn.GRU, nn.Sequential, nn.Tanh, LSTMController, GRU
 SHORT = 8
 """Steps of a sequence; with fewer, a call of ours costs more than what it computes."""
 NUMBERS = (torch.float32, torch.float64)
-OWN = {"forward", "step", "parse", "initial_state"}
-"""Methods that an object must not have of its own."""
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
+_acting: WeakKeyDictionary[Core, Any] = WeakKeyDictionary()
+"""What acting needs of a core, since one was looked at closely; see ``acting.Prepared``."""
 _stepwise: ContextVar[bool] = ContextVar("stepwise", default=False)
 
 
@@ -77,7 +77,7 @@ def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
     if _stepwise.get():
         return "memory.step_by_step() asks for the equations"
     return (
-        _of_the_call(inputs)
+        obstacle_of_the_call(inputs)
         or _of_the_core(core)
         or _of_the_tensors(inputs, [*leaves_of(state), *core.parameters()])
         or (
@@ -93,7 +93,8 @@ def _usage_is_followed(state: Any) -> bool:
     return isinstance(state, MANNState) and state.usage.requires_grad and torch.is_grad_enabled()
 
 
-def _of_the_call(inputs: Tensor) -> str | None:
+def obstacle_of_the_call(inputs: Tensor) -> str | None:
+    """What has nothing to do with the core and its state: where the call is made, and how."""
     if torch.compiler.is_compiling():
         return "torch.compile follows the equations"
     if needs_reference() or torch._C._len_torch_dispatch_stack():
@@ -104,12 +105,32 @@ def _of_the_call(inputs: Tensor) -> str | None:
         return "autocast is on, which only the equations follow"
     if 0 in inputs.shape[:2]:
         return "there is nothing to compute"
+    if (
+        every_module._global_forward_hooks
+        or every_module._global_forward_pre_hooks
+        or every_module._global_backward_hooks
+        or every_module._global_backward_pre_hooks
+    ):
+        return "hooks are registered for all modules, which only the equations call"
+    return None
+
+
+def own_ways(part: nn.Module) -> str | None:
+    """How a module differs from others of its class, as the middle of a sentence; None where it does not.
+
+    It has hooks, or methods of its own.
+    """
+    own = part.__dict__
+    # spelled out: this is asked at every step that an agent takes
+    if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks:
+        return "has hooks"
+    methods = "forward" in own or "step" in own or "parse" in own or "initial_state" in own
+    if methods or part._compiled_call_impl is not None:
+        return "computes in a way of its own"
     return None
 
 
 def _of_the_core(core: Any) -> str | None:
-    if any(getattr(every_module, f"_global{hooks}") for hooks in HOOKS):
-        return "hooks are registered for all modules, which only the equations call"
     layers = getattr(core.controller, "layers", None)
     inner = layers if isinstance(layers, nn.Sequential) else ()
     parts = {"": core, "controller": core.controller, "controller.layers": layers}
@@ -119,11 +140,8 @@ def _of_the_core(core: Any) -> str | None:
         where = f"its part {name!r}" if name else "the core"
         if name and type(part) not in PARTS:
             return f"{where} is a {type(part).__name__} (replaced or parametrized), which only the equations call"
-        own = part.__dict__
-        if any(own[hooks] for hooks in HOOKS):
-            return f"{where} has hooks, which only the equations call"
-        if not OWN.isdisjoint(own) or part._compiled_call_impl is not None:
-            return f"{where} computes in a way of its own, which only the equations call"
+        if own := own_ways(part):
+            return f"{where} {own}, which only the equations call"
     if isinstance(layers, nn.LSTM) and layers.proj_size:
         return "its LSTM projects its outputs"
     return None
@@ -207,6 +225,30 @@ def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) 
         from lukasa.memory.kernels.sequence import plain_running
 
         return plain_running.run_plain(core, inputs, state, starts)
-    from lukasa.memory.kernels.sequence import running
+    from lukasa.memory.kernels.sequence import acting, running
 
+    if starts is None and inputs.shape[1] == 1 and core.recorder is None and not torch.is_grad_enabled():
+        prepared = acting.prepare(core)
+        if prepared is not None and (found := prepared.step(inputs, state)) is not None:
+            _acting[core] = prepared
+            return found
     return running.run_core(core, inputs, state, starts)
+
+
+def act(core: Core, inputs: Tensor, state: State) -> tuple[Tensor, State] | None:
+    """A single step without gradient like one before; None where there was none, or the call needs a closer look.
+
+    Args:
+        core: any core.
+        inputs: [B, 1, D], not looked at yet.
+        state: before the step, likewise.
+
+    Returns:
+        Outputs [B, 1, K] and the next state.
+    """
+    if torch.compiler.is_compiling() or not isinstance(core, Core):
+        return None
+    prepared = _acting.get(core)
+    if prepared is None or torch.is_grad_enabled() or core.recorder is not None or _stepwise.get():
+        return None
+    return prepared.act(core, inputs, state) if isinstance(inputs, Tensor) and inputs.dim() == 3 else None

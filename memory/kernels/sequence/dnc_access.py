@@ -24,6 +24,8 @@ class DNCAccess:
     """What the sequence function needs to know of a DNC's memory."""
 
     compiled = dnc
+    carried = dnc.Tape._fields[2:8]
+    """What the tape holds of the native state."""
     constant = ()
     constant_shown = (7,)
     """What a recording shows and no gradient passes through: the allocation."""
@@ -47,6 +49,16 @@ class DNCAccess:
         """The reverse."""
         memory, *others, write_weights = native
         return [memory.transpose(1, 2).contiguous(), *others, write_weights.squeeze(1)]
+
+    def native_arrays(self, fields: Sequence[Any]) -> list[Any]:
+        """``to_native`` of arrays, for a single step; some may not be contiguous."""
+        memory, *others, write_weights = fields
+        return [memory.transpose(0, 2, 1), *others, write_weights[:, None]]
+
+    def field_arrays(self, native: Sequence[Any]) -> list[Any]:
+        """The reverse; the memory stays as it lies."""
+        memory, *others, write_weights = native
+        return [memory.transpose(0, 2, 1), *others, write_weights[:, 0]]
 
     def fresh_gradients(self, like: Sequence[Tensor], asked: Sequence[bool]) -> list[Tensor]:
         """Room for the gradients of the state to which rows are reset; none of large fields not asked for."""

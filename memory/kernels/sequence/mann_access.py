@@ -22,6 +22,8 @@ class MANNAccess:
     """What the sequence function needs to know of a MANN's memory."""
 
     compiled = mann
+    carried = ("memory", "usage", "weights")
+    """What the tape holds of the native state."""
     constant = (1,)
     """Fields of the state that no gradient passes through: the usage."""
     constant_shown = (4, 5)
@@ -50,6 +52,16 @@ class MANNAccess:
         """The reverse."""
         memory, usage, weights = native
         return [memory.transpose(1, 2).contiguous(), usage, weights]
+
+    def native_arrays(self, fields: Sequence[Any]) -> list[Any]:
+        """``to_native`` of arrays, for a single step; some may not be contiguous."""
+        memory, *others = fields
+        return [memory.transpose(0, 2, 1), *others]
+
+    def field_arrays(self, native: Sequence[Any]) -> list[Any]:
+        """The reverse; the memory stays as it lies."""
+        memory, *others = native
+        return [memory.transpose(0, 2, 1), *others]
 
     def fresh_gradients(self, like: Sequence[Tensor], asked: Sequence[bool]) -> list[Tensor]:
         """Room for the gradients of the state to which rows are reset; none for a memory of which none is asked for."""

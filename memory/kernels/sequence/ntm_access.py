@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +24,8 @@ class NTMAccess:
     """What the sequence function needs to know of an NTM's memory."""
 
     compiled = ntm
+    carried = ("memory", "weights")
+    """What the tape holds of the native state."""
     constant = constant_shown = ()
 
     def __init__(self, core: Any):
@@ -47,6 +50,16 @@ class NTMAccess:
         """The reverse."""
         memory, weights = native
         return [memory.transpose(1, 2).contiguous(), *(part.contiguous() for part in self._split(weights, 1))]
+
+    def native_arrays(self, fields: Sequence[Any]) -> list[Any]:
+        """``to_native`` of arrays, for a single step; some may not be contiguous."""
+        memory, read_weights, write_weights = fields
+        return [memory.transpose(0, 2, 1), np.concatenate([read_weights, write_weights], 1)]
+
+    def field_arrays(self, native: Sequence[Any]) -> list[Any]:
+        """The reverse; the memory stays as it lies."""
+        memory, weights = native
+        return [memory.transpose(0, 2, 1), weights[:, : self.readers].copy(), weights[:, self.readers :].copy()]
 
     def fresh_gradients(self, like: Sequence[Tensor], asked: Sequence[bool]) -> list[Tensor]:
         """Room for the gradients of the state to which rows are reset; none for a memory of which none is asked for."""

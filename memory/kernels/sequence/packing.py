@@ -57,12 +57,13 @@ def numbers(tensor: Tensor) -> Any:
 
 def project(shape: Shape, tensors: tuple[Tensor, ...], inputs: Tensor) -> Tensor:
     """What the first layer receives from the inputs, at all steps: [B, T, G H]."""
-    weight, bias = _input_weight(shape, tensors)
+    weight, bias = input_weight(shape, tensors)
     rows, steps, width = inputs.shape
     return torch.addmm(bias, inputs.reshape(rows * steps, width), weight.t()).view(rows, steps, -1)
 
 
-def _input_weight(shape: Shape, tensors: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+def input_weight(shape: Shape, tensors: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Weights [G H, D] and bias of that."""
     first = shape.layer(tensors, 0)
     weight = first[0][:, : shape.input_size]
     bias = {LSTM: lambda: first[2] + first[3], GRU: lambda: first[2], FEEDFORWARD: lambda: first[1]}[shape.kind]()

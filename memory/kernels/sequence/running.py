@@ -32,11 +32,11 @@ CONTROLLERS = {LSTMController: LSTM, GRUController: GRU, FeedForwardController: 
 
 def run_core(core: Any, inputs: Tensor, state: State, starts: Tensor | None) -> tuple[Tensor, State]:
     """Outputs [B, T, K] and the last state; recorded where somebody looks."""
-    names, weights = zip(*_weights(core), strict=True)
+    names, weights = zip(*weights_of(core), strict=True)
     first = leaves_of(state)
     fresh = [] if starts is None else leaves_of(core.initial_state(1))
     recording = core.recorder is not None
-    shape, access = _shape(core), ACCESSES[type(core)](core)
+    shape, access = shape_of(core), ACCESSES[type(core)](core)
 
     def reference(starts: Tensor | None, inputs: Tensor, *tensors: Tensor) -> Sequence[Tensor]:
         stepwise = _Stepwise(core, state, recording)
@@ -45,7 +45,7 @@ def run_core(core: Any, inputs: Tensor, state: State, starts: Tensor | None) -> 
 
     plan = Plan(shape, access, reference, len(first), recording)
     outputs, *rest = run(plan, starts, [inputs, *weights, *first, *fresh])
-    last = _rebuilt(state, iter(rest[: len(first)]))
+    last = rebuilt(state, iter(rest[: len(first)]))
     if recording:
         named = access.recorded(rest[len(first) :])
         steps = {name: part.unbind(1) for name, part in named.items()}
@@ -53,7 +53,7 @@ def run_core(core: Any, inputs: Tensor, state: State, starts: Tensor | None) -> 
     return outputs, last
 
 
-def _shape(core: Any) -> Shape:
+def shape_of(core: Any) -> Shape:
     """Of the controller."""
     controller = core.controller
     kind = CONTROLLERS[type(controller)]
@@ -63,7 +63,7 @@ def _shape(core: Any) -> Shape:
     return Shape(kind, layers, controller.output_size, core.input_size, reads, steering)
 
 
-def _weights(core: Any) -> Iterator[tuple[str, Tensor]]:
+def weights_of(core: Any) -> Iterator[tuple[str, Tensor]]:
     """The parameters that the function takes, by name and in its order."""
     layers = core.controller.layers
     if isinstance(layers, nn.Sequential):
@@ -78,11 +78,11 @@ def _weights(core: Any) -> Iterator[tuple[str, Tensor]]:
         yield f"{part}.bias", getattr(core, part).bias
 
 
-def _rebuilt(template: State, leaves: Iterator[Tensor]) -> Any:
+def rebuilt(template: State, leaves: Iterator[Tensor]) -> Any:
     """A state like another, of other tensors."""
     if isinstance(template, Tensor):
         return next(leaves)
-    return type(template)(*(_rebuilt(part, leaves) for part in template))
+    return type(template)(*(rebuilt(part, leaves) for part in template))
 
 
 class _Stepwise(nn.Module):
@@ -93,10 +93,10 @@ class _Stepwise(nn.Module):
         self.core, self.template, self.recording = core, template, recording
 
     def forward(self, inputs: Tensor, starts: Tensor | None, leaves: Sequence[Tensor]) -> list[Tensor]:
-        state = _rebuilt(self.template, iter(leaves))
+        state = rebuilt(self.template, iter(leaves))
         count, rows = len(leaves_of(state)), len(inputs)
         several = [part.expand(rows, *part.shape[1:]) for part in leaves[count:]]
-        fresh = state if starts is None else _rebuilt(self.template, iter(several))
+        fresh = state if starts is None else rebuilt(self.template, iter(several))
         outputs, watched = [], []
         for time, step in enumerate(inputs.unbind(1)):
             if starts is not None:

@@ -61,6 +61,22 @@ def test_any_core_runs_step_by_step_as_over_a_sequence(core):
     assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-6)
 
 
+@pytest.mark.parametrize("core", ["ntm", "dnc", "mann"])
+def test_weights_that_are_synchronised_take_effect_at_the_next_step(core):
+    module, other = make_module(core=core), make_module(core=core)
+    batch, found = make_batch(module, steps=1, start=False), []
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.1)
+        for _ in range(2):
+            found.append(module.forward_exploration(batch)[Columns.ACTION_DIST_INPUTS])
+        module.set_state(other.get_state())
+        found += [one.forward_exploration(batch)[Columns.ACTION_DIST_INPUTS] for one in (module, other)]
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[1], found[2])
+    assert torch.equal(found[2], found[3])
+
+
 @pytest.mark.parametrize("name", ACTIONS)
 def test_actions_are_drawn_from_the_space(name):
     space = ACTIONS[name]
