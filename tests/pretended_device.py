@@ -222,6 +222,7 @@ def pretended_device(memory: int = 16 << 30) -> Iterator[torch.device]:
         mock.patch.object(torch.__future__, "get_overwrite_module_params_on_conversion", return_value=True),
         mock.patch.object(torch.cuda, "is_available", return_value=True),
         mock.patch.object(torch.cuda, "current_device", return_value=0),
+        mock.patch.object(torch.cuda, "is_current_stream_capturing", return_value=False),
         mock.patch.object(torch.cuda, "mem_get_info", return_value=(memory, memory)),
     ):
         yield HERE

@@ -167,8 +167,10 @@ def documented(cls: Any) -> dict[str, str]:
 
     Ours are in Google's style; a class of a user may also be in that of NumPy, Sphinx or Epydoc.
     """
-    import docstring_parser
-
+    try:
+        import docstring_parser
+    except ImportError:  # as where there are PyTorch and NumPy alone: options work, without their texts
+        return {}
     texts: dict[str, str] = {}
     inherited = reversed(cls.__mro__[1:]) if dataclasses.is_dataclass(cls) and isinstance(cls, type) else ()
     for one in (*filter(dataclasses.is_dataclass, inherited), cls):
