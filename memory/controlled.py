@@ -90,6 +90,8 @@ class Controlled(Core):
         hidden, controller = self.controller(torch.cat([inputs, state.reads.flatten(1)], 1), state.controller)
         if self.all_layers_steer:
             hidden = every_layer(hidden, controller)
+        if not len(inputs):  # nothing is written or read
+            return self.output(torch.cat([hidden, state.reads.flatten(1)], 1)), state._replace(controller=controller)
         emitted = self.interface(hidden)
         dtype = state.reads.dtype
         with whole_precision(inputs.device):

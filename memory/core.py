@@ -5,6 +5,8 @@ Legend: B batch, T time, D input width, K output width.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -31,6 +33,11 @@ class Core(nn.Module):
     input_size: int
     output_size: int
     recorder: list[dict[str, Tensor]] | None = None
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "initial_state" in cls.__dict__:
+            cls.initial_state = _of_whole_rows(cls.initial_state)
 
     def initial_state(self, batch_size: int) -> State:
         """The state before the first input, on the core's device and dtype; rows are identical.
@@ -91,6 +98,20 @@ def _is_half(part: Any) -> bool:
     return isinstance(part, Tensor) and part.dtype in HALVES
 
 
+def _of_whole_rows(initial_state: Callable[[Any, int], State]) -> Callable[[Any, int], State]:
+    """The method of a core, refusing what is no number of rows."""
+
+    @functools.wraps(initial_state)
+    def checked(self: Any, batch_size: int) -> State:
+        if not isinstance(batch_size, int) and not hasattr(type(batch_size), "__index__"):
+            raise TypeError(f"batch_size is {batch_size!r}: expected a whole number of rows")
+        if batch_size < 0:
+            raise ValueError(f"batch_size is {batch_size}: expected 0 rows or more")
+        return initial_state(self, batch_size)
+
+    return checked
+
+
 def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch",), state: State = ()) -> None:
     """Refuse inputs of the wrong kind, shape, dtype or device, and a state on another device.
 
@@ -102,7 +123,8 @@ def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch
 
     Raises:
         TypeError: they are no tensor, but an array or a list.
-        ValueError: they are not dense, of that shape, and of the core's dtype and device; or the state lies elsewhere.
+        ValueError: they are not dense, of that shape, and of the core's dtype and device; or the state lies elsewhere,
+            is of another core or of another number of rows.
     """
     if not isinstance(inputs, Tensor):
         raise TypeError(
@@ -118,10 +140,29 @@ def check_inputs(core: Core, inputs: Tensor, expected: tuple[str, ...] = ("batch
     weight = next(core.parameters())
     if inputs.device != weight.device:
         raise ValueError(f"inputs are on {inputs.device} and the core on {weight.device}: move one with .to()")
+    if expected == ("batch",):
+        _check_step(core, state, len(inputs))
     check_place(state, weight.device)
     dtype = weight.dtype
     if inputs.dtype != dtype and not torch.is_autocast_enabled(inputs.device.type):
         raise ValueError(f"inputs are {inputs.dtype} and the core is {dtype}: convert one to the other with .to()")
+
+
+def _check_step(core: Core, state: State, rows: int) -> None:
+    """Refuse a state of another core or of another number of rows."""
+    kind = core.__dict__.get("_state_kind")
+    if kind is None:
+        kind = type(core.initial_state(1))
+        object.__setattr__(core, "_state_kind", kind)  # no parameter and no buffer
+    if not hasattr(kind, "_fields"):  # without a state
+        return
+    if type(state) is not kind:
+        raise ValueError(
+            f"state is a {type(state).__name__} and this core needs a {kind.__name__}: it is of another core"
+        )
+    held = next((part for part in state if isinstance(part, Tensor)), None)
+    if held is not None and len(held) != rows:
+        raise ValueError(f"state has {len(held)} rows and inputs {rows}: they must be as many")
 
 
 def check_place(state: State, device: torch.device, path: str = "") -> None:
