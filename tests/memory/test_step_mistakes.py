@@ -14,7 +14,7 @@ def test_a_state_of_another_core_is_refused_at_a_step(name: str):
     core = make(ROWS[name])
     other = memory.make_core("snail" if "snail" not in name else "ntm", input_size=3, output_size=2)
     inputs = torch.zeros(2, core.input_size, dtype=torch.float64)
-    with pytest.raises(ValueError, match="and this core needs a .*State: it is of another core"):
+    with pytest.raises(ValueError, match=r"and this core needs a .*State: it is of another core"):
         core(inputs, other.initial_state(2))
     with pytest.raises(ValueError, match="state is a NoneType and this core needs a"):
         core(inputs, None)
