@@ -16,6 +16,7 @@ SUBJECTS = {
     "gpu": ("lukasa.benchmarks.gpu", "the tests that need a GPU, and what it gives beside the CPU, in eight minutes"),
     "recurrent": ("lukasa.benchmarks.recurrent", "the LSTM and GRU cores beside torch.nn, with resets and without"),
     "rl": ("lukasa.benchmarks.rl_speed", "what sampling and learning of the RL recipes cost, beside a bare loop"),
+    "acting": ("lukasa.benchmarks.acting", "one step without gradient, with weights packed once and at each step"),
     "runners": (
         "lukasa.benchmarks.runners",
         "steps a second of one agent with several numbers of runners, and who waits",
