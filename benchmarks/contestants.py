@@ -9,6 +9,7 @@ import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lukasa import memory
+from lukasa.memory.sparse.indexes.inverted_lists import EXACT_UP_TO
 
 INPUTS, OUTPUTS, WORD, HEADS, READS, HIDDEN = 9, 8, 32, 4, 4, 100
 """The set-up of Rae et al. 2016, figure 1: an LSTM of 100 units, 4 access heads, K = 4, words of 32."""
@@ -97,25 +99,27 @@ class Contestant:
         core: the core.
         inputs: [B, T, D].
         state: before the next sequence.
-        times: milliseconds a step, forward and backward, of each sequence so far.
+        times: milliseconds of processor time a step, forward and backward, of each sequence so far.
+        by_steps: whether it runs by the equations, step by step.
     """
 
     core: memory.Core
     inputs: Tensor
     state: Any
     times: list[float] = field(default_factory=list)
+    by_steps: bool = False
 
     def forward(self) -> tuple[Tensor, Any]:
-        """One sequence by the equations: a dense NTM in native code would keep what it needs beside the graph."""
-        with memory.step_by_step():
+        """One sequence."""
+        with memory.step_by_step() if self.by_steps else nullcontext():
             return memory.unroll(self.core, self.inputs, self.state)
 
     def run(self) -> None:
         """One sequence, forward and backward."""
-        started = time.perf_counter()
+        started = time.process_time()
         outputs, state = self.forward()
         outputs.square().mean().backward()
-        self.times.append((time.perf_counter() - started) / self.inputs.shape[1] * 1e3)
+        self.times.append((time.process_time() - started) / self.inputs.shape[1] * 1e3)
         self.state = memory.detach_state(state)
 
     @property
@@ -141,15 +145,51 @@ def sam_contestant(slots: int, batch_size: int, steps: int, index: str) -> Conte
     return Contestant(core, sequence(batch_size, steps), full_state(core, batch_size))
 
 
+def before_contestant(slots: int, batch_size: int, steps: int) -> Contestant:
+    """A SAM as it was before native code: the equations in PyTorch, an exact index, FAISS where that pays.
+
+    Args:
+        slots: N.
+        batch_size: B.
+        steps: T.
+    """
+    one = sam_contestant(slots, batch_size, steps, "exact" if slots <= EXACT_UP_TO else "faiss")
+    one.by_steps = True
+    return one
+
+
 def ntm_contestant(slots: int, steps: int) -> Contestant:
-    """A dense NTM.
+    """A dense NTM by the equations, as it was: native code would keep what it needs beside the graph.
 
     Args:
         slots: N.
         steps: T.
     """
     core = make_ntm(slots)
-    return Contestant(core, sequence(1, steps), core.initial_state(1))
+    return Contestant(core, sequence(1, steps), core.initial_state(1), by_steps=True)
+
+
+def index_ms(contestant: Contestant, steps: int) -> float:
+    """Milliseconds of processor time that the index of a SAM takes a step: words are filed, and keys looked for.
+
+    Args:
+        contestant: whose index it is; its words are filed where they are already.
+        steps: so many steps are timed, one after another, each row's in one call.
+    """
+    core: Any = contestant.core
+    store, writes = contestant.state.memory.store, core.heads * (core.reads + 1)
+    rows = store.layout.batch_size
+    generator = torch.Generator().manual_seed(2)
+    slots = torch.randint(core.slots, (steps * writes,), generator=generator).unique()
+    words = store.view()[0, slots]
+    keys = store.view()[:, torch.randint(core.slots, (steps * core.heads,), generator=generator)]
+    keys = keys + 0.2 * torch.randn(keys.shape, generator=generator)
+    started = time.process_time()
+    store.index.update(torch.zeros_like(slots), slots, words)
+    filing = (time.process_time() - started) / len(slots) * writes * rows
+    started = time.process_time()
+    store.index.search(keys, core.reads)
+    return (filing + (time.process_time() - started) / steps) * 1e3
 
 
 def sequence(batch_size: int, steps: int) -> Tensor:

@@ -55,7 +55,8 @@ def extra_heap(contestant: Contestant) -> int | None:
     seen.append(heap_bytes())
     # Backward frees step after step of the graph, so that it is at its peak with the first of them, the last ones.
     for node, _ in outputs.grad_fn.next_functions[-LAST_STEPS:]:  # type: ignore[union-attr]
-        node.register_prehook(lambda _: seen.append(heap_bytes()))  # type: ignore[union-attr]
+        if node is not None:
+            node.register_prehook(lambda _: seen.append(heap_bytes()))
     outputs.square().mean().backward()
     contestant.state = memory.detach_state(state)
     known = [one for one in seen if one is not None]

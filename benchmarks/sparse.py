@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib.util
 import json
 import sys
 import time
@@ -15,6 +16,8 @@ from typing import Any
 from lukasa.benchmarks import recall, sparse_report
 from lukasa.benchmarks.contestants import (
     Contestant,
+    before_contestant,
+    index_ms,
     make_sam,
     ntm_contestant,
     race,
@@ -47,6 +50,7 @@ class SparseOptions:
         batch: rows of the sequences that are compared with one row.
         batch_slots: slots of each of those rows.
         index: the index of SAM.
+        before: largest size at which the equations with FAISS, as they were, are timed too.
         steps: steps of a sequence.
         repeats: sequences that are timed at each size.
         empty: slots of the empty memory whose first step is timed.
@@ -66,6 +70,7 @@ class SparseOptions:
     batch: int = 16
     batch_slots: int = 65536
     index: str = "auto"
+    before: int = 2**20
     steps: int = 100
     repeats: int = 7
     empty: int = 2**24
@@ -84,6 +89,7 @@ QUICK = SparseOptions(
     dense="2^6,2^8,2^10",
     batch=4,
     batch_slots=1024,
+    before=1024,
     steps=20,
     repeats=3,
     empty=2**16,
@@ -192,6 +198,11 @@ def first_step(options: SparseOptions) -> Numbers:
 def times(options: SparseOptions, slots: list[int], dense: list[int], notes: list[str]) -> Numbers:
     """Time a step of all sizes in turns, and to build the indexes of the full memories."""
     alone = {size: sam_contestant(size, 1, options.steps, options.index) for size in announced("filling", slots)}
+    before = {
+        size: before_contestant(size, 1, options.steps)
+        for size in slots
+        if size <= options.before and importlib.util.find_spec("faiss") is not None
+    }
     single = alone.get(options.batch_slots) or sam_contestant(options.batch_slots, 1, options.steps, options.index)
     batch = sam_contestant(options.batch_slots, options.batch, options.steps, options.index)
     fitting = [size for size in dense if dense_bytes(size, DENSE_STEPS) < 0.8 * available_bytes()]
@@ -199,17 +210,24 @@ def times(options: SparseOptions, slots: list[int], dense: list[int], notes: lis
     for size in set(dense) - set(fitting):
         notes.append(f"the dense NTM of {size:,} slots was not timed: it does not fit into the memory that is free")
     built = {size: _index(one).rebuild_seconds for size, one in alone.items()}
-    race({id(one): one for one in (*alone.values(), single, batch, *rivals.values())}.values(), options.repeats, tell)
+    everyone = (*alone.values(), *before.values(), single, batch, *rivals.values())
+    race({id(one): one for one in everyone}.values(), options.repeats, tell)
     first = alone[slots[0]]
     sparse = [
         _times_row("sam", size, one, first)
         | {"index": getattr(_index(one), "name", options.index), "build_seconds_per_million": built[size] / size * 1e6}
+        | {"index_ms": index_ms(one, options.steps), "before": _before_row(one, before.get(size))}
         for size, one in alone.items()
     ]
     ratio = options.batch / batch.times_as_long_as(single)
     batched = {"rows": options.batch, "slots": options.batch_slots, "ms": batch.median, "sequences_ratio": ratio}
     ntm = [_times_row("ntm", size, one, rivals[fitting[0]]) for size, one in rivals.items()]
     return {"times": sparse, "dense_times": ntm, "batch": batched}
+
+
+def _before_row(one: Contestant, before: Contestant | None) -> Numbers | None:
+    """How long a step took by the equations with FAISS, and how many times that is."""
+    return None if before is None else {"ms": before.median, "ratio": before.times_as_long_as(one)}
 
 
 def _times_row(core: str, slots: int, one: Contestant, smallest: Contestant) -> Numbers:

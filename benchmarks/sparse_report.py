@@ -143,14 +143,18 @@ def _time_section(result: Numbers) -> Section:
                 _short(other["dense"]) + " *" * other["extrapolated"] if other else "" if is_sam else _short(row["ms"]),
                 _short(other["ratio"]) if other else "",
                 f"{seen['public_ms']:g} ({seen['ratio']:,.0f})" if seen else "",
+                f"{row['before']['ms']:.3g} ({row['before']['ratio']:.1f})" if row.get("before") else "",
+                f"{100 * min(1.0, row['index_ms'] / row['ms']):.0f} %" if "index_ms" in row else "",
                 row.get("index", ""),
                 f"{row['build_seconds_per_million']:.2f}" if is_sam and size >= ENOUGH_TO_TELL else "",
             ]
         )
-    header = ["slots", "sam ms/step", "ratio", "dense ms/step", "dense/sam", "public (ratio)", "index", "build s/M"]
+    header = ["slots", "sam ms/step", "ratio", "dense ms/step", "dense/sam", "public (ratio)"]
+    header += ["before (ratio)", "of it index", "index", "build s/M"]
     batch = result["batch"]
     remark = (
-        f"Forward and backward, one row. Ratio: to the smallest size, median over rounds. * extrapolated along a line. "
+        f"Forward and backward, one row, processor time. Ratio: to the smallest size, median over rounds. "
+        f"* extrapolated along a line. Before: the equations step by step, FAISS beyond 8,192 slots. "
         f"Public: SAM of ixaxaar/pytorch-dnc as published, on two threads. {batch['rows']} rows of {batch['slots']:,} "
         f"slots: {batch['ms']:.3g} ms/step, {batch['sequences_ratio']:.1f} times the sequences a second of one row."
     )
