@@ -68,6 +68,7 @@ class DAM(Controlled):
             read_size=heads * word_size,
             interface_size=sum(widths(heads, word_size)),
         )
+        self.widths = widths(heads, word_size)
         self.slots, self.word_size, self.heads = slots, word_size, heads
         self.discount, self.initial_memory = discount, initial_memory
 

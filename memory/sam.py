@@ -78,6 +78,7 @@ class SAM(Controlled):
             read_size=heads * word_size,
             interface_size=sum(widths(heads, word_size)),
         )
+        self.widths = widths(heads, word_size)
         self.slots, self.word_size, self.heads, self.reads = slots, word_size, heads, reads
         self.sparse = {"index": index, "index_options": index_options, "storage": storage, "delta": delta}
 

@@ -189,6 +189,18 @@ class LinkTables:
         self.mark_changed()
 
     @outside_inference_mode
+    def make_room(self) -> None:
+        """Have room for the first slots, before a kernel links them."""
+        if not self.capacity and self.layout.batch_size:
+            self._grow_to(1)
+
+    @outside_inference_mode
+    def stepped(self, used: Tensor, recent: tuple[Tensor, Tensor]) -> None:
+        """Note that a kernel changed the tables, and what ``used`` and ``recent`` are after it."""
+        self.used, self.recent = used.clone(), (recent[0].clone(), recent[1].clone())
+        self.mark_changed()
+
+    @outside_inference_mode
     def reset(self, mask: Tensor) -> None:
         """Empty the batch rows where the mask [B] is set, at the cost of what was written in them."""
         slots = torch.arange(int(self.used.masked_fill(~mask, 0).max()), device=mask.device).expand(len(mask), -1)

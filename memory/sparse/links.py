@@ -265,6 +265,14 @@ class SparseLinks:
         layout = LinkLayout(**found["layout"] | {"device": the_device(device), "batch_size": 0})
         return cls(LinkTables(layout)).from_tensors(found["tensors"])
 
+    def opened(self) -> LinkTables:
+        """The tables, for an operation that is made elsewhere.
+
+        Raises:
+            StaleStateError: the links were changed since.
+        """
+        return self._tables()
+
     def _tables(self) -> LinkTables:
         refuse_transforms("a table of links")
         if self._stamp is not self.tables.stamp:

@@ -60,6 +60,10 @@ class Tape:
         """The numbers [B, L] of all slots touched, 0 for none, and where those of some operations begin."""
         return self._all, tuple(self._firsts[position] for position in positions)
 
+    def bounds(self) -> list[int]:
+        """Where in the gradient the touched slots of each batch row begin, and where the last ones end: B + 1."""
+        return self._bounds
+
     def mark(self) -> Tensor:
         """The gradient of a token: a zero that says to the operation before that a pass is under way."""
         return self.gradient.new_zeros(())

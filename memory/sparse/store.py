@@ -157,6 +157,12 @@ class Store:
         self.usage.access(slots, accessed, may_compact=self.journal is None)
         self.mark_changed()
 
+    @outside_inference_mode
+    def make_room(self) -> None:
+        """Have room for the first slots, before a kernel writes them."""
+        if not self.capacity and self.layout.batch_size:
+            self._reserve(1)
+
     def stepped(self, used: Tensor) -> None:
         """Note that a kernel wrote and accessed slots, after which ``used`` [B] are written in each row."""
         self.used = used

@@ -40,7 +40,6 @@ class UsageOrder:
         # Positions count the imagined entries 0 .. N - 1, then the log. Those in front of the cursor that were live.
         self.front = torch.empty(batch_size, 0, dtype=torch.int64, device=device)
         self.cursor = torch.zeros(batch_size, 1, dtype=torch.int64, device=device)
-        self.furthest = 0  # the largest of the cursors
         self._count_up = torch.arange(0)
         self._looked_up: tuple[Tensor, Tensor, Tensor] | None = None  # ``front``, its slots and what ``last`` has there
 
@@ -67,6 +66,13 @@ class UsageOrder:
         if self.end > self.log.shape[1]:
             self._make_room(self.end)
         return begin
+
+    def show_ahead(self, count: int) -> None:
+        """Have room for at least ``count`` entries in front, for compiled code that looks ahead by itself."""
+        missing = min(max(count, AHEAD), self.slots) - self.front.shape[1]
+        if missing > 0:
+            self.front = torch.cat([self.front, self.front.new_full((self.batch_size, missing), NOWHERE)], 1)
+        self.front, self.cursor, self._looked_up = self.front.contiguous(), self.cursor.contiguous(), None
 
     def end_event(self) -> None:
         """Forget entries that are not live, when there are many."""
@@ -103,12 +109,12 @@ class UsageOrder:
     def _look_ahead(self, count: int) -> None:
         """Move the cursor until at least ``count`` live entries are in front."""
         held = min(max(count, self.front.shape[1], AHEAD), self.slots)
-        width = held + 8
+        width, furthest = held + 8, int(self.cursor.max())
         wanted = self._first(held)
         while True:
             ahead = self.cursor + self._counting(width)
             positions = torch.cat([self.front, ahead], 1)
-            _, live = self._entries(positions, self.furthest + width)
+            _, live = self._entries(positions, furthest + width)
             rank = live.cumsum(1)  # [B, F + width]
             pick = torch.searchsorted(rank, wanted)  # [B, F]
             complete = int(rank[:, -1].min()) >= held
@@ -121,7 +127,7 @@ class UsageOrder:
                 self.front = kept.masked_fill(~found, NOWHERE)
                 passed = torch.where(found[:, -1:], self.front[:, -1:], ahead[:, -1:]) + 1
             self.cursor = torch.maximum(self.cursor, passed)
-            self.furthest = int(self.cursor.max())
+            furthest = int(self.cursor.max())
             if complete:
                 return
             width *= 2
@@ -155,7 +161,6 @@ class UsageOrder:
         in_log = self.cursor >= self.slots
         self.front = self.front.masked_fill(self.front >= self.slots, NOWHERE)
         self.cursor = torch.where(in_log, self.slots, self.cursor)
-        self.furthest = max(self.furthest, slots)
         self.slots, self.last = slots, last
 
     def _counting(self, count: int) -> Tensor:

@@ -29,6 +29,10 @@ class Program(NamedTuple):
     starts: Tensor | None
 
 
+NO_GRADIENT = {("mann", "usage"), ("dam", "usage")}
+"""Fields of states that carry none, by core."""
+
+
 def options_of(name: str, draw: np.random.Generator) -> dict[str, Any]:
     """Random options of a core, sizes from 1."""
 
@@ -62,6 +66,12 @@ def options_of(name: str, draw: np.random.Generator) -> dict[str, Any]:
             "words": str(draw.choice(["keys", "own"])),
             "key_strength": str(draw.choice(["one", "emitted"])),
             "discount": float(draw.choice([0.95, 0.5, 1.0])),
+            "initial_memory": float(draw.choice([1e-6, 0.0, 0.5])),
+        }
+    if name == "dam":
+        options["heads"] = options.pop("read_heads")
+        options |= {
+            "discount": float(draw.choice([0.99, 0.5, 1.0])),
             "initial_memory": float(draw.choice([1e-6, 0.0, 0.5])),
         }
     if name == "dnc":
@@ -99,7 +109,7 @@ def results(program: Program, stepwise: bool, weigh_state: bool = True) -> dict[
     state = None
     if program.state is not None:
         flat = {name: tensor.clone() for name, tensor in program.state.items()}
-        leaves = {name: leaf for name, leaf in flat.items() if (program.name, name) != ("mann", "usage")}
+        leaves = {name: leaf for name, leaf in flat.items() if (program.name, name) not in NO_GRADIENT}
         for leaf in leaves.values():
             leaf.requires_grad_()
         state = memory.state_from_dict(core, flat)

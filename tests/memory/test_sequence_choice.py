@@ -117,8 +117,11 @@ def test_what_is_said_of_each_kind_of_call():
     assert "torch.float16" in memory.why_slow(core.half(), inputs(torch.float16))
     assert "on meta" in memory.why_slow(core.to("meta"), inputs().to("meta"))
     assert "nothing to compute" in memory.why_slow(make(), inputs()[:, :0])
-    sam = memory.make_core("sam", input_size=3, output_size=2, slots=8, word_size=4)
-    assert "class SAM" in memory.why_slow(sam, inputs())
+    for name in ("dam", "sam", "sdnc"):
+        other = memory.make_core(name, input_size=3, output_size=2, slots=8, word_size=4)
+        assert memory.why_slow(other, inputs()) == NATIVE
+    snail = memory.make_core("snail", input_size=3, output_size=2)
+    assert "class SNAIL" in memory.why_slow(snail, inputs())
 
 
 def under(context: Any, core: memory.Core) -> str:

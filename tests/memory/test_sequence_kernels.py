@@ -23,7 +23,7 @@ from tests.memory.programs import Program, differing, nearly_tied, neighbour, pr
 from tests.memory.samples import Sampler, lively_core
 
 pytest.importorskip("numba")
-NATIVE = ("ntm", "mann", "dnc")
+NATIVE = ("ntm", "mann", "dnc", "dam")
 EVERY_KERNEL = pytest.mark.parametrize("name", NATIVE)
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Of the largest value."""
@@ -78,7 +78,8 @@ def test_gradients_of_outputs_alone_and_of_the_last_state_alone(name: str):
 
 
 def small(name: str, dtype: torch.dtype = torch.float64, **options: object) -> memory.Core:
-    return lively_core(name, **{"slots": 6, "word_size": 4, "read_heads": 2, "controller_size": 5, **options}).to(dtype)
+    heads = "heads" if name == "dam" else "read_heads"
+    return lively_core(name, **{"slots": 6, "word_size": 4, heads: 2, "controller_size": 5, **options}).to(dtype)
 
 
 def sequence(rows: int = 3, steps: int = 5, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:

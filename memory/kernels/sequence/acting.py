@@ -33,7 +33,16 @@ HUGE = 1 << 20
 """With so many, packing is a small part of a step, and room for them is not kept."""
 KEPT = 8
 """Of so many batch sizes at most is room kept."""
-OPTIONS = ("slots", "word_size", "read_heads", "write_heads", "discount", "stop_usage_gradient", "all_layers_steer")
+OPTIONS = (
+    "slots",
+    "word_size",
+    "heads",
+    "read_heads",
+    "write_heads",
+    "discount",
+    "stop_usage_gradient",
+    "all_layers_steer",
+)
 """Attributes of a core that its native step was made for."""
 
 

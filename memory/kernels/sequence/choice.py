@@ -23,8 +23,9 @@ from torch.nn.modules import module as every_module
 from lukasa.memory.baselines import GRU, LSTM
 from lukasa.memory.controllers import FeedForwardController, GRUController, LSTMController
 from lukasa.memory.core import Core, State, WholeSequence
+from lukasa.memory.dam import DAMState
 from lukasa.memory.derivatives import needs_reference
-from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, leaves_of
+from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, is_plain, leaves_of
 from lukasa.memory.mann import MANNState
 
 FAST = "this call runs the whole sequence in native code"
@@ -72,25 +73,56 @@ def has_numba() -> bool:
 
 def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
     """Why a call cannot take compiled loops, as the end of a sentence; None where it can."""
-    if type(core) not in FIELDS and type(core) not in PLAIN:
+    if type(core) not in FIELDS and type(core) not in PLAIN and not has_sparse_loops(core):
         return f"a core of class {type(core).__name__} has no native code for whole sequences"
     if _stepwise.get():
         return "memory.step_by_step() asks for the equations"
     return (
         obstacle_of_the_call(inputs)
         or _of_the_core(core)
-        or _of_the_tensors(inputs, [*leaves_of(state), *core.parameters()])
+        or _of_the_tensors(inputs, [*_numbers_of(core, state), *core.parameters()])
         or (
             None if fits(core, len(inputs), state) else "its parameters or state are not of the shapes its options make"
         )
         or ("its usage carries a gradient, which only the equations follow" if _usage_is_followed(state) else None)
         or _of_the_machine()
+        or _of_the_sparse_memory(core, inputs, state)
     )
 
 
+def _numbers_of(core: Core, state: Any) -> list[Any]:
+    """What of a state has to be of the core's dtype: of a sparse memory neither itself nor the slots."""
+    if not has_sparse_loops(core):
+        return leaves_of(state)
+    return [leaf for leaf in leaves_of(state) if isinstance(leaf, Tensor) and leaf is not state.read_slots]
+
+
+def has_sparse_loops(core: Core) -> bool:
+    """Whether a core has a sparse memory and native code for it."""
+    from lukasa.memory.sam import SAM
+    from lukasa.memory.sdnc import SDNC
+
+    return type(core) in (SAM, SDNC)
+
+
+def _of_the_sparse_memory(core: Core, inputs: Tensor, state: Any) -> str | None:
+    if not has_sparse_loops(core):
+        return None
+    from lukasa.memory.kernels.sparse_access import native
+
+    reason = native.obstacle(state.memory.store, inputs)
+    if reason is None and hasattr(state, "links"):
+        reason = native.obstacle_of_links(state.links.tables)
+    if reason is None and core.recorder is not None:
+        return "it is recorded, step by step"
+    if reason is None and inputs.shape[1] == 1 and not hasattr(state, "links"):
+        return "it is a single step, whose access to the memory is a call of native code"
+    return reason
+
+
 def _usage_is_followed(state: Any) -> bool:
-    """Of a MANN; a core itself never makes such a state."""
-    return isinstance(state, MANNState) and state.usage.requires_grad and torch.is_grad_enabled()
+    """Of a MANN or a DAM; a core itself never makes such a state."""
+    return isinstance(state, MANNState | DAMState) and state.usage.requires_grad and torch.is_grad_enabled()
 
 
 def obstacle_of_the_call(inputs: Tensor) -> str | None:
@@ -135,7 +167,7 @@ def _of_the_core(core: Any) -> str | None:
     inner = layers if isinstance(layers, nn.Sequential) else ()
     parts = {"": core, "controller": core.controller, "controller.layers": layers}
     parts |= {f"controller.layers.{index}": layer for index, layer in enumerate(inner)}
-    parts |= {name: getattr(core, name) for name in ("interface", "output") if name == "output" or type(core) in FIELDS}
+    parts |= {name: getattr(core, name) for name in ("interface", "output") if name == "output" or not is_plain(core)}
     for name, part in parts.items():
         where = f"its part {name!r}" if name else "the core"
         if name and type(part) not in PARTS:
@@ -218,13 +250,18 @@ def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) 
     if type(core) in PLAIN and starts is None and _library_is_as_fast(core, inputs):
         return None
     if obstacle(core, inputs, state) is not None:
-        if (type(core) in FIELDS or (type(core) in PLAIN and starts is not None)) and not has_numba():
+        compiled = type(core) in FIELDS or has_sparse_loops(core) or (type(core) in PLAIN and starts is not None)
+        if compiled and not has_numba():
             say_once(_of_the_machine() or "")
         return None
     if type(core) in PLAIN:
         from lukasa.memory.kernels.sequence import plain_running
 
         return plain_running.run_plain(core, inputs, state, starts)
+    if has_sparse_loops(core):
+        from lukasa.memory.kernels.sparse_access import running as sparse
+
+        return sparse.run_core(core, inputs, state, starts)
     from lukasa.memory.kernels.sequence import acting, running
 
     if starts is None and inputs.shape[1] == 1 and core.recorder is None and not torch.is_grad_enabled():

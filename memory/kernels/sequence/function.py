@@ -177,7 +177,7 @@ def _backward(
     shape, access = plan.shape, plan.access
     rows, steps = given.inputs.shape[:2]
     hidden, reads, inside, tape = *kept[:2], kept[2:5], kept[5:]
-    to_hidden, to_reads, to_output = _through_output(given, gradients[0], hidden, reads)
+    to_hidden, to_reads, to_output = through_output(given, gradients[0], hidden, reads)
     to_first = _last_gradients(plan, given, gradients[1 : 1 + plan.fields])
     to_fresh = access.fresh_gradients(to_first, asked.fresh) if starts is not None else [one[:0] for one in to_first]
     to_received = hidden.new_empty(shape.layers, rows, steps, inside[2].shape[3])
@@ -213,7 +213,7 @@ def _backward(
     return found
 
 
-def _through_output(
+def through_output(
     given: Given, gradient: Tensor | None, hidden: Tensor, reads: Tensor
 ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
     """From the gradient of the outputs to those of hidden vectors and reads, and of the output layer."""

@@ -1,17 +1,18 @@
-"""The MANN's memory as tensors in the layout of the compiled functions.
+"""The memory of a MANN or a DAM as tensors in the layout of the compiled functions.
 
 Legend: B batch, T time, Z steps that are kept, H heads, N slots, W word size, I numbers of the interface.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lukasa.memory.heads import gates
 from lukasa.memory.kernels.sequence import mann
 from lukasa.memory.kernels.sequence.mann_memory import Heads
 from lukasa.memory.kernels.sequence.packing import numbers
@@ -19,7 +20,13 @@ from lukasa.memory.kernels.sequence.threads import ROWS
 
 
 class MANNAccess:
-    """What the sequence function needs to know of a MANN's memory."""
+    """What the sequence function needs to know of the memory of a MANN or a DAM.
+
+    Args:
+        slots: N.
+        heads: of the core.
+        parse: what a recording shows of the interface [X, I]: strengths and gates [X, H].
+    """
 
     compiled = mann
     carried = ("memory", "usage", "weights")
@@ -29,14 +36,9 @@ class MANNAccess:
     constant_shown = (4, 5)
     """Likewise of what a recording shows: usage and least used slots."""
 
-    def __init__(self, core: Any):
-        self.slots, self.word, count = core.slots, core.word_size, core.read_heads
-        self.parse, self.interface = core.parse, sum(core.widths)
-        keys, gates, words, _ = core.widths
-        place = keys + gates + words
-        written = keys + gates if words else 0
-        told = place + count
-        self.heads = Heads(count, self.word, keys, written, place, self.interface, told, float(core.discount))
+    def __init__(self, slots: int, heads: Heads, parse: Callable[[Tensor], dict[str, Tensor]]):
+        self.slots, self.word, self.heads, self.parse = slots, heads.word, heads, parse
+        self.interface = heads.emitted
 
     def rows_at_once(self, like: Tensor) -> int:
         """Enough for the weights of the layers to be fetched seldom."""
@@ -94,14 +96,38 @@ class MANNAccess:
     def recorded(self, watched: Sequence[Tensor]) -> dict[str, Tensor]:
         """By the names of ``MANN``, each [B, T, ...]."""
         emitted, memory, read, write, usage, least_used = watched
-        told = self.parse(emitted.flatten(0, 1))
-        gates = told.write_gates.unflatten(0, emitted.shape[:2])
-        strengths = torch.ones_like(gates) if told.strengths is None else told.strengths.view_as(gates)
+        gates = {name: part.unflatten(0, emitted.shape[:2]) for name, part in self.parse(emitted.flatten(0, 1)).items()}
         named = {"read": read, "write": write, "memory": memory.transpose(2, 3), "usage": usage}
-        named["least_used"] = F.one_hot(least_used.long(), self.slots).bool()
-        return named | {"strengths": strengths, "write_gates": gates}
+        return named | {"least_used": F.one_hot(least_used.long(), self.slots).bool()} | gates
 
     def shown(self, emitted: Tensor, step: dict[str, Tensor]) -> list[Tensor]:
         """The same of one step of the equations."""
         least_used = step["least_used"].long().argmax(-1).to(emitted.dtype)
         return [emitted, step["memory"].transpose(1, 2), step["read"], step["write"], step["usage"], least_used]
+
+
+def mann_access(core: Any) -> MANNAccess:
+    """Of a MANN."""
+    count = core.read_heads
+    keys, gates, words, strengths = core.widths
+    written, place = keys + gates if words else 0, keys + gates + words
+    heads = Heads(
+        count, core.word_size, keys, place + count, written, place, 1.0, place + strengths, place + 2 * count,
+        float(core.discount),
+    )  # fmt: skip
+
+    def shown(interface: Tensor) -> dict[str, Tensor]:
+        told = core.parse(interface)
+        strengths = torch.ones_like(told.write_gates) if told.strengths is None else told.strengths
+        return {"strengths": strengths, "write_gates": told.write_gates}
+
+    return MANNAccess(core.slots, heads, shown)
+
+
+def dam_access(core: Any) -> MANNAccess:
+    """Of a DAM."""
+    count, size = core.heads, core.heads * core.word_size
+    places = {"gates": 2 * size + 2 * count, "opens": 2 * size + count, "words": size, "strengths": 2 * size}
+    emitted = sum(core.widths)
+    heads = Heads(count, core.word_size, least=0.0, emitted=emitted, told=emitted, discount=core.discount, **places)
+    return MANNAccess(core.slots, heads, lambda interface: gates(core.parse(interface)))

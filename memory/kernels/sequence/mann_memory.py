@@ -1,6 +1,7 @@
-"""What the MANN's heads do to the memory, compiled, for one row of a batch: Santoro et al. 2016, section 3.2, and back.
+"""What the heads of a MANN and of a DAM do to the memory, compiled, for one row of a batch, and back.
 
-The memory lies as [W, N].
+Santoro et al. 2016, section 3.2, and Rae et al. 2016, section 3.2, write w = α (γ w^r + (1 − γ) w^lu) into a memory in
+which the least used slots are wiped; α is 1 in a MANN, whose gate σ(α) is γ here. The memory lies as [W, N].
 
 Legend: H heads, N slots, W word size, I numbers of the interface.
 """
@@ -16,13 +17,15 @@ from lukasa.memory.kernels.sequence.ntm_address import softplus
 
 
 class Heads(NamedTuple):
-    """How many heads there are, and where lies what they are told; strengths may lie behind the interface's end."""
+    """How many heads there are, and where lies what they are told; some may lie behind the interface's end."""
 
     readers: int
     word: int
-    gates: int
+    gates: int  # γ
+    opens: int  # α
     words: int  # those of the keys where the keys are written
     strengths: int
+    least: float  # what no strength is below
     emitted: int  # I
     told: int  # numbers that the heads are told
     discount: float
@@ -30,14 +33,16 @@ class Heads(NamedTuple):
 
 @compiled()
 def squash(emitted, told, heads):
-    """What the heads are told: keys, σ(α), words and strengths; strengths of 1 where none are emitted."""
-    one = told.dtype.type(1)
+    """What the heads are told: keys, gates, words and strengths; 1 for gates and strengths that are not emitted."""
+    one, least = told.dtype.type(1), told.dtype.type(heads.least)
     for j in range(heads.emitted):
         told[j] = emitted[j]
     for j in range(heads.gates, heads.gates + heads.readers):
         told[j] = sigmoid(emitted[j])
-    for j in range(heads.strengths, heads.told):
-        told[j] = one + softplus(emitted[j]) if j < heads.emitted else one
+    for j in range(heads.opens, heads.opens + heads.readers):
+        told[j] = sigmoid(emitted[j]) if j < heads.emitted else one
+    for j in range(heads.strengths, heads.strengths + heads.readers):
+        told[j] = least + softplus(emitted[j]) if j < heads.emitted else one
 
 
 @compiled()
@@ -46,7 +51,9 @@ def squash_back(emitted, told, heads, to_told):
     one = told.dtype.type(1)
     for j in range(heads.gates, heads.gates + heads.readers):
         to_told[j] *= told[j] * (one - told[j])
-    for j in range(heads.strengths, heads.emitted):
+    for j in range(heads.opens, min(heads.opens + heads.readers, heads.emitted)):
+        to_told[j] *= told[j] * (one - told[j])
+    for j in range(heads.strengths, min(heads.strengths + heads.readers, heads.emitted)):
         to_told[j] *= one if emitted[j] > 20 else sigmoid(emitted[j])
 
 
@@ -68,13 +75,13 @@ def find_least_used(usage, slots_of_heads):
 
 @compiled()
 def write(told, heads, memory, before, least_used, written, weights, squares):
-    """Add words at w = σ(α) w^r + (1 − σ(α)) w^lu once the least used slots are wiped; squared lengths of slots too."""
+    """Add words at w = α (γ w^r + (1 − γ) w^lu) once the least used slots are wiped; squared lengths of slots too."""
     zero, one = told.dtype.type(0), told.dtype.type(1)
     for h in range(heads.readers):
-        gate, mine = told[heads.gates + h], int(least_used[h])
+        gate, open_to, mine = told[heads.gates + h], told[heads.opens + h], int(least_used[h])
         for n in range(squares.shape[0]):
-            weights[h, n] = gate * before[h, n]
-        weights[h, mine] = lerp(one, before[h, mine], gate, one)
+            weights[h, n] = open_to * (gate * before[h, n])
+        weights[h, mine] = open_to * lerp(one, before[h, mine], gate, one)
     for n in range(squares.shape[0]):
         squares[n] = zero
     for w in range(heads.word):
@@ -118,11 +125,13 @@ def write_back(told, heads, before, least_used, weights, to_memory, to_write, to
         for h in range(heads.readers):
             to_memory[w, int(least_used[h])] = zero
     for h in range(heads.readers):
-        gate, to_gate = told[heads.gates + h], zero
+        gate, open_to, to_gate = told[heads.gates + h], told[heads.opens + h], zero
         for n in range(slots):
             to_gate += to_write[h, n] * before[h, n]
-            to_weights[h, n] = gate * to_write[h, n]
-        to_told[heads.gates + h] = to_gate - to_write[h, int(least_used[h])]
+            to_weights[h, n] = open_to * gate * to_write[h, n]
+        to_mine = to_write[h, int(least_used[h])]
+        to_told[heads.gates + h] = open_to * (to_gate - to_mine)
+        to_told[heads.opens + h] = to_mine + gate * (to_gate - to_mine)
 
 
 @compiled()

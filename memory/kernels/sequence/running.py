@@ -14,19 +14,20 @@ from torch.func import functional_call
 
 from lukasa.memory.controllers import FeedForwardController, GRUController, LSTMController
 from lukasa.memory.core import Core, State
+from lukasa.memory.dam import DAM
 from lukasa.memory.dnc import DNC
 from lukasa.memory.kernels.sequence.controller_steps import FEEDFORWARD, GRU, LSTM
 from lukasa.memory.kernels.sequence.dnc_access import DNCAccess
 from lukasa.memory.kernels.sequence.function import Plan, run
-from lukasa.memory.kernels.sequence.mann_access import MANNAccess
+from lukasa.memory.kernels.sequence.mann_access import dam_access, mann_access
 from lukasa.memory.kernels.sequence.ntm_access import NTMAccess
 from lukasa.memory.kernels.sequence.packing import Shape
-from lukasa.memory.kernels.sequence.sizes import leaves_of
+from lukasa.memory.kernels.sequence.sizes import heads_of, leaves_of
 from lukasa.memory.mann import MANN
 from lukasa.memory.ntm import NTM
 from lukasa.memory.states import reset_rows
 
-ACCESSES: dict[type[Core], Callable[[Any], Any]] = {NTM: NTMAccess, MANN: MANNAccess, DNC: DNCAccess}
+ACCESSES: dict[type[Core], Callable[[Any], Any]] = {NTM: NTMAccess, MANN: mann_access, DAM: dam_access, DNC: DNCAccess}
 CONTROLLERS = {LSTMController: LSTM, GRUController: GRU, FeedForwardController: FEEDFORWARD}
 
 
@@ -58,7 +59,7 @@ def shape_of(core: Any) -> Shape:
     controller = core.controller
     kind = CONTROLLERS[type(controller)]
     layers = len(controller.layers) // 2 if kind == FEEDFORWARD else controller.layers.num_layers
-    reads = core.read_heads * core.word_size
+    reads = heads_of(core) * core.word_size
     steering = core.interface.in_features // controller.output_size
     return Shape(kind, layers, controller.output_size, core.input_size, reads, steering)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lukasa.memory.controllers import GRUState, LSTMState, NoState
 from lukasa.memory.core import State
+from lukasa.memory.dam import DAM, DAMState
 from lukasa.memory.dnc import DNC, DNCState
 from lukasa.memory.mann import MANN, MANNState
 from lukasa.memory.ntm import NTM, NTMState
@@ -28,13 +30,17 @@ def _mann(core: Any) -> tuple[type, list[Sizes]]:
     return MANNState, [(core.slots, core.word_size), (core.slots,), (core.read_heads, core.slots)]
 
 
+def _dam(core: Any) -> tuple[type, list[Sizes]]:
+    return DAMState, [(core.slots, core.word_size), (core.slots,), (core.heads, core.slots)]
+
+
 def _dnc(core: Any) -> tuple[type, list[Sizes]]:
     slots, readers = core.slots, core.read_heads
     sizes = [(slots, core.word_size), (slots,), (slots, slots), (slots,), (readers, slots), (slots,)]
     return DNCState, sizes
 
 
-FIELDS: dict[type, Callable[[Any], tuple[type, list[Sizes]]]] = {NTM: _ntm, MANN: _mann, DNC: _dnc}
+FIELDS: dict[type, Callable[[Any], tuple[type, list[Sizes]]]] = {NTM: _ntm, MANN: _mann, DAM: _dam, DNC: _dnc}
 """By class of core, the class of its state and the shapes of the memory's fields in one row, but for the reads."""
 CONTROLLERS = {nn.LSTM: (LSTMState, 2), nn.GRU: (GRUState, 1), nn.Sequential: (NoState, 0)}
 """By class of a controller's layers, the class of its state and the number of tensors in it."""
@@ -58,13 +64,43 @@ def fits(core: Any, rows: int, state: State) -> bool:
         return False
     inside, count = CONTROLLERS[type(layers)]
     carried = [(getattr(layers, "num_layers", 0), core.controller.output_size)] * count
-    if type(core) not in FIELDS:
+    if is_plain(core):
         return type(state) is inside and [tuple(part.shape) for part in state] == [(rows, *sizes) for sizes in carried]
-    kind, fields = FIELDS[type(core)](core)
-    fields = [*fields, (core.read_heads, core.word_size), *carried]
+    kind, fields = _fields(core)
+    fields = [*fields, (heads_of(core), core.word_size), *carried]
     if type(state) is not kind or type(state.controller) is not inside:
         return False
-    return [tuple(leaf.shape) for leaf in leaves_of(state)] == [(rows, *sizes) for sizes in fields]
+    tensors = [leaf for leaf in leaves_of(state) if isinstance(leaf, Tensor)]
+    if [tuple(leaf.shape) for leaf in tensors] != [(rows, *sizes) for sizes in fields]:
+        return False
+    return type(core) in FIELDS or _fits_sparse(core, rows, state)
+
+
+def is_plain(core: Any) -> bool:
+    """Whether a core is a controller without a memory."""
+    return not hasattr(core, "interface")
+
+
+def heads_of(core: Any) -> int:
+    """How many heads read."""
+    return core.read_heads if hasattr(core, "read_heads") else core.heads
+
+
+def _fields(core: Any) -> tuple[type, list[Sizes]]:
+    """The class of a core's state, and the shapes of the memory's tensors in one row, but for the reads."""
+    if type(core) in FIELDS:
+        return FIELDS[type(core)](core)
+    from lukasa.memory.sam import SAM, SAMState
+    from lukasa.memory.sdnc import SDNCState
+
+    return SAMState if type(core) is SAM else SDNCState, [(core.heads, core.reads)] * 2
+
+
+def _fits_sparse(core: Any, rows: int, state: Any) -> bool:
+    """Whether a sparse memory has rows and words as the core, and slots are whole numbers."""
+    memory = state.memory
+    fit = memory.batch_size == rows and memory.word_size == core.word_size and state.read_slots.dtype == torch.int64
+    return fit and (not hasattr(state, "links") or state.links.batch_size == rows)
 
 
 def _shape_of(core: Any, path: str) -> Sizes | None:
@@ -79,8 +115,8 @@ def _parameters(core: Any) -> Iterator[tuple[str, Sizes]]:
     plain = isinstance(layers, nn.Sequential)
     depth = len(layers) // 2 if plain else layers.num_layers
     reads, emitting = 0, units
-    if type(core) in FIELDS:
-        reads = core.read_heads * core.word_size
+    if not is_plain(core):
+        reads = heads_of(core) * core.word_size
         emitting = units * (depth if core.all_layers_steer and not plain else 1)
         yield "interface.weight", (sum(core.widths), emitting)
         yield "interface.bias", (sum(core.widths),)

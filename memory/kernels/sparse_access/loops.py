@@ -16,7 +16,7 @@ from lukasa.memory.sparse.indexes.list_filing import begin, refile
 from lukasa.memory.sparse.indexes.list_kernels import CHANGES, LISTS
 from lukasa.memory.sparse.indexes.list_searching import search_one
 
-READY, LOOK_AHEAD, LOOK_CLOSER = range(3)
+READY, LOOK_CLOSER = range(2)
 
 
 @compiled
@@ -35,23 +35,45 @@ def softplus(number):
 
 
 @compiled
-def least_recent(front, last, log, slots, out):
-    """The first live entries in front of a row's cursor; whether there are enough. See ``UsageOrder``."""
-    found = 0
+def live_slot(position, last, log, slots):
+    """The slot of an entry in the usage order of a row, -1 where it is not the slot's last. See ``UsageOrder``."""
+    if position < slots:
+        return position if last[position] == 0 else -1
+    entry = position - slots
+    if entry >= len(log):  # nowhere
+        return -1
+    slot = log[entry]
+    return slot if slot < slots and last[slot] == entry + 1 else -1
+
+
+@compiled
+def least_recent(front, cursor, last, log, slots, out):
+    """The first live entries of a row's usage order; looks ahead where too few are in front of its cursor."""
+    while True:
+        found = 0
+        for f in range(len(front)):
+            slot = live_slot(front[f], last, log, slots)
+            if slot >= 0:
+                out[found] = slot
+                found += 1
+                if found == len(out):
+                    return
+        look_ahead(front, cursor, last, log, slots)
+
+
+@compiled
+def look_ahead(front, cursor, last, log, slots):
+    """Forget what is not live in front of a row's cursor, and move it until as many are there as there is room for."""
+    kept = 0
     for f in range(len(front)):
-        position = front[f]
-        if position < slots:
-            slot, entry = position, 0
-        elif position - slots < len(log):
-            slot, entry = log[position - slots], position - slots + 1
-        else:  # nowhere
-            continue
-        if slot < slots and last[slot] == entry:
-            out[found] = slot
-            found += 1
-            if found == len(out):
-                return True
-    return False
+        if live_slot(front[f], last, log, slots) >= 0:
+            front[kept] = front[f]
+            kept += 1
+    while kept < len(front) and cursor[0] < slots + len(log):
+        if live_slot(cursor[0], last, log, slots) >= 0:
+            front[kept] = cursor[0]
+            kept += 1
+        cursor[0] += 1
 
 
 @compiled
@@ -60,28 +82,31 @@ def prepare(
     read_slots,
     read_weights,
     front,
+    cursor,
     last,
     log,
     slots,
+    peaks,
     limits,
     gates,
     write_slots,
     write_weights,
     added,
     status,
+    low,
+    high,
 ):
     """Where each head writes how much, and what: [B, H, C + 1], [B, H, C + 1] and [B, S, W]. Nothing is changed yet.
 
-    ``limits`` are those of all numbers added together and of a query, and what the former can be; [3].
+    Of the batch rows from ``low`` to ``high``; ``status`` [B] says which may go on. ``peaks`` [B] are what no number in
+    a row exceeds, before and then after it; ``limits`` those of such a number and of a query.
     """
-    batch, heads, reads = read_slots.shape
+    _, heads, reads = read_slots.shape
     size = added.shape[2]
     oldest = np.empty(heads, np.int64)
-    largest, largest_key, numbers = 0.0, 0.0, True
-    for b in range(batch):
-        if not least_recent(front[b], last[b], log[b], slots, oldest):
-            status[0] = LOOK_AHEAD
-            return
+    for b in range(low, high):
+        least_recent(front[b], cursor[b], last[b], log[b], slots, oldest)
+        largest, largest_key, numbers = 0.0, 0.0, True
         for i in range(heads * size):
             number = float(interface[b, i])
             numbers = numbers and number == number
@@ -104,9 +129,11 @@ def prepare(
                     added[b, h * (reads + 1) + c, d] = number
                     numbers = numbers and number == number
                     largest = max(largest, abs(float(number)))
-    limits[2] = largest * heads * (reads + 1)
-    fits = numbers and limits[2] <= limits[0] and largest_key <= limits[1]
-    status[0] = READY if fits else LOOK_CLOSER
+        peak = peaks[b] + largest * heads * (reads + 1)
+        fits = numbers and peak <= limits[0] and largest_key <= limits[1]
+        status[b] = READY if fits else LOOK_CLOSER
+        if fits:
+            peaks[b] = peak
 
 
 @compiled
@@ -137,6 +164,19 @@ def sort(numbers):
             numbers[place] = numbers[place - 1]
             place -= 1
         numbers[place] = number
+
+
+@compiled
+def file_changed(tables, b, width, scale, rows, base, size, changed, query, numbers, near, scores):
+    """File slots of a row by what they hold now; they are sorted."""
+    sort(changed)
+    if not tables.counts[b, LISTS]:
+        begin(tables, b)
+    for i in range(len(changed)):
+        slot = changed[i]
+        if slot >= 0 and (i == 0 or slot != changed[i - 1]):
+            tables.counts[b, CHANGES] += 1
+            refile(tables, b, width, slot, rows, (base + slot) * size, size, scale, query, numbers, near, scores)
 
 
 @compiled
@@ -187,14 +227,7 @@ def step(
         base = b * capacity
         used[b] = write(rows, base, write_slots[b], added[b], used[b])
         changed[:] = write_slots[b].reshape(-1)
-        sort(changed)
-        if not tables.counts[b, LISTS]:
-            begin(tables, b)
-        for i in range(count):
-            slot = changed[i]
-            if slot >= 0 and (i == 0 or slot != changed[i - 1]):
-                tables.counts[b, CHANGES] += 1
-                refile(tables, b, width, slot, rows, (base + slot) * size, size, scale, query, numbers, near, scores)
+        file_changed(tables, b, width, scale, rows, base, size, changed, query, numbers, near, scores)
         for h in range(heads):
             key, g = interface[b, h * size : (h + 1) * size], b * heads + h
             n = search_one(
@@ -225,73 +258,3 @@ def note(event, slots, last, log, end):
     for i in range(len(event)):
         log[end + i] = event[i]
         last[event[i]] = end + i + 1
-
-
-@compiled
-def content_backward(
-    cosines, row_scale, copies, unit_key, key_scale, weights, strength, to_weights, to_words, to_key, gradient, ids
-):
-    """From the gradient of what a head read those of its key and strength; those of the rows add up by ``ids``."""
-    reads, size = copies.shape
-    through, mean = np.empty(reads, weights.dtype), 0.0
-    for c in range(reads):
-        through[c] = dot(copies[c], 0, to_words, 0, size) + to_weights[c]
-        mean += weights[c] * through[c]
-    to_strength, sharpness = 0.0, softplus(strength)
-    to_key[:] = 0
-    for c in range(reads):
-        to_similarity = weights[c] * (through[c] - mean)
-        to_strength += to_similarity * cosines[c]
-        to_dot = to_similarity * sharpness * row_scale[c]
-        along = to_dot * row_scale[c] * cosines[c]
-        place = ids[c]
-        for d in range(size):
-            to_key[d] += to_dot * copies[c, d]
-            if place > 0:
-                gradient[place, d] += to_dot * unit_key[d] - along * copies[c, d] + weights[c] * to_words[d]
-    for d in range(size):
-        to_key[d] = (to_key[d] - sharpness * to_strength * unit_key[d]) * key_scale
-    return to_strength
-
-
-@compiled
-def backward(
-    interface, read_weights, write_weights, weights, gates, unit_keys, key_scale, row_scale, copies, cosines,
-    to_weights, to_words, gradient, ids, write_at, read_at, to_interface, to_read_weights, low, high,
-):  # fmt: skip
-    """Gradients of a step for the batch rows from ``low`` to ``high``; the memory's gradient is changed in place."""
-    heads, reads = weights.shape[1], weights.shape[2]
-    size = copies.shape[2]
-    for b in range(low, high):
-        for h in range(heads):
-            g, mine = b * heads + h, read_at + h * reads
-            strength = interface[b, 2 * heads * size + h]
-            to_strength = content_backward(
-                cosines[g], row_scale[g], copies[g], unit_keys[g], key_scale[g, 0], weights[b, h], strength,
-                to_weights[b, h], to_words[b, h], to_interface[b, h * size : (h + 1) * size], gradient,
-                ids[b, mine : mine + reads],
-            )  # fmt: skip
-            to_interface[b, 2 * heads * size + h] = to_strength * sigmoid(strength)
-        for h in range(heads):
-            word = interface[b, (heads + h) * size : (heads + h + 1) * size]
-            to_word = to_interface[b, (heads + h) * size : (heads + h + 1) * size]
-            to_word[:] = 0
-            write_gate, interpolation, to_read, to_oldest = gates[b, h], gates[b, heads + h], 0.0, 0.0
-            for c in range(reads + 1):
-                into = gradient[ids[b, write_at + h * (reads + 1) + c]]
-                for d in range(size):
-                    to_word[d] += write_weights[b, h, c] * into[d]
-                to_weight = dot(into, 0, word, 0, size)
-                if c < reads:
-                    to_read += to_weight * read_weights[b, h, c]
-                    to_read_weights[b, h, c] = to_weight * (write_gate * interpolation)
-                else:
-                    to_oldest = to_weight
-            to_read -= to_oldest
-            at = 2 * heads * size + heads + h
-            to_interface[b, at] = (to_oldest + interpolation * to_read) * write_gate * (1 - write_gate)
-            to_interface[b, at + heads] = write_gate * to_read * interpolation * (1 - interpolation)
-        for h in range(heads):
-            place = ids[b, write_at + h * (reads + 1) + reads]
-            if place > 0:
-                gradient[place, :] = 0

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lukasa.memory.kernels.sequence.choice import steps_are_asked_for
 from lukasa.memory.kernels.sequence.threads import over_rows
 from lukasa.memory.sparse.indexes import packed_lists
 from lukasa.memory.sparse.indexes.automatic import Automatic
 from lukasa.memory.sparse.indexes.packed_lists import PackedLists
+from lukasa.memory.sparse.link_tables import LinkTables
 from lukasa.memory.sparse.operations import Tape
 from lukasa.memory.sparse.store import Store
 from lukasa.memory.sparse.traffic import TRAFFIC
@@ -26,11 +28,41 @@ Results = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
 def served(store: Any, interface: Tensor) -> tuple[Store, PackedLists] | None:
     """A store on which a step can run in native code, and its index; None where it cannot."""
-    if type(store) is not Store or store.capacity == 0 or store.listener is not None or store.journal is not None:
+    if not getattr(store, "capacity", 0) or steps_are_asked_for() or obstacle(store, interface) is not None:
         return None
-    index = store.index.inner if type(store.index) is Automatic else store.index
-    plain = type(interface) is Tensor and interface.dtype == store.rows.dtype and interface.device.type == "cpu"
-    return (store, index) if plain and type(index) is PackedLists and index.scanned is None else None
+    return store, plain_index(store)
+
+
+def plain_index(store: Any) -> Any:
+    """What serves for the index of a store."""
+    return store.index.inner if type(store.index) is Automatic else store.index
+
+
+def obstacle(store: Any, like: Tensor) -> str | None:
+    """Why what a core does to a store cannot run in native code, as the end of a sentence; None where it can."""
+    if type(store) is not Store:
+        return f"its memory is held by a {type(store).__name__}, which has no native code"
+    if store.listener is not None:
+        return "its memory has a listener, which hears of each step of the equations"
+    if store.journal is not None:
+        return "its memory keeps a journal, which the equations write"
+    if type(like) is not Tensor or like.device.type != "cpu" or store.layout.device.type != "cpu":
+        return f"native code runs on tensors of the CPU, and this is a {type(like).__name__} on {like.device}"
+    if like.dtype != store.layout.stored:
+        return f"its memory keeps {store.layout.stored} and the core computes in {like.dtype}"
+    index = plain_index(store)
+    if type(index) is not PackedLists or index.scanned is not None:
+        return f"its index is {store.layout.index!r}, served by {type(index).__name__}: native code searches 'lists'"
+    return None
+
+
+def obstacle_of_links(tables: Any) -> str | None:
+    """The same of what a core does to its links."""
+    if type(tables) is not LinkTables:
+        return f"its links are held by a {type(tables).__name__}, which has no native code"
+    if tables.listener is not None:
+        return "its links have a listener, which hears of each step of the equations"
+    return None if tables.journal is None else "its links keep a journal, which the equations write"
 
 
 def forward(
@@ -48,20 +80,16 @@ def forward(
         np.empty((batch, heads * (reads + 1), size), gates.numpy().dtype),
     )
     given = [_array(tensor) for tensor in (interface, read_slots, read_weights)]
-    limits = np.array([store.bounds.limit - store.bounds.peak, store.bounds.query_limit, 0.0])
-    status = np.zeros(1, np.int64)
-    while True:
-        order = _array(usage.front), usage.last.numpy(), usage.log.numpy(), usage.slots
-        call(
-            *(loops.prepare, kind, *given, *order, limits, gates.numpy()),
-            *(write_slots.numpy(), write_weights.numpy(), added, status),
-        )
-        if status[0] == loops.READY:
-            break
-        if status[0] == loops.LOOK_CLOSER:
-            return None
-        usage.least_recent(heads)
-
+    limits = np.array([store.bounds.limit, store.bounds.query_limit])
+    peaks, status = np.full(batch, store.bounds.peak), np.empty(batch, np.int64)
+    usage.show_ahead(heads)
+    order = usage.front.numpy(), usage.cursor.numpy(), usage.last.numpy(), usage.log.numpy(), usage.slots
+    call(
+        *(loops.prepare, kind, *given, *order, peaks, limits, gates.numpy()),
+        *(write_slots.numpy(), write_weights.numpy(), added, status, 0, batch),
+    )
+    if status.any():
+        return None
     found, weights = torch.empty(batch, heads, reads, dtype=torch.int64), interface.new_empty(batch, heads, reads)
     words, copies = interface.new_empty(batch, heads, size), interface.new_empty(batch * heads, reads, size)
     unit_keys, key_scale = interface.new_empty(batch * heads, size), interface.new_empty(batch * heads, 1)
@@ -85,7 +113,7 @@ def forward(
         over_rows(lambda low, high: call(loops.step, kind, *fixed, low, high), batch, batch)
     else:
         call(loops.step, kind, *fixed, 0, batch)
-    store.bounds.peak += float(limits[2])
+    store.bounds.peak = float(peaks.max())
     store.stepped(torch.from_numpy(index.used.copy()))
     index.end_step()
     usage.end_event()
@@ -117,7 +145,7 @@ def backward(
         to_weights: gradient of the read weights [B, H, C].
         to_words: gradient of what was read [B, H, W].
     """
-    from lukasa.memory.kernels.sparse_access import loops
+    from lukasa.memory.kernels.sparse_access import loops_back
 
     interface, weights = saved[0], saved[3]
     word_size = saved[8].shape[2]
@@ -129,7 +157,7 @@ def backward(
         *(_array(tensor) for tensor in (*saved, to_weights, to_words)),
         *(tape.gradient.numpy(), ids.numpy(), write_at, read_at, to_interface.numpy(), to_read_weights.numpy()),
     )
-    packed_lists.compiling.call(loops.backward, interface.dtype, *fixed, 0, len(interface))
+    packed_lists.compiling.call(loops_back.backward, interface.dtype, *fixed, 0, len(interface))
     return to_interface, to_read_weights
 
 

@@ -13,16 +13,20 @@ from typing import Any
 import numba
 
 from lukasa.memory.kernels.sequence import compiling
+from lukasa.memory.kernels.sequence.wide_vectors import WideCompiler
 
 HERE = Path(__file__).parent
 SOURCES = (HERE, HERE.parents[1] / "kernels" / "sparse_access")
+COMPILED = (b"@compiled", b"import numba", b"from numba")
+"""What the sources of compiled code hold."""
 
 
 def _folder() -> str | None:
     """Where code is kept; another one for other sources, as Numba misses changes in functions that a kept one calls."""
     if compiling.FOLDER is None:
         return None
-    sources = b"".join(path.read_bytes() for folder in SOURCES for path in sorted(folder.glob("*.py")))
+    everything = [path.read_bytes() for folder in SOURCES for path in sorted(folder.glob("*.py"))]
+    sources = b"".join(text for text in everything if any(word in text for word in COMPILED))
     return str(compiling.FOLDER / hashlib.sha256(sources).hexdigest()[:16])
 
 
@@ -32,6 +36,7 @@ FOLDER = _folder()
 def compiled(function: Callable[..., Any]) -> Any:
     """A decorator: compiled at the first call, without the interpreter's lock; sums keep their order."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    options["pipeline_class"] = WideCompiler
     if FOLDER is None:
         return numba.njit(**options)(function)
     before = numba.config.CACHE_DIR  # pyright: ignore

@@ -155,9 +155,20 @@ class PackedLists:
         self._make_room()
         return self.tables, self.width, self.scale, kernels.whole(4 * k + CANDIDATES, kernels.KEYS), self.probes
 
+    def outgrows_at(self) -> tuple[int, int, int]:
+        """When a row needs lists, or new ones: slots that are written, growth, and changes of each slot."""
+        return self.exact_up_to, GROWTH, OVERWRITES
+
     def end_step(self) -> None:
         """Note that compiled code changed ``tables`` and ``used``."""
         self._make_lists(self._outgrown())
+
+    def renew(self, b: int) -> None:
+        """Give a batch row new lists: compiled code found that it has outgrown those that it has."""
+        started = time.perf_counter()
+        self._forget_lists(b)
+        self._fill(b, self.contents.rows()[b])
+        self.rebuild_seconds += time.perf_counter() - started
 
     @property
     def worth_threads(self) -> bool:

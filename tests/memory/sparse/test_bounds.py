@@ -134,7 +134,9 @@ def test_words_of_whole_numbers_are_taken():
     assert made.tensors()["rows"].tolist() == [[[1.0, -2.0]]]
 
 
-def test_a_core_says_which_slot_a_nan_would_go_to():
-    core = memory.make_core("sam", input_size=2, output_size=1, slots=16)
+@pytest.mark.parametrize("name", ["sam", "sdnc"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_core_says_which_slot_a_nan_would_go_to(name: str, steps: int):
+    core = memory.make_core(name, input_size=2, output_size=1, slots=16)
     with pytest.raises(ValueError, match="row 0, slot 0 would hold nan"):
-        memory.unroll(core, torch.full((1, 1, 2), math.nan))
+        memory.unroll(core, torch.full((1, steps, 2), math.nan))

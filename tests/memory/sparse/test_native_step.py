@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lukasa import memory
+from lukasa.memory.kernels.sequence import choice
 from lukasa.memory.kernels.sparse_access import native
 from lukasa.memory.sparse.bounds import UnstorableError
 
@@ -32,6 +33,7 @@ def live(seed: int, dtype: torch.dtype, in_pytorch: bool, monkeypatch) -> list[t
     inputs = torch.randn(batch, steps, 3, dtype=dtype, requires_grad=True)
     starts = torch.rand(batch, steps) < 0.08
     with monkeypatch.context() as patch:
+        patch.setattr(choice, "has_sparse_loops", lambda _: False)
         if in_pytorch:
             patch.setattr(native, "served", lambda *_: None)
         first, state = memory.unroll(core, inputs, starts=starts)
