@@ -6,7 +6,6 @@ Legend: B batch, T time, D input width, K output width.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -98,7 +97,7 @@ def _is_half(part: Any) -> bool:
     return isinstance(part, Tensor) and part.dtype in HALVES
 
 
-def _of_whole_rows(initial_state: Callable[[Any, int], State]) -> Callable[[Any, int], State]:
+def _of_whole_rows(initial_state: Any) -> Any:
     """The method of a core, refusing what is no number of rows."""
 
     @functools.wraps(initial_state)
