@@ -170,7 +170,7 @@ def bound(size: Size, forward: bool) -> float:
     for _ in range(5):
         began = time.perf_counter()
         for _ in range(rounds):
-            left @ right
+            torch.mm(left, right)
         best = min(best, (time.perf_counter() - began) / rounds)
     rate = left.numel() * right.shape[1] / best
     return multiplications(size) * size.batch * (1 if forward else 3) / rate * 1e3
