@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from unittest import mock
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def train(kind: str, run: Run, *words: str) -> None:
 @EVERY_KIND
 @pytest.mark.parametrize("first", ["cpu", "cuda"])
 def test_run_goes_on_on_another_device_and_is_scored_without_one(
-    kind: str, first: str, device: torch.device, tmp_path, capsys, monkeypatch
+    kind: str, first: str, device: torch.device, tmp_path, capsys
 ):
     then, words = {"cpu": "cuda", "cuda": "cpu"}[first], RUNS[kind].split()
     counted = {"task": "sequences", "few-shot": "episodes"}[kind]
@@ -40,17 +41,17 @@ def test_run_goes_on_on_another_device_and_is_scored_without_one(
     losses = [[row["loss"] for row in read_metrics(run)] for run in (moved, stayed)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     options = ["--episodes", "2"] if kind == "few-shot" else ["--sequences", "8"]
     capsys.readouterr()
-    assert main(["eval", str(moved.path), *options]) == 0
+    with mock.patch.object(torch.cuda, "is_available", return_value=False):
+        assert main(["eval", str(moved.path), *options]) == 0
     note = "this run was trained on a GPU, and there is none here: it is computed on the CPU"
     assert (note in capsys.readouterr().err) == (first == "cuda")  # as config.json says
 
 
-def test_resuming_where_there_is_no_gpu_says_what_to_add(device: torch.device, tmp_path, capsys, monkeypatch):
+def test_resuming_where_there_is_no_gpu_says_what_to_add(device: torch.device, tmp_path, capsys):
     run = Run(tmp_path / "run", "sequences")
     train("task", run, *RUNS["task"].split(), *SMALL.split(), "cuda", "--steps", "4")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     words = ("train", "task", "--out", str(run.path), "--resume", "--steps", "8")
-    assert "there is none: take --device cpu" in fails(capsys, *words)
+    with mock.patch.object(torch.cuda, "is_available", return_value=False):
+        assert "there is none: take --device cpu" in fails(capsys, *words)

@@ -4,6 +4,7 @@
 compiled by Numba at the first call.
 """
 
-from lukasa.memory.kernels.sequence.choice import act, run_native, step_by_step, steps_are_asked_for, why_slow
+from lukasa.memory.kernels.sequence.calls import step_by_step, steps_are_asked_for
+from lukasa.memory.kernels.sequence.choice import act, run_native, why_slow
 
 __all__ = ["act", "run_native", "step_by_step", "steps_are_asked_for", "why_slow"]

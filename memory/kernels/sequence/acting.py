@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from lukasa.memory.kernels.sequence import packing
+from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, own_ways
 from lukasa.memory.kernels.sequence.carrying import Inside
-from lukasa.memory.kernels.sequence.choice import obstacle_of_the_call, own_ways
 from lukasa.memory.kernels.sequence.compiling import call
 from lukasa.memory.kernels.sequence.controller_steps import ControllerTape
 from lukasa.memory.kernels.sequence.packing import numbers

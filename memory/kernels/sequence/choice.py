@@ -10,21 +10,18 @@ from __future__ import annotations
 import functools
 import importlib.util
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as every_module
 
 from lukasa.memory.baselines import GRU, LSTM
 from lukasa.memory.controllers import FeedForwardController, GRUController, LSTMController
 from lukasa.memory.core import Core, State, WholeSequence
 from lukasa.memory.dam import DAMState
-from lukasa.memory.derivatives import needs_reference
+from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, own_ways, steps_are_asked_for
 from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, is_plain, leaves_of
 from lukasa.memory.mann import MANNState
 
@@ -39,30 +36,6 @@ NUMBERS = (torch.float32, torch.float64)
 
 _acting: WeakKeyDictionary[Core, Any] = WeakKeyDictionary()
 """What acting needs of a core, since one was looked at closely; see ``acting.Prepared``."""
-_stepwise: ContextVar[bool] = ContextVar("stepwise", default=False)
-
-
-@contextmanager
-def step_by_step() -> Iterator[None]:
-    """Take the equations inside the ``with`` block, whatever the call.
-
-    Example:
-        >>> import torch
-        >>> from lukasa import memory
-        >>> core = memory.make_core("ntm", input_size=3, output_size=2, slots=8, word_size=4)
-        >>> with memory.step_by_step():
-        ...     outputs, state = memory.unroll(core, torch.zeros(1, 5, 3))
-    """
-    token = _stepwise.set(True)
-    try:
-        yield
-    finally:
-        _stepwise.reset(token)
-
-
-def steps_are_asked_for() -> bool:
-    """Whether this is inside ``step_by_step``."""
-    return _stepwise.get()
 
 
 @functools.cache
@@ -75,7 +48,7 @@ def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
     """Why a call cannot take compiled loops, as the end of a sentence; None where it can."""
     if type(core) not in FIELDS and type(core) not in PLAIN and not has_sparse_loops(core):
         return f"a core of class {type(core).__name__} has no native code for whole sequences"
-    if _stepwise.get():
+    if steps_are_asked_for():
         return "memory.step_by_step() asks for the equations"
     return (
         obstacle_of_the_call(inputs)
@@ -123,43 +96,6 @@ def _of_the_sparse_memory(core: Core, inputs: Tensor, state: Any) -> str | None:
 def _usage_is_followed(state: Any) -> bool:
     """Of a MANN or a DAM; a core itself never makes such a state."""
     return isinstance(state, MANNState | DAMState) and state.usage.requires_grad and torch.is_grad_enabled()
-
-
-def obstacle_of_the_call(inputs: Tensor) -> str | None:
-    """What has nothing to do with the core and its state: where the call is made, and how."""
-    if torch.compiler.is_compiling():
-        return "torch.compile follows the equations"
-    if needs_reference() or torch._C._len_torch_dispatch_stack():
-        return "it is transformed (torch.func, forward differentiation), traced or exported"
-    if inputs.device.type != "cpu":
-        return f"native code runs on the CPU, and this is on {inputs.device}"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast is on, which only the equations follow"
-    if 0 in inputs.shape[:2]:
-        return "there is nothing to compute"
-    if (
-        every_module._global_forward_hooks
-        or every_module._global_forward_pre_hooks
-        or every_module._global_backward_hooks
-        or every_module._global_backward_pre_hooks
-    ):
-        return "hooks are registered for all modules, which only the equations call"
-    return None
-
-
-def own_ways(part: nn.Module) -> str | None:
-    """How a module differs from others of its class, as the middle of a sentence; None where it does not.
-
-    It has hooks, or methods of its own.
-    """
-    own = part.__dict__
-    # spelled out: this is asked at every step that an agent takes
-    if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks:
-        return "has hooks"
-    methods = "forward" in own or "step" in own or "parse" in own or "initial_state" in own
-    if methods or part._compiled_call_impl is not None:
-        return "computes in a way of its own"
-    return None
 
 
 def _of_the_core(core: Any) -> str | None:
@@ -235,7 +171,7 @@ def say_once(reason: str) -> None:
 def _library_is_as_fast(core: Core, inputs: Tensor) -> bool:
     """Whether PyTorch's own call is, without resets: its LSTM by oneDNN, and where there is little to compute."""
     by_onednn = type(core) is LSTM and inputs.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    return core.recorder is None and not _stepwise.get() and (by_onednn or inputs.shape[1] < SHORT)
+    return core.recorder is None and not steps_are_asked_for() and (by_onednn or inputs.shape[1] < SHORT)
 
 
 def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> tuple[Tensor, State] | None:
@@ -286,6 +222,6 @@ def act(core: Core, inputs: Tensor, state: State) -> tuple[Tensor, State] | None
     if torch.compiler.is_compiling() or not isinstance(core, Core):
         return None
     prepared = _acting.get(core)
-    if prepared is None or torch.is_grad_enabled() or core.recorder is not None or _stepwise.get():
+    if prepared is None or torch.is_grad_enabled() or core.recorder is not None or steps_are_asked_for():
         return None
     return prepared.act(core, inputs, state) if isinstance(inputs, Tensor) and inputs.dim() == 3 else None

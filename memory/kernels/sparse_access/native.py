@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lukasa.memory.kernels.sequence.choice import steps_are_asked_for
+from lukasa.memory.kernels.sequence.calls import steps_are_asked_for
 from lukasa.memory.kernels.sequence.threads import over_rows
 from lukasa.memory.sparse.indexes import packed_lists
 from lukasa.memory.sparse.indexes.automatic import Automatic
