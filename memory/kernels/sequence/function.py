@@ -67,14 +67,17 @@ def run(plan: Plan, starts: Tensor | None, tensors: Sequence[Tensor]) -> tuple[T
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _Sequence.apply(plan, starts, *tensors)  # type: ignore[return-value]
-    return _forward(plan, starts, Given.of(plan, tensors), keep=plan.recording)[0]
+    given = Given.of(plan, tensors)
+    return _forward(plan, starts, given, _packed(plan, given), keep=plan.recording)[0]
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Plan, starts: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
-        results, kept = _forward(plan, starts, Given.of(plan, tensors), keep=True)
-        ctx.plan, ctx.given = plan, len(tensors)
+        given = Given.of(plan, tensors)
+        packed = _packed(plan, given)
+        results, kept = _forward(plan, starts, given, packed, keep=True)
+        ctx.plan, ctx.given, ctx.packed = plan, len(tensors), packed  # a change of weights since is refused
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(starts, *tensors, *kept)
         shown = results[1 + plan.fields :]
@@ -89,7 +92,8 @@ class _Sequence(torch.autograd.Function):
         plan, tensors, kept, needed = ctx.plan, saved[: ctx.given], saved[ctx.given :], ctx.needs_input_grad[2:]
         if is_differentiated_again():
             return None, None, *_differentiable(plan, starts, tensors, needed, gradients)
-        found = _backward(plan, starts, Given.of(plan, tensors), Given.of(plan, needed), gradients, kept)
+        parts = Given.of(plan, tensors), Given.of(plan, needed)
+        found = _backward(plan, starts, *parts, ctx.packed, gradients, kept)
         return None, None, *(one if wanted else None for one, wanted in zip(found, needed, strict=True))
 
 
@@ -128,8 +132,13 @@ def _over_rows(plan: Plan, function: Any, arguments: Sequence[Any], given: Given
     over_rows(work, len(like), plan.access.rows_at_once(like))
 
 
+def _packed(plan: Plan, given: Given) -> tuple[Any, Any]:
+    """The weights of the controller and of the interface, as the compiled functions take them."""
+    return packing.pack_weights(plan.shape, given.weights), packing.pack_interface(plan.shape, *given.interface)
+
+
 def _forward(
-    plan: Plan, starts: Tensor | None, given: Given, keep: bool
+    plan: Plan, starts: Tensor | None, given: Given, packed: tuple[Any, Any], keep: bool
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The results; and hidden vectors, reads and the tapes, of every step where all are to be kept."""
     shape, access = plan.shape, plan.access
@@ -142,8 +151,7 @@ def _forward(
     resets, fresh = _resets(plan, given, starts)
     arguments = (
         access.heads,
-        packing.pack_weights(shape, given.weights),
-        packing.pack_interface(shape, *given.interface),
+        *packed,
         numbers(projected),
         resets,
         as_arrays(access, to_native(shape, access, given.first)),
@@ -170,6 +178,7 @@ def _backward(
     starts: Tensor | None,
     given: Given,
     asked: Given,
+    packed: tuple[Any, Any],
     gradients: Sequence[Tensor | None],
     kept: Sequence[Tensor],
 ) -> list[Tensor | None]:
@@ -185,8 +194,7 @@ def _backward(
     resets, fresh = _resets(plan, given, starts)
     arguments = (
         access.heads,
-        packing.pack_weights(shape, given.weights),
-        packing.pack_interface(shape, *given.interface),
+        *packed,
         resets,
         as_arrays(access, to_native(shape, access, given.first)),
         fresh,
