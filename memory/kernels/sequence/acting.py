@@ -115,8 +115,7 @@ class Prepared:
         self.output = bias, weight[:, :units].t(), weight[:, units:].t()
         self.fixed = (
             self.access.heads,
-            packing.pack_weights(self.shape, controller),
-            packing.pack_interface(self.shape, *interface),
+            *packing.pack_layers(self.shape, controller, interface),
         )
         self.resets = numbers(torch.zeros(0, 0, dtype=torch.bool))
         template = core.initial_state(1)

@@ -68,14 +68,16 @@ def run(plan: Plan, starts: Tensor | None, tensors: Sequence[Tensor]) -> tuple[T
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _Sequence.apply(plan, starts, *tensors)  # type: ignore[return-value]
     given = Given.of(plan, tensors)
-    return _forward(plan, starts, given, _packed(plan, given), keep=plan.recording)[0]
+    return _forward(
+        plan, starts, given, packing.pack_layers(plan.shape, given.weights, given.interface), keep=plan.recording
+    )[0]
 
 
 class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Plan, starts: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
         given = Given.of(plan, tensors)
-        packed = _packed(plan, given)
+        packed = packing.pack_layers(plan.shape, given.weights, given.interface)
         results, kept = _forward(plan, starts, given, packed, keep=True)
         ctx.plan, ctx.given, ctx.packed = plan, len(tensors), packed  # a change of weights since is refused
         ctx.set_materialize_grads(False)
@@ -130,11 +132,6 @@ def _over_rows(plan: Plan, function: Any, arguments: Sequence[Any], given: Given
         call(function, like.dtype, begin, end, *arguments, *rooms)
 
     over_rows(work, len(like), plan.access.rows_at_once(like))
-
-
-def _packed(plan: Plan, given: Given) -> tuple[Any, Any]:
-    """The weights of the controller and of the interface, as the compiled functions take them."""
-    return packing.pack_weights(plan.shape, given.weights), packing.pack_interface(plan.shape, *given.interface)
 
 
 def _forward(

@@ -109,6 +109,13 @@ def pack_interface(shape: Shape, weight: Tensor, bias: Tensor) -> Interface:
     return Interface(*(numbers(part.contiguous()) for part in (weight.t(), bias, back)))
 
 
+def pack_layers(
+    shape: Shape, weights: tuple[Tensor, ...], interface: tuple[Tensor, ...]
+) -> tuple[ControllerWeights, Interface]:
+    """The layers that run inside the loop, as forward and backward take them: the controller's and the interface's."""
+    return pack_weights(shape, weights), pack_interface(shape, *interface)
+
+
 def controller_tape(shape: Shape, like: Tensor, rows: int, steps: int) -> tuple[Tensor, ...]:
     """Room for what the controller does: hidden and cell vectors, and what it keeps."""
     layers, size = shape.layers, shape.size

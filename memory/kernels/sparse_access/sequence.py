@@ -59,7 +59,9 @@ def run(plan: Plan, starts: Tensor | None, token: Tensor, tensors: Sequence[Tens
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (token, *tensors)):
         return _Sequence.apply(plan, starts, token, *tensors)  # type: ignore[return-value]
-    return None, *_forward(plan, starts, Given.of(plan, tensors), keep=False)[0]  # pyright: ignore[reportArgumentType]
+    given: Any = Given.of(plan, tensors)  # pyright: ignore[reportArgumentType]
+    packed = packing.pack_layers(plan.shape, given.weights, given.interface)
+    return None, *_forward(plan, starts, given, packed, keep=False)[0]
 
 
 class _Sequence(torch.autograd.Function):
@@ -69,8 +71,9 @@ class _Sequence(torch.autograd.Function):
     def forward(ctx: Any, plan: Plan, starts: Tensor | None, token: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         given: Any = Given.of(plan, tensors)  # pyright: ignore[reportArgumentType]
-        results, kept = _forward(plan, starts, given, keep=True)
-        ctx.plan, ctx.given = plan, len(tensors)
+        packed = packing.pack_layers(plan.shape, given.weights, given.interface)
+        results, kept = _forward(plan, starts, given, packed, keep=True)
+        ctx.plan, ctx.given, ctx.packed = plan, len(tensors), packed  # a change of weights since is refused
         ctx.position = plan.tape.append(plan.access.touched(kept[5:]))
         ctx.save_for_backward(starts, *tensors, *kept)
         ctx.mark_non_differentiable(results[1])
@@ -87,7 +90,7 @@ class _Sequence(torch.autograd.Function):
         if later is None:
             plan.tape.begin_pass(tensors[0], plan.store.layout.word_size)
         given, asked = Given.of(plan, tensors), Given.of(plan, needed)
-        found = _backward(plan, ctx.position, starts, given, asked, outputs, last, kept)
+        found = _backward(plan, ctx.position, starts, given, asked, ctx.packed, outputs, last, kept)
         token = plan.tape.mark() if ctx.needs_input_grad[2] else None
         return None, None, token, *(one if wanted else None for one, wanted in zip(found, needed, strict=True))
 
@@ -106,10 +109,6 @@ def _resets(starts: Tensor | None) -> Any:
     return numbers(torch.zeros(0, 0, dtype=torch.bool) if starts is None else starts.contiguous())
 
 
-def _layers(plan: Plan, given: Given) -> tuple[Any, Any]:
-    return packing.pack_weights(plan.shape, given.weights), packing.pack_interface(plan.shape, *given.interface)
-
-
 def _rows_at_once(plan: Plan) -> int:
     """Many rows fetch the weights of the layers seldom; one at a time keeps its index in the cache."""
     filed = plan.lists.tables.counts[:, FILED]
@@ -117,7 +116,7 @@ def _rows_at_once(plan: Plan) -> int:
 
 
 def _forward(
-    plan: Plan, starts: Tensor | None, given: Given, keep: bool
+    plan: Plan, starts: Tensor | None, given: Given, packed: tuple[Any, Any], keep: bool
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The results but for the token; and hidden vectors, reads and the tapes, of every step where they are kept."""
     shape, access = plan.shape, plan.access
@@ -129,7 +128,7 @@ def _forward(
     reads = projected.new_empty(rows, steps, shape.reads)
     first = _inside(shape, given.first)
     arguments = (
-        *_layers(plan, given),
+        *packed,
         *(numbers(projected), _resets(starts), Inside(*map(numbers, first)), _fresh(first)),
         access.first(given.first[0]),
         ControllerTape(*map(numbers, inside)),
@@ -247,6 +246,7 @@ def _backward(
     starts: Tensor | None,
     given: Given,
     asked: Given,
+    packed: tuple[Any, Any],
     to_outputs: Tensor | None,
     to_last: Sequence[Tensor | None],
     kept: Sequence[Tensor],
@@ -266,7 +266,7 @@ def _backward(
     first = _inside(shape, given.first)
     ids, (at,) = plan.tape.numbered((position,))
     arguments = (
-        *_layers(plan, given),
+        *packed,
         *(_resets(starts), Inside(*map(numbers, first)), _fresh(first), access.first(given.first[0])),
         ControllerTape(*map(numbers, inside)),
         access.loops.Tape(*map(numbers, tape)),
