@@ -68,7 +68,7 @@ def controller_step(weights, projected, work, tape, begin, time, slot):
         for r in range(rows):
             hidden, cell, kept = carried.hidden[layer, r], carried.cell[layer, r], tape.kept[layer, begin + r, slot]
             if weights.kind == LSTM:
-                _lstm(received[r], hidden, cell, kept)
+                lstm(received[r], kept, cell, hidden)
                 copy(cell, tape.cell[layer, begin + r, slot])
             elif weights.kind == GRU:
                 _gru(received[r], across[r], hidden, kept)
@@ -79,7 +79,7 @@ def controller_step(weights, projected, work, tape, begin, time, slot):
 
 
 @compiled()
-def _lstm(received, hidden, cell, kept):
+def lstm(received, kept, cell, hidden):
     """C = f c + i g; h = o tanh c. Kept: i, f, g, o."""
     size = hidden.shape[0]
     for j in range(2 * size):
@@ -91,6 +91,7 @@ def _lstm(received, hidden, cell, kept):
     write, keep, new, show = kept[:size], kept[size : 2 * size], kept[2 * size : 3 * size], kept[3 * size :]
     for j in range(size):
         cell[j] = keep[j] * cell[j] + write[j] * new[j]
+    for j in range(size):
         hidden[j] = show[j] * hyperbolic_tangent(cell[j])
 
 
@@ -129,7 +130,7 @@ def controller_back(weights, work, tape, to_received, begin, time, slot):
             kept, told = tape.kept[layer, begin + r, slot], to_received[layer, begin + r, time]
             if weights.kind == LSTM:
                 cells = tape.cell[layer, begin + r, slot], before.cell[layer, r]
-                _lstm_back(kept, cells[0], cells[1], to_hidden, to_cell, told)
+                lstm_back(kept, cells[0], cells[1], to_hidden, to_cell, told)
                 copy(told, to_below[r])
             elif weights.kind == GRU:
                 _gru_back(kept, before.hidden[layer, r], to_hidden, told)
@@ -153,7 +154,7 @@ def controller_back(weights, work, tape, to_received, begin, time, slot):
 
 
 @compiled()
-def _lstm_back(kept, cell, cell_before, to_hidden, to_cell, told):
+def lstm_back(kept, cell, cell_before, to_hidden, to_cell, told):
     """Leaves the gradient of the cell before, and zeros for the hidden vector before."""
     size = cell.shape[0]
     zero, one = cell.dtype.type(0), cell.dtype.type(1)

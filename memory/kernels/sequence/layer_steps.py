@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from lukasa.memory.kernels.sequence.algebra import add, add_products, add_some_products, clear, copy
 from lukasa.memory.kernels.sequence.arithmetic import hyperbolic_tangent, sigmoid
 from lukasa.memory.kernels.sequence.compiling import compiled
+from lukasa.memory.kernels.sequence.controller_steps import lstm, lstm_back
 
 
 class LayerWeights(NamedTuple):
@@ -79,25 +80,8 @@ def lstm_forward(begin, end, weights, inputs, starts, tape, work):
         add_products(work.received, work.carried, weights.across)
         for r in range(rows):
             hidden = tape.hidden[time + 1, begin + r]
-            _lstm(work.received[r], tape.gates[time % kept, begin + r], work.cell[r], hidden)
+            lstm(work.received[r], tape.gates[time % kept, begin + r], work.cell[r], hidden)
             copy(work.cell[r], tape.cell[(time + 1) % cells, begin + r])
-
-
-@compiled()
-def _lstm(received, gates, cell, hidden):
-    """C = f c + i g; h = o tanh c. Gates: i, f, g, o."""
-    size = hidden.shape[0]
-    for j in range(2 * size):
-        gates[j] = sigmoid(received[j])
-    for j in range(2 * size, 3 * size):
-        gates[j] = hyperbolic_tangent(received[j])
-    for j in range(3 * size, 4 * size):
-        gates[j] = sigmoid(received[j])
-    write, keep, new, show = gates[:size], gates[size : 2 * size], gates[2 * size : 3 * size], gates[3 * size :]
-    for j in range(size):
-        cell[j] = keep[j] * cell[j] + write[j] * new[j]
-    for j in range(size):
-        hidden[j] = show[j] * hyperbolic_tangent(cell[j])
 
 
 @compiled(entry=True)
@@ -161,9 +145,8 @@ def lstm_backward(begin, end, across, starts, tape, to_hidden, to_first, to_firs
                 copy(tape.cell[time, row], work.before[r])
             add(to_hidden[time, row], work.carried[r])
             cells = tape.cell[time + 1, row], work.before[r]
-            _lstm_back(tape.gates[time, row], cells[0], cells[1], work.carried[r], work.cell[r], work.received[r])
+            lstm_back(tape.gates[time, row], cells[0], cells[1], work.carried[r], work.cell[r], work.received[r])
             copy(work.received[r], to_gates[time, row])
-            clear(work.carried[r])
             if fresh:
                 clear(work.cell[r])
         add_products(work.carried, work.received, across)
@@ -180,22 +163,6 @@ def _forget(carried, starts, time, begin):
         for r in range(carried.shape[0]):
             if starts[time, begin + r]:
                 clear(carried[r])
-
-
-@compiled()
-def _lstm_back(gates, cell, cell_before, to_hidden, to_cell, told):
-    """Leaves the gradient of the cell before."""
-    size = cell.shape[0]
-    one = cell.dtype.type(1)
-    for j in range(size):
-        write, keep, new, show = gates[j], gates[size + j], gates[2 * size + j], gates[3 * size + j]
-        shown = hyperbolic_tangent(cell[j])
-        through = to_cell[j] + to_hidden[j] * show * (one - shown * shown)
-        told[j] = through * new * write * (one - write)
-        told[size + j] = through * cell_before[j] * keep * (one - keep)
-        told[2 * size + j] = through * write * (one - new * new)
-        told[3 * size + j] = to_hidden[j] * shown * show * (one - show)
-        to_cell[j] = through * keep
 
 
 @compiled(entry=True)
