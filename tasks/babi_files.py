@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,8 +85,17 @@ def _text(path: Path) -> str:
         raise DataError(f"{path} cannot be read: {fault.strerror}") from None
 
 
-def read_stories(text: str, where: str) -> list[Story]:
-    """Read stories in the format of the bAbI files.
+class Sentence(NamedTuple):
+    """One line of a story: a statement, or a question with its answer."""
+
+    number: int  # from 1 on in each story
+    words: list[str]  # lower case, with the full stop or the question mark
+    answers: list[str]  # of a question, its words; of a statement none
+    support: list[int]  # numbers of the statements that the answer follows from, in that order
+
+
+def read_lines(text: str, where: str) -> Iterator[Sentence]:
+    """The lines of stories in the format of the bAbI files.
 
     Args:
         text: lines of a number, from 1 in each story, and a sentence or a question, its answer and its evidence.
@@ -94,26 +104,39 @@ def read_stories(text: str, where: str) -> list[Story]:
     Raises:
         DataError: a line is not as it should be, or the file holds no story.
     """
-    stories: list[Story] = []
     before = 0
     for place, line in enumerate(text.splitlines(), 1):
         number, _, rest = line.partition(" ")
         if number not in ("1", str(before + 1)) or (before == 0 and number != "1"):
             expected = "1" if before == 0 else f"{before + 1}, or 1 for a new story"
             raise DataError(f"{where}, line {place}: expected the sentence's number {expected}, found {number[:20]!r}")
-        if number == "1":
-            stories.append(Story([], []))
         before = int(number)
         try:
-            _read_sentence(rest, stories[-1])
+            yield _read_sentence(before, rest)
         except ValueError as fault:
             raise DataError(f"{where}, line {place}: {fault}") from None
-    if not stories:
+    if not before:
         raise DataError(f"{where} is empty, expected bAbI stories: get the file anew")
+
+
+def read_stories(text: str, where: str) -> list[Story]:
+    """Stories of the bAbI tasks word by word; arguments and errors as of ``read_lines``."""
+    stories: list[Story] = []
+    for place, line in enumerate(read_lines(text, where), 1):
+        unknown = [word for word in (*line.words, *line.answers) if word not in NUMBERS]
+        if unknown:
+            raise DataError(f"{where}, line {place}: {unknown[0]!r} is not among the words of the bAbI tasks")
+        if line.number == 1:
+            stories.append(Story([], []))
+        story = stories[-1]
+        story.words.extend(NUMBERS[word] for word in line.words)
+        story.answers.extend(-1 for _ in line.words)
+        story.words.extend(NUMBERS[PLACEHOLDER] for _ in line.answers)
+        story.answers.extend(NUMBERS[word] for word in line.answers)
     return stories
 
 
-def _read_sentence(sentence: str, story: Story) -> None:
+def _read_sentence(number: int, sentence: str) -> Sentence:
     shown, *rest = sentence.split("\t")
     words = re.findall(r"[a-z]+|[^a-z\s]", shown.lower())
     end = words[-1] if words else ""
@@ -121,11 +144,13 @@ def _read_sentence(sentence: str, story: Story) -> None:
         raise ValueError(f"expected a sentence that ends in '.' or '?', found {shown[-20:]!r}")
     if (end == QUESTION_MARK) != (len(rest) == 2):
         raise ValueError("expected a question, its answer and its evidence between tabs, or a statement without tabs")
-    answers = rest[0].lower().split(",") if rest else []
-    unknown = [word for word in (*words, *answers) if word not in NUMBERS]
-    if unknown:
-        raise ValueError(f"{unknown[0]!r} is not among the words of the bAbI tasks")
-    story.words.extend(NUMBERS[word] for word in words)
-    story.answers.extend(-1 for _ in words)
-    story.words.extend(NUMBERS[PLACEHOLDER] for _ in answers)
-    story.answers.extend(NUMBERS[word] for word in answers)
+    if not rest:
+        return Sentence(number, words, [], [])
+    answers, evidence = rest[0].strip().lower().split(","), rest[1].split()
+    if not all(answers):
+        raise ValueError("expected an answer between the tabs, found none")
+    evidence = [one for one in evidence if one != "0"]  # says that nobody wrote it down
+    wrong = [one for one in evidence if not one.isdigit() or not 0 < int(one) < number]
+    if wrong:
+        raise ValueError(f"expected numbers of sentences before this one as evidence, found {wrong[0][:20]!r}")
+    return Sentence(number, words, answers, list(map(int, evidence)))

@@ -1,0 +1,18 @@
+"""Readers: they look at a stored story, hop by hop, and answer a question about it."""
+
+from lukasa.memory.readers.memn2n import MemN2N
+from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, surprise
+from lukasa.memory.readers.registry import READERS, check_reader_options, make_reader, reader_options
+
+__all__ = [
+    "READERS",
+    "Asked",
+    "MemN2N",
+    "Reader",
+    "Reading",
+    "Sizes",
+    "check_reader_options",
+    "make_reader",
+    "reader_options",
+    "surprise",
+]

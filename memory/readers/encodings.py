@@ -1,0 +1,107 @@
+"""From the words of a sentence to one vector: bags of words, and bags that know the order.
+
+Legend: L words of a sentence, D size of an embedding, V words, A answers, B batch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lukasa.memory.readers.reader import Sizes
+
+Encoding = Literal["bag", "position"]
+
+
+def bag_of_words(words: Tensor, embedding: Tensor) -> Tensor:
+    """The sum of the words' embeddings; Σ_j A x_j in Sukhbaatar et al. 2015, section 2.
+
+    Args:
+        words: int64 [..., L], 0 for none.
+        embedding: [V, D]; what it has at 0 says nothing.
+
+    Returns:
+        [..., D].
+    """
+    return _weighted(words, (words > 0).to(embedding.dtype), embedding)
+
+
+def position_encoding(words: Tensor, embedding: Tensor) -> Tensor:
+    """The words' embeddings, weighted by their place in the sentence; Σ_j l_j · A x_j in Sukhbaatar et al. 2015, 4.1.
+
+    With J words in the sentence, l_kj = (1 − j/J) − (k/D)(1 − 2j/J), j and k from 1 on.
+
+    Args:
+        words: int64 [..., L], 0 for none, after the words.
+        embedding: [V, D]; what it has at 0 says nothing.
+
+    Returns:
+        [..., D].
+    """
+    there = (words > 0).to(embedding.dtype)
+    place = torch.arange(1, words.shape[-1] + 1, device=words.device, dtype=embedding.dtype)
+    share = place / there.sum(-1, keepdim=True).clamp(min=1)  # j/J
+    size = embedding.shape[1]
+    dimension = torch.arange(1, size + 1, device=words.device, dtype=embedding.dtype) / size  # k/D
+    first = _weighted(words, there * (1 - share), embedding)
+    return first - dimension * _weighted(words, there * (1 - 2 * share), embedding)
+
+
+def encode(words: Tensor, embedding: Tensor, encoding: Encoding) -> Tensor:
+    """The vectors [..., D] of sentences [..., L]."""
+    return (bag_of_words if encoding == "bag" else position_encoding)(words, embedding)
+
+
+def word_embedding(sizes: Sizes, size: int, spread: float | None = None) -> nn.Parameter:
+    """A matrix [V, D] of word embeddings; 0, no word, is read by no encoding.
+
+    Args:
+        sizes: of the questions.
+        size: D.
+        spread: standard deviation of the normal distribution that they are drawn from; 0.1 by default, as in Sukhbaatar
+            et al. 2015, section 4.2.
+    """
+    return nn.Parameter(torch.randn(sizes.words, size) * (0.1 if spread is None else spread))
+
+
+class AnswerScores(nn.Module):
+    """A score for each answer: a linear layer, or how much its words resemble the output where answers are ranked.
+
+    Args:
+        sizes: of the questions.
+        size: D of what is scored.
+        bias: whether the linear layer has one.
+        spread: as in ``word_embedding``; the linear layer's own default where there is none.
+    """
+
+    answer_words: Tensor
+
+    def __init__(self, sizes: Sizes, size: int, *, bias: bool = True, spread: float | None = None):
+        super().__init__()
+        self.register_buffer("answer_words", sizes.answer_words, persistent=False)
+        self.linear = self.embedding = None
+        if sizes.ranked:
+            self.embedding = word_embedding(sizes, size, spread)
+            return
+        self.linear = nn.Linear(size, sizes.answers, bias=bias)
+        if spread is not None:
+            nn.init.normal_(self.linear.weight, std=spread)
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Of [B, D]: [B, A]."""
+        if self.linear is not None:
+            return self.linear(output)
+        assert self.embedding is not None
+        return output @ bag_of_words(self.answer_words, self.embedding).T
+
+
+def _weighted(words: Tensor, weights: Tensor, embedding: Tensor) -> Tensor:
+    flat = nn.functional.embedding_bag(
+        words.reshape(-1, words.shape[-1]),
+        embedding,
+        mode="sum",
+        per_sample_weights=weights.reshape(-1, words.shape[-1]),
+    )
+    return flat.reshape(*words.shape[:-1], embedding.shape[1])

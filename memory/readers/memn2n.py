@@ -1,0 +1,111 @@
+"""MemN2N: an end-to-end memory network (Sukhbaatar et al. 2015).
+
+Legend: B batch, S sentences, L words of a sentence, H hops, D size of an embedding, V words.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lukasa.memory.readers.encodings import AnswerScores, Encoding, bag_of_words, encode, word_embedding
+from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story, softmax_within
+
+SPREAD = 0.1
+"""Standard deviation of all weights at the beginning (section 4.2)."""
+
+
+class MemN2N(Reader):
+    """Hops of attention over sentences, each with its own memories, trained from answers alone.
+
+    With embeddings A of what is matched and C of what is read, u the question, m_i = Σ_j l_j · A x_ij + T_A(i) and
+    c_i likewise with C: p = softmax(u m_i), o = Σ p_i c_i, and the next hop's u is u + o (sections 2 and 2.2).
+
+    Args:
+        sizes: of the questions.
+        size: D, numbers of an embedding; the paper has 20 for one task at a time and 50 for all together.
+        hops: times that the story is looked at (H).
+        tying: adjacent: what a hop reads is what the next one matches (A^{k+1} = C^k), the question is embedded by A^1
+            and answers are scored by C^H of their words; layerwise: the same A and C at every hop, with a linear map
+            of u from hop to hop.
+        encoding: of sentences: the bag of their words, or one that knows the words' places.
+        temporal: whether memories say how long ago they were (section 4.1).
+        relu: a ReLU on half of u after each hop, which the paper uses where all tasks are learned together (4.4).
+        linear_start: batches of training that go without softmax at the beginning (section 4.2).
+    """
+
+    linear_batches: Tensor
+    answer_words: Tensor
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        size: int = 20,
+        hops: int = 3,
+        tying: Literal["adjacent", "layerwise"] = "adjacent",
+        encoding: Encoding = "position",
+        temporal: bool = True,
+        relu: bool = False,
+        linear_start: int | None = None,
+    ):
+        super().__init__(sizes)
+        self.hops, self.encoding, self.relu, self.linear_start = hops, encoding, relu, linear_start or 0
+        adjacent = tying == "adjacent"
+        # Of adjacent hops the k-th matches by number k and reads by number k + 1; layer-wise, all by 0 and 1.
+        count = hops + 1 if adjacent else 2
+        self.embeddings = nn.ParameterList(word_embedding(sizes, size, SPREAD) for _ in range(count))
+        self.times = nn.ParameterList(
+            nn.Parameter(torch.randn(sizes.sentences, size) * SPREAD) for _ in range(count if temporal else 0)
+        )
+        self.between = None if adjacent else nn.Linear(size, size, bias=False)
+        self.of_questions = None if adjacent else word_embedding(sizes, size, SPREAD)
+        if self.between is not None:
+            nn.init.normal_(self.between.weight, std=SPREAD)
+        # Candidates of a dialog are embedded by a matrix of their own (Bordes et al. 2017, section 4.3).
+        self.answer = AnswerScores(sizes, size, bias=False, spread=SPREAD) if sizes.ranked or not adjacent else None
+        self.register_buffer("answer_words", sizes.answer_words, persistent=False)
+        self.register_buffer("linear_batches", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def linear(self) -> bool:
+        """Whether it still goes without softmax."""
+        return int(self.linear_batches) < self.linear_start
+
+    def forward(self, asked: Asked) -> Reading:
+        """Answer questions; in training, count the batches of the linear start."""
+        check_asked(self.sizes, asked)
+        inside, linear = in_story(asked), self.linear
+        if self.training and linear:
+            self.linear_batches += 1
+        first = self.embeddings[0] if self.of_questions is None else self.of_questions
+        state = encode(asked.question, first, self.encoding)
+        weights = []
+        memories = self._memories(asked, inside)
+        for hop in range(self.hops):
+            matched, read = (memories[hop], memories[hop + 1]) if self.between is None else memories
+            scores = (matched @ state.unsqueeze(2)).squeeze(2)  # [B, S]
+            weights.append(scores * inside if linear else softmax_within(scores, inside))
+            output = (weights[-1].unsqueeze(1) @ read).squeeze(1)
+            state = output + (state if self.between is None else self.between(state))
+            if self.relu:
+                half = state.shape[1] // 2
+                state = torch.cat([state[:, :half], state[:, half:].relu()], 1)
+        return Reading(self._answers(state), torch.stack(weights, 1))
+
+    def _answers(self, state: Tensor) -> Tensor:
+        if self.answer is not None:
+            return self.answer(state)
+        return state @ bag_of_words(self.answer_words, self.embeddings[-1]).T
+
+    def _memories(self, asked: Asked, inside: Tensor) -> list[Tensor]:
+        """The story by each embedding: [B, S, D]; the last sentence is one step ago."""
+        places = torch.arange(asked.story.shape[1], device=inside.device)
+        ago = (asked.sentences[:, None] - 1 - places).clamp(min=0)  # [B, S]
+        found = []
+        for number, embedding in enumerate(self.embeddings):
+            sentences = encode(asked.story, embedding, self.encoding)
+            found.append(sentences + self.times[number][ago] if len(self.times) else sentences)
+        return found

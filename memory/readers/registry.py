@@ -1,0 +1,62 @@
+"""Readers by name, with options checked before anything is built."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from lukasa.ground.options import check_options, options_of, takes_any_option
+from lukasa.ground.registry import Registry, is_own, subclass_of
+from lukasa.memory.readers.memn2n import MemN2N
+from lukasa.memory.readers.reader import Reader, Sizes
+
+READERS: Registry[type[Reader]] = Registry(
+    "reader",
+    {
+        "memn2n": MemN2N,
+    },
+    subclass_of(Reader, "lukasa.memory.readers.Reader"),
+)
+"""Every reader by the name that ``make_reader`` and the command line know."""
+
+
+def reader_options(name: str) -> dict[str, inspect.Parameter]:
+    """The options of a reader: name to parameter, with its default and its resolved type annotation.
+
+    Raises:
+        UnknownNameError: there is no such reader.
+    """
+    return options_of(READERS.find(name), given=1 if is_own(name) else None)
+
+
+def check_reader_options(name: str, options: dict[str, Any]) -> None:
+    """Refuse options that a reader does not have, or values of another type.
+
+    Raises:
+        UnknownNameError: the reader or one of the options is unknown.
+        ValueError: a value is of another type, not among the choices, or a size that is not positive.
+    """
+    if not (is_own(name) and takes_any_option(READERS.find(name))):
+        check_options(f"reader {name!r}", options, reader_options(name), values=not is_own(name))
+
+
+def make_reader(name: str, sizes: Sizes, **options: Any) -> Reader:
+    """Build a reader by name.
+
+    Args:
+        name: a key of ``READERS``, or the import path of a reader of your own, "package.module:Class".
+        sizes: of the questions that it is to answer.
+        **options: the reader's own options; the paper's values are the defaults.
+
+    Raises:
+        UnknownNameError: the name or an option is unknown; the message gives the nearest known one.
+        ValueError: an option's value cannot be used, or not with questions of these sizes.
+
+    Example:
+        >>> reader = make_reader("memn2n", Sizes(words=30, answers=6, sentences=10, length=7), hops=2)
+        >>> reader.hops
+        2
+    """
+    check_reader_options(name, options)
+    build: Any = READERS.find(name)
+    return build(sizes, **options)

@@ -1,0 +1,25 @@
+"""Questions about stored stories: typed batches, and the sets that they come from."""
+
+from lukasa.tasks.questions.batch import Questions
+from lukasa.tasks.questions.data import (
+    QUESTION_DATA,
+    QuestionData,
+    UnknownQuestionDataError,
+    make_questions,
+    question_data_options,
+)
+from lukasa.tasks.questions.question_set import Question, QuestionSet, Vocabulary, question_set, with_empty_memories
+
+__all__ = [
+    "QUESTION_DATA",
+    "Question",
+    "QuestionData",
+    "QuestionSet",
+    "Questions",
+    "UnknownQuestionDataError",
+    "Vocabulary",
+    "make_questions",
+    "question_data_options",
+    "question_set",
+    "with_empty_memories",
+]
