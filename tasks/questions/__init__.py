@@ -4,6 +4,7 @@ from lukasa.tasks.questions.batch import Questions
 from lukasa.tasks.questions.data import (
     QUESTION_DATA,
     QuestionData,
+    QuestionDataset,
     UnknownQuestionDataError,
     make_questions,
     question_data_options,
@@ -14,6 +15,7 @@ __all__ = [
     "QUESTION_DATA",
     "Question",
     "QuestionData",
+    "QuestionDataset",
     "QuestionSet",
     "Questions",
     "UnknownQuestionDataError",

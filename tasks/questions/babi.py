@@ -42,6 +42,7 @@ class BabiQuestions:
     data_dir: str = ""
 
     tasks: ClassVar[dict[int, str]] = dict(enumerate(TITLES, 1))
+    parts: ClassVar[tuple[str, ...]] = PARTS
 
     def __post_init__(self) -> None:
         check_choice("babi", "size", self.size, ("en", "en-10k"))
@@ -75,6 +76,7 @@ class MadeBabiQuestions:
     seed: int = 0
 
     tasks: ClassVar[dict[int, str]] = {task: TITLES[task - 1] for task in TELLERS}
+    parts: ClassVar[tuple[str, ...]] = PARTS
 
     def __post_init__(self) -> None:
         for name, least in (("stories", 1), ("seed", 0)):

@@ -11,12 +11,17 @@ from lukasa.ground.names import UnknownNameError, nearest
 from lukasa.ground.options import check_value, options_of
 from lukasa.ground.registry import Registry
 from lukasa.tasks.questions.babi import BabiQuestions, MadeBabiQuestions
-from lukasa.tasks.questions.question_set import QuestionSet
+from lukasa.tasks.questions.question_set import QuestionSet, QuestionUnit
 
 
 @runtime_checkable
 class QuestionData(Protocol):
-    """Questions in the parts "train", "validation" and "test", of one or more tasks, with one vocabulary."""
+    """Questions of one or more tasks in named parts, with one vocabulary for all parts."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The names of the parts: "train", "validation", "test", and others."""
+        ...
 
     @property
     def tasks(self) -> Mapping[int, str]:
@@ -42,12 +47,14 @@ class QuestionDataset:
         title: what results call it.
         description: what is in it, in one line.
         make: the class or function that makes it; its keyword-only parameters are the options.
+        unit: that its answers are scored in.
     """
 
     name: str
     title: str
     description: str
     make: Callable[..., Any]
+    unit: QuestionUnit = "error %"
 
 
 class UnknownQuestionDataError(UnknownNameError):
@@ -57,7 +64,7 @@ class UnknownQuestionDataError(UnknownNameError):
 def _own(path: str, found: Any) -> QuestionDataset:
     if not callable(found):
         raise ValueError("expected a class or a function that makes a set of questions")
-    return QuestionDataset(path, path.rpartition(":")[2], (inspect.getdoc(found) or "").partition("\n")[0], found)
+    return QuestionDataset(path, path.rpartition(":")[2], (inspect.getdoc(found) or "").partition("\n")[0], found, "accuracy %")
 
 
 QUESTION_DATA: Registry[QuestionDataset] = Registry(
