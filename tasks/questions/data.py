@@ -64,7 +64,8 @@ class UnknownQuestionDataError(UnknownNameError):
 def _own(path: str, found: Any) -> QuestionDataset:
     if not callable(found):
         raise ValueError("expected a class or a function that makes a set of questions")
-    return QuestionDataset(path, path.rpartition(":")[2], (inspect.getdoc(found) or "").partition("\n")[0], found, "accuracy %")
+    about = (inspect.getdoc(found) or "").partition("\n")[0]
+    return QuestionDataset(path, path.rpartition(":")[2], about, found, "accuracy %")
 
 
 QUESTION_DATA: Registry[QuestionDataset] = Registry(
