@@ -2,6 +2,7 @@
 
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, surprise
+from lukasa.memory.readers.recurrent import Recurrent
 from lukasa.memory.readers.registry import READERS, check_reader_options, make_reader, reader_options
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "MemN2N",
     "Reader",
     "Reading",
+    "Recurrent",
     "Sizes",
     "check_reader_options",
     "make_reader",

@@ -9,11 +9,13 @@ from lukasa.ground.options import check_options, options_of, takes_any_option
 from lukasa.ground.registry import Registry, is_own, subclass_of
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.reader import Reader, Sizes
+from lukasa.memory.readers.recurrent import Recurrent
 
 READERS: Registry[type[Reader]] = Registry(
     "reader",
     {
         "memn2n": MemN2N,
+        "recurrent": Recurrent,
     },
     subclass_of(Reader, "lukasa.memory.readers.Reader"),
 )
