@@ -59,7 +59,8 @@ class Vocabulary:
         """
         known = ("", *words)
         if answer_words is None:
-            further = tuple(one for one in answers if one not in set(known))
+            words_known = set(known)
+            further = tuple(one for one in answers if one not in words_known)
             return cls((*known, *further), tuple(answers), tuple((one,) for one in answers))
         return cls(known, tuple(answers), tuple(tuple(one) for one in answer_words), ranked=True)
 
@@ -143,8 +144,7 @@ class QuestionSet:
         """With no more than the last sentences of each story; a support that was before them is gone."""
         cut = (self.counts - most).clamp(min=0)
         support = torch.where(self.support >= cut[:, None], self.support - cut[:, None], -1)
-        order = (support < 0).long().argsort(dim=1, stable=True)  # those that are left, first
-        return replace(self, begins=self.begins + cut, counts=self.counts - cut, support=support.gather(1, order))
+        return replace(self, begins=self.begins + cut, counts=self.counts - cut, support=_left(support))
 
     def take(self, rows: Tensor) -> Questions:
         """A batch of the questions at some places.
@@ -153,9 +153,9 @@ class QuestionSet:
             rows: int64 [B].
         """
         counts = self.counts[rows]
-        steps = torch.arange(max(1, int(counts.max())))
+        steps = torch.arange(max(1, int(counts.max()) if len(rows) else 0))
         inside = steps < counts[:, None]  # [B, S]
-        places = (self.begins[rows][:, None] + steps).clamp(max=max(0, len(self.lines) - 1))
+        places = (self.begins[rows][:, None] + steps).clamp(max=len(self.lines) - 1)
         story = self.lines[places].masked_fill(~inside[..., None], 0)
         return Questions(story, counts, self.questions[rows], self.answers[rows], self.support[rows], self.tasks[rows])
 
@@ -187,8 +187,13 @@ def with_empty_memories(asked: Questions, share: float, most: int, generator: Ge
     story.scatter_(1, target[..., None].expand_as(asked.story), asked.story)
     supported = asked.support >= 0
     moved = place.gather(1, asked.support.clamp(min=0)) if asked.support.shape[1] else asked.support
-    support = torch.where(supported & (moved >= 0), moved, -1)
+    support = _left(torch.where(supported & (moved >= 0), moved, -1))
     return asked._replace(story=story[:, :longest], sentences=counts - over.squeeze(1), support=support)
+
+
+def _left(support: Tensor) -> Tensor:
+    """The supports that are left, first and in their order."""
+    return support.gather(1, (support < 0).long().argsort(dim=1, stable=True))
 
 
 def question_set(
@@ -226,7 +231,7 @@ def question_set(
         vocabulary=vocabulary,
         unit=unit,
         titles=titles,
-        lines=_padded(lines, 0),
+        lines=_padded(lines or [[]], 0),
         begins=torch.tensor(begins, dtype=torch.int64),
         counts=torch.tensor([len(one.story) for one in asked], dtype=torch.int64),
         questions=_padded([_numbers(one.question, words) for one in asked], 0),

@@ -116,6 +116,18 @@ BROKEN = [
     ("1 Mary left.\n2 Mary le", "line 2: expected a sentence that ends in '.' or '?', found 'Mary le'"),
     ("1 Where is Mary?\tgar", "line 1: expected a question, its answer and its evidence between tabs"),
     ("1 Mary left.\tgarden\t1\n", "line 1: expected a question, its answer and its evidence between tabs"),
+    (
+        "1 Mary left.\n2 Where is Mary?\tgarden\t0\n",
+        "line 2: expected numbers of sentences before this one as evidence",
+    ),
+    (
+        "1 Mary left.\n2 Where is Mary?\tgarden\t2\n",
+        "line 2: expected numbers of sentences before this one as evidence",
+    ),
+    (
+        "1 Mary left.\n2 Where is Mary?\tgarden\tx\n",
+        "line 2: expected numbers of sentences before this one as evidence",
+    ),
     ("1 Mary sang.\n", "line 1: 'sang' is not among the words of the bAbI tasks"),
 ]
 
@@ -129,7 +141,8 @@ def test_broken_story_names_file_line_and_what_was_expected(text, message):
 
 
 def test_answers_of_several_words_have_as_many_placeholders():
-    [story] = read_stories("1 How do you go from the garden to the kitchen?\ts,w\t1 2\n", "file")
+    told = "1 The garden is north of the office.\n2 The kitchen is west of the office.\n"
+    [story] = read_stories(f"{told}3 How do you go from the garden to the kitchen?\ts,w\t1 2\n", "file")
     assert [WORDS[word] for word in story.words[-3:]] == ["?", "-", "-"]
     assert [WORDS[answer] for answer in story.answers if answer >= 0] == ["s", "w"]
 
