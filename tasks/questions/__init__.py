@@ -9,7 +9,14 @@ from lukasa.tasks.questions.data import (
     make_questions,
     question_data_options,
 )
-from lukasa.tasks.questions.question_set import Question, QuestionSet, Vocabulary, question_set, with_empty_memories
+from lukasa.tasks.questions.question_set import (
+    Question,
+    QuestionSet,
+    Vocabulary,
+    accuracy_per_group,
+    question_set,
+    with_empty_memories,
+)
 
 __all__ = [
     "QUESTION_DATA",
@@ -20,6 +27,7 @@ __all__ = [
     "Questions",
     "UnknownQuestionDataError",
     "Vocabulary",
+    "accuracy_per_group",
     "make_questions",
     "question_data_options",
     "question_set",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ class Question(NamedTuple):
     answers: Sequence[str]  # those that are right, the first to be learned
     support: Sequence[int] = ()  # places of sentences in the story, in the order of use
     task: int = 0
+    group: int = -1  # what its question belongs to, such as a dialog; -1: it is by itself
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class QuestionSet:
         support: int64 [N, F], places among the sentences of the question, -1 after.
         tasks: int64 [N].
         source: what results call the data.
+        groups: int64 [N], the number of the group that each question is in, such as its dialog; by default each is one
+            by itself.
     """
 
     vocabulary: Vocabulary
@@ -94,6 +97,11 @@ class QuestionSet:
     support: Tensor
     tasks: Tensor
     source: str
+    groups: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.groups) != len(self):
+            object.__setattr__(self, "groups", torch.arange(len(self)))
 
     def __len__(self) -> int:
         """How many questions there are."""
@@ -160,7 +168,7 @@ class QuestionSet:
         return Questions(story, counts, self.questions[rows], self.answers[rows], self.support[rows], self.tasks[rows])
 
     def _some(self, rows: Tensor) -> QuestionSet:
-        named = ("begins", "counts", "questions", "answers", "support", "tasks")
+        named = ("begins", "counts", "questions", "answers", "support", "tasks", "groups")
         return replace(self, **{name: getattr(self, name)[rows] for name in named})
 
 
@@ -239,7 +247,36 @@ def question_set(
         support=_padded([list(one.support) for one in asked], -1),
         tasks=torch.tensor([one.task for one in asked], dtype=torch.int64),
         source=source,
+        groups=_groups([one.group for one in asked]),
     )
+
+
+def accuracy_per_group(right: Tensor, groups: Tensor) -> float:
+    """Percent of the groups all of whose questions are answered right; the accuracy per dialog of Bordes et al. 2017.
+
+    Args:
+        right: bool [N].
+        groups: int64 [N], the number of each question's group.
+
+    Example:
+        >>> accuracy_per_group(torch.tensor([True, True, False]), torch.tensor([7, 7, 8]))
+        50.0
+    """
+    if right.shape != groups.shape:
+        raise ValueError(
+            f"right {list(right.shape)} and groups {list(groups.shape)} differ: expected one group for each"
+        )
+    _, place = groups.unique(return_inverse=True)
+    wrong = torch.zeros(int(place.max()) + 1 if len(place) else 0).index_add_(0, place, (~right).float())
+    return 100 * float((wrong == 0).float().mean())
+
+
+def _groups(numbers: list[int]) -> Tensor:
+    """Those that are by themselves get numbers of their own, after all others."""
+    groups = torch.tensor(numbers, dtype=torch.int64)
+    alone = groups < 0
+    first = int(groups.max()) + 1 if len(groups) else 0
+    return torch.where(alone, first + alone.cumsum(0) - 1, groups)
 
 
 def _numbers(sentence: Sequence[str], words: dict[str, int]) -> list[int]:
