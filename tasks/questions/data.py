@@ -11,6 +11,7 @@ from lukasa.ground.names import UnknownNameError, nearest
 from lukasa.ground.options import check_value, options_of
 from lukasa.ground.registry import Registry
 from lukasa.tasks.questions.babi import BabiQuestions, MadeBabiQuestions
+from lukasa.tasks.questions.dialog import DialogQuestions
 from lukasa.tasks.questions.question_set import QuestionSet, QuestionUnit
 
 
@@ -76,6 +77,13 @@ QUESTION_DATA: Registry[QuestionDataset] = Registry(
             QuestionDataset("babi", "bAbI", "the 20 bAbI tasks (Weston et al. 2015), from their files", BabiQuestions),
             QuestionDataset(
                 "babi_made", "generated bAbI", "tasks 1, 2, 3, 6, 15 and 16 of bAbI, made up here", MadeBabiQuestions
+            ),
+            QuestionDataset(
+                "dialog",
+                "restaurant dialogs",
+                "five tasks of booking a table (Bordes et al. 2017), from their files or made up here",
+                DialogQuestions,
+                "accuracy %",
             ),
         )
     },

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from lukasa.tasks.questions import Question, Questions, Vocabulary, question_set, with_empty_memories
+from lukasa.tasks.questions import (
+    Question,
+    Questions,
+    Vocabulary,
+    accuracy_per_group,
+    question_set,
+    with_empty_memories,
+)
 
 WORDS = ("mary", "john", "went", "to", "kitchen", "garden", "where", "is")
 KITCHEN = ["mary", "went", "to", "kitchen"]
@@ -172,3 +179,19 @@ def test_same_generator_same_empty_memories():
     one, other, third = (drawn(counted(50, 9), 0.2, 12, seed) for seed in (1, 1, 2))
     assert one.story.equal(other.story)
     assert one.sentences.tolist() != third.sentences.tolist()
+
+
+def test_groups_are_numbered_and_the_others_are_by_themselves():
+    asked = [THREE[0]._replace(group=group) for group in (3, 3, -1, 5, -1)]
+    some = a_set(asked)
+    assert some.groups.tolist() == [3, 3, 6, 5, 7]
+    assert some.only(torch.tensor([1, 4])).groups.tolist() == [3, 7]
+    assert a_set(THREE).groups.tolist() == [0, 1, 2]
+
+
+def test_group_is_right_where_all_its_questions_are():
+    groups = torch.tensor([4, 9, 4, 2, 9])
+    assert accuracy_per_group(torch.tensor([True, False, True, True, True]), groups) == pytest.approx(200 / 3)
+    assert accuracy_per_group(torch.ones(5).bool(), groups) == 100
+    with pytest.raises(ValueError, match=r"right \[2\] and groups \[5\] differ"):
+        accuracy_per_group(torch.ones(2).bool(), groups)
