@@ -1,13 +1,17 @@
 """Readers: they look at a stored story, hop by hop, and answer a question about it."""
 
+from lukasa.memory.readers.dmn import DMN
+from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, surprise
 from lukasa.memory.readers.recurrent import Recurrent
 from lukasa.memory.readers.registry import READERS, check_reader_options, make_reader, reader_options
 
 __all__ = [
+    "DMN",
     "READERS",
     "Asked",
+    "DMNPlus",
     "MemN2N",
     "Reader",
     "Reading",

@@ -7,6 +7,8 @@ from typing import Any
 
 from lukasa.ground.options import check_options, options_of, takes_any_option
 from lukasa.ground.registry import Registry, is_own, subclass_of
+from lukasa.memory.readers.dmn import DMN
+from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.reader import Reader, Sizes
 from lukasa.memory.readers.recurrent import Recurrent
@@ -15,6 +17,8 @@ READERS: Registry[type[Reader]] = Registry(
     "reader",
     {
         "memn2n": MemN2N,
+        "dmn": DMN,
+        "dmn_plus": DMNPlus,
         "recurrent": Recurrent,
     },
     subclass_of(Reader, "lukasa.memory.readers.Reader"),

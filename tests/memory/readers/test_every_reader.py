@@ -10,6 +10,8 @@ from tests.memory.readers.asked import SIZES, padded, some_questions, where_is_i
 
 OPTIONS = {
     "memn2n": {"hops": 2, "size": 8},
+    "dmn": {"size": 8, "episodes": 2},
+    "dmn_plus": {"size": 8, "episodes": 2},
     "recurrent": {"size": 8, "core": "lstm", "core_options": {"size": 32}},
 }
 """Small ones of each reader, for these tests."""

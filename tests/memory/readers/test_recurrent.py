@@ -1,7 +1,6 @@
 """Recurrent cores as readers: against a loop that reads one row alone, step by step, and no padding."""
 
 import dataclasses
-import math
 
 import pytest
 import torch
@@ -10,7 +9,9 @@ from lukasa import memory
 from lukasa.memory.readers import make_reader
 from lukasa.memory.readers.recurrent import steps_to_read
 from tests.memory.core_rows import ROWS
+from tests.memory.readers import loops
 from tests.memory.readers.asked import SIZES, padded, some_questions
+from tests.memory.readers.loops import words_of
 
 CORES = {row.core: row.options for row in ROWS.values() if row.core in memory.CORES}
 
@@ -20,57 +21,19 @@ def build(sizes=SIZES, **options):
     return make_reader("recurrent", sizes, **{"size": 6, **options}).double()
 
 
-def sigmoid(number):
-    return 1 / (1 + math.exp(-number))
-
-
-def oracle_of_position(words, embedding):
-    size, length = embedding.shape[1], len(words)
-    vector = torch.zeros(size, dtype=torch.float64)
-    for j in range(1, length + 1):
-        for k in range(1, size + 1):
-            weight = (1 - j / length) - (k / size) * (1 - 2 * j / length)
-            vector[k - 1] += weight * embedding[words[j - 1], k - 1]
-    return vector
-
-
-def oracle_of_bag(words, embedding):
-    return sum((embedding[word] for word in words), torch.zeros(embedding.shape[1], dtype=torch.float64))
-
-
-def oracle_of_gru(words, embedding, gru):
-    # h = (1 - z) n + z h, n = tanh(W x + b + r (U h + c)), as the library's GRU writes it
-    size = gru.hidden_size
-    state = [0.0] * size
-    for word in words:
-        x = (gru.weight_ih_l0 @ embedding[word] + gru.bias_ih_l0).tolist()
-        u = (gru.weight_hh_l0 @ torch.tensor(state, dtype=torch.float64) + gru.bias_hh_l0).tolist()
-        after = []
-        for k in range(size):
-            r, z = sigmoid(x[k] + u[k]), sigmoid(x[size + k] + u[size + k])
-            n = math.tanh(x[2 * size + k] + r * u[2 * size + k])
-            after.append((1 - z) * n + z * state[k])
-        state = after
-    return torch.tensor(state, dtype=torch.float64)
-
-
-def words_of(row):
-    return [int(word) for word in row if word > 0]
-
-
 def oracle(reader, asked, row, encode, question_first, question_steps):
     """One row: its sentences, then its question, each with a flag, and the core's last output."""
     core = reader.core
     question = encode(words_of(asked.question[row]))
     state, output = core.initial_state(1), None
     for number in range(int(asked.sentences[row])):
-        parts = [encode(words_of(asked.story[row, number]))]
-        if question_first:
-            parts.append(question)
-        output, state = core(torch.cat([*parts, torch.zeros(1).double()])[None], state)
+        words = words_of(asked.story[row, number])
+        sentence = encode(words) if words else [0.0] * len(question)
+        inputs = [*sentence, *(question if question_first else []), 0.0]
+        output, state = core(torch.tensor([inputs], dtype=torch.float64), state)
     for _ in range(question_steps):
-        parts = [question, question] if question_first else [question]
-        output, state = core(torch.cat([*parts, torch.ones(1).double()])[None], state)
+        inputs = [*question, *(question if question_first else []), 1.0]
+        output, state = core(torch.tensor([inputs], dtype=torch.float64), state)
     return output[0]
 
 
@@ -87,9 +50,9 @@ def test_each_row_is_read_as_if_alone_and_step_by_step(encoding, question_first,
     )
     with torch.no_grad():
         encode = {
-            "bag": lambda words: oracle_of_bag(words, reader.embedding),
-            "position": lambda words: oracle_of_position(words, reader.embedding),
-            "gru": lambda words: oracle_of_gru(words, reader.embedding, reader.gru),
+            "bag": lambda words: loops.bag_of_words(words, reader.embedding),
+            "position": lambda words: loops.position_encoding(words, reader.embedding),
+            "gru": lambda words: loops.gru_states([reader.embedding[w].tolist() for w in words], reader.gru)[-1],
         }[encoding]
         scores = reader(asked).scores
         for row in range(4):
