@@ -6,6 +6,7 @@ from lukasa.agents.learning.optimizers import make_optimizer, make_schedule, sch
 from lukasa.agents.learning.precision import Precision, mixed_precision
 from lukasa.agents.learning.rmsprop import GravesRMSProp
 from lukasa.agents.learning.sharing import ALONE, ProcessGroup, Sharing
+from lukasa.agents.learning.side_by_side import SideBySide
 from lukasa.agents.learning.sources import Constant, Learned, Learner, Source
 from lukasa.agents.learning.trainer import StepResult, Trainer
 
@@ -20,6 +21,7 @@ __all__ = [
     "Precision",
     "ProcessGroup",
     "Sharing",
+    "SideBySide",
     "Source",
     "StepResult",
     "Trainer",

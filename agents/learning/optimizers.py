@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch.optim import Optimizer
@@ -12,7 +12,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lukasa.agents.learning.rmsprop import GravesRMSProp
 
-OptimizerName: TypeAlias = Literal["rmsprop", "adam", "adamw"]
+OptimizerName: TypeAlias = Literal["rmsprop", "adam", "adamw", "sgd", "adagrad"]
+FIRST_SUM = 0.1
+"""What AdaGrad's sums of squares begin with, as where papers of the time used it."""
+
 ScheduleName: TypeAlias = Literal["constant", "linear", "cosine", "halving"]
 
 
@@ -28,12 +31,13 @@ def make_optimizer(
     """An optimiser by name.
 
     Args:
-        name: "rmsprop" as in Graves 2013, "adam", or "adamw".
+        name: "rmsprop" as in Graves 2013, "adam", "adamw", "sgd", or "adagrad", whose sums of squares begin at 0.1, so
+            that the first steps are not as large as the learning rate.
         parameters: what to optimise.
         lr: learning rate.
-        momentum: of "rmsprop"; β1 of the other two.
+        momentum: of "rmsprop" and "sgd"; β1 of "adam" and "adamw".
         epsilon: what keeps the division finite; each optimiser's own by default.
-        weight_decay: of "adam" (added to the gradient) and "adamw" (taken off the weights).
+        weight_decay: of "adam", "sgd" and "adagrad" (added to the gradient), and "adamw" (taken off the weights).
 
     Raises:
         ValueError: the name is unknown, or a number is out of its range.
@@ -43,9 +47,14 @@ def make_optimizer(
         if weight_decay:
             raise ValueError("rmsprop as Graves used it has no weight decay: take adamw, or leave it at 0")
         return GravesRMSProp(parameters, **options, momentum=momentum, **({"epsilon": epsilon} if epsilon else {}))
+    if name == "sgd":
+        return torch.optim.SGD(parameters, **options, momentum=momentum, weight_decay=weight_decay)
+    if name == "adagrad":
+        options |= {"initial_accumulator_value": FIRST_SUM, "weight_decay": weight_decay, "eps": epsilon or 1e-10}
+        return torch.optim.Adagrad(parameters, **options)
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
     if name not in kinds:
-        raise ValueError(f"unknown optimizer {name!r}: choose one of rmsprop, adam, adamw")
+        raise ValueError(f"unknown optimizer {name!r}: choose one of {', '.join(get_args(OptimizerName))}")
     options |= {"betas": (momentum, 0.999), "weight_decay": weight_decay, "eps": epsilon or 1e-8}
     return kinds[name](parameters, **options)
 
@@ -58,10 +67,22 @@ def make_schedule(
     warmup: float = 0,
     final: float = 0.0,
     halve_every: float = math.inf,
+    before: tuple[int, float] | None = None,
 ) -> LambdaLR:
-    """A schedule of the learning rate, by batches: see ``schedule_factor``."""
-    factor = schedule_factor(name, batches=batches, warmup=warmup, final=final, halve_every=halve_every)
-    return LambdaLR(optimizer, factor)
+    """A schedule of the learning rate, by batches: see ``schedule_factor``.
+
+    Args:
+        optimizer: whose rate it is.
+        name: as of ``schedule_factor``, and so are the others.
+        batches: of the whole training.
+        warmup: batches of the rise.
+        final: share of the rate that a decay ends at.
+        halve_every: batches.
+        before: batches before the schedule begins, and the share of the learning rate that they have.
+    """
+    first, share = before or (0, 1.0)
+    factor = schedule_factor(name, batches=batches - first, warmup=warmup, final=final, halve_every=halve_every)
+    return LambdaLR(optimizer, lambda batch: share if batch < first else factor(batch - first))
 
 
 def schedule_factor(

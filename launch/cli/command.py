@@ -22,6 +22,7 @@ COMMANDS = {
         "lukasa.launch.cli.plot",
         "draw the learning curve, and what the memory does over an episode or a sequence",
     ),
+    "ask": ("lukasa.launch.cli.ask", "tell a trained reader a story, and ask it questions about it"),
     "compare": (
         "lukasa.launch.comparing.compare",
         "a table and a picture of several runs: scores, steps, seconds, and what differs",

@@ -70,6 +70,8 @@ def overview() -> list[str]:
         ("algorithms", found["algorithms"], "lukasa list algorithms", "of reinforcement learning"),
         ("data sets", found["datasets"], "lukasa list datasets", "of few-shot episodes"),
         ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
+        ("readers", found["readers"], "lukasa list readers", "of stored stories"),
+        ("question sets", found["questions"], "lukasa list questions", "about stories"),
         *(
             (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
             for kind, rows in command.items()
@@ -141,6 +143,16 @@ def datasets() -> Rows:
     return _named("datasets")
 
 
+def readers() -> Rows:
+    """Every reader of stored stories: its name, what it is, its options."""
+    return _named("readers")
+
+
+def question_sets() -> Rows:
+    """Every set of questions: its name, what is in it, its options."""
+    return _named("questions")
+
+
 LISTS = {
     "cores": cores,
     "tasks": supervised_tasks,
@@ -150,6 +162,8 @@ LISTS = {
     "learners": learners,
     "algorithms": algorithms,
     "datasets": datasets,
+    "readers": readers,
+    "questions": question_sets,
 }
 
 

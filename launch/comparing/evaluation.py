@@ -20,6 +20,7 @@ from lukasa.ground.statistics import bootstrap_interval
 from lukasa.launch.comparing.several_seeds import SeveralSeeds, counted_seeds
 from lukasa.launch.kinds.kind import Kind
 from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.saved_values import without_nan
 
 MEASURED = {
@@ -32,7 +33,7 @@ MEASURED = {
     "wrong": "wrong %",
 }
 """Keys of the numbers that are averaged over seeds, and what people call them."""
-PLACES = ("length", "ways", "shots", "presentation", "run", "without")
+PLACES = ("task", "length", "ways", "shots", "presentation", "run", "without")
 """Keys that say which of several rows a number belongs to."""
 MOST_COLUMNS = 6
 """Seeds that have columns of their own in the table."""
@@ -52,15 +53,23 @@ def evaluate_seeds(several: SeveralSeeds, kind: Kind[Any], options: Any) -> int:
         UserError: an option cannot be used, or no seed has a checkpoint yet.
     """
     way = kind.evaluation()
-    results: dict[int, dict[str, Any]] = {}
+    begun: list[tuple[int, Run, Any]] = []
     for seed, (run, config) in zip(several.folders, several.runs(), strict=True):
         if not list_checkpoints(run.checkpoints):
             print(f"seed {seed} has no checkpoint yet and is left out", file=sys.stderr)
             continue
-        result = way.evaluate(run, kind.experiments.from_json(config["experiment"]), options)
-        results[seed] = json.loads(json.dumps(without_nan(result)))
-    if not results:
+        begun.append((seed, run, kind.experiments.from_json(config["experiment"])))
+    if not begun:
         raise UserError(f"no seed of {several.path} has a checkpoint yet: train it for longer")
+    if way.of_several and (chosen := way.of_several(several.path, begun, options)) is not None:
+        if options.json:
+            print(json.dumps(without_nan(chosen)))
+        else:
+            way.describe(chosen)
+        return 0
+    results: dict[int, dict[str, Any]] = {}
+    for seed, run, experiment in begun:
+        results[seed] = json.loads(json.dumps(without_nan(way.evaluate(run, experiment, options))))
     found = summary(several, results)
     if options.json:
         print(json.dumps(found))
@@ -99,7 +108,7 @@ def summary(several: SeveralSeeds, results: dict[int, dict[str, Any]]) -> dict[s
 def describe(found: dict[str, Any]) -> None:
     """Print the result for people."""
     first, seeds = found["runs"][0], found["seeds"]
-    who = first.get("core") or first.get("learner")
+    who = first.get("core") or first.get("learner") or first.get("reader")
     what = first.get("env") or first.get("task") or first.get("data", "")
     table = Table(title=f"{who} on {what}, {counted_seeds(seeds)}", title_justify="left", box=None, pad_edge=False)
     own = [f"seed {seed}" for seed in seeds] if len(seeds) <= MOST_COLUMNS else ["lowest", "highest"]

@@ -15,9 +15,10 @@ from lukasa.launch.options.kept_tables import kept
 
 SOURCES = (
     "memory/**/*.py",
-    "tasks/*.py",
+    "tasks/**/*.py",
     "envs/*.py",
     "agents/few_shot/*.py",
+    "agents/questions/*.py",
     "launch/options/*.py",
     "launch/pictures/formats.py",
     "launch/kinds/**/*.py",

@@ -172,11 +172,14 @@ class Evaluation(Generic[Experiment]):
         options: dataclass of the options of ``lukasa eval``, with defaults; ``checkpoint`` and ``json`` are among them.
         evaluate: from a run, its experiment and the options to what ``--json`` prints: "run", "checkpoint" and numbers.
         describe: that for people.
+        of_several: from the directory of an experiment with several seeds, each seed's run and experiment, and the
+            options to one result of all of them, for ``describe``; or None where each seed is evaluated by itself.
     """
 
     options: type
     evaluate: Callable[[Run, Experiment, Any], dict[str, Any]]
     describe: Callable[[dict[str, Any]], None]
+    of_several: Callable[[Path, list[tuple[int, Run, Experiment]], Any], dict[str, Any] | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,10 @@ class ByBatch(Running, Optimisation):
 
     Attributes:
         batch_size: examples of one gradient step.
-        optimizer: RMSProp as in Graves 2013, Adam, or AdamW.
-        momentum: momentum of RMSProp; beta 1 of Adam and AdamW.
+        optimizer: RMSProp as in Graves 2013, Adam, AdamW, plain gradient descent, or AdaGrad.
+        momentum: momentum of RMSProp and plain gradient descent; beta 1 of Adam and AdamW.
         epsilon: what keeps the optimizer's division finite; each one's own by default.
-        weight_decay: weight decay of Adam and AdamW.
+        weight_decay: weight decay of every optimizer but RMSProp.
         clip_value: largest size of one element of the gradient.
         device: where it is computed.
         prefetch: draw each batch while the one before is learned, in a thread, where drawing takes long: the batches
@@ -70,7 +70,7 @@ class ByBatch(Running, Optimisation):
     """
 
     batch_size: int = 16
-    optimizer: Literal["rmsprop", "adam", "adamw"] = "adam"
+    optimizer: Literal["rmsprop", "adam", "adamw", "sgd", "adagrad"] = "adam"
     momentum: float = 0.9
     epsilon: float | None = None
     weight_decay: float = 0.0

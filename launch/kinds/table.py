@@ -42,6 +42,9 @@ KINDS: Registry[Entry] = Registry(
         "few-shot": Entry(
             "lukasa.launch.kinds.few_shot.kind:KIND", "train a learner to name classes from a few examples of each"
         ),
+        "questions": Entry(
+            "lukasa.launch.kinds.questions.kind:KIND", "train a reader to answer questions about stored stories"
+        ),
     },
     _own,
 )

@@ -22,6 +22,8 @@ from lukasa.launch.options.own import (
     describe_own_dataset,
     describe_own_index,
     describe_own_learner,
+    describe_own_questions,
+    describe_own_reader,
     describe_own_task,
     describe_task,
 )
@@ -31,7 +33,7 @@ Table = dict[str, dict[str, Row]]
 SOURCES = (
     "ground/*.py",
     "memory/**/*.py",
-    "tasks/*.py",
+    "tasks/**/*.py",
     "envs/*.py",
     "agents/few_shot/*.py",
     "agents/rllib/*.py",
@@ -44,7 +46,7 @@ def described(registry: str, owner: str, name: str) -> Row:
     """What one thing says about itself.
 
     Args:
-        registry: "cores", "tasks", "learners", "algorithms", "datasets" or "indexes".
+        registry: "cores", "tasks", "learners", "algorithms", "datasets", "indexes", "readers" or "questions".
         owner: what the thing is called in a message.
         name: its name; also "package.module:Name", but of an environment.
 
@@ -121,6 +123,27 @@ def _tasks() -> dict[str, Row]:
     return {name: describe_task(name) for name in tasks.TASKS}
 
 
+def _readers() -> dict[str, Row]:
+    from lukasa.memory import readers
+
+    options = readers.reader_options
+    return {name: describe(reader, options(name).values()) for name, reader in readers.READERS.items()}
+
+
+def _questions() -> dict[str, Row]:
+    from lukasa.tasks import questions
+
+    return {
+        one.name: {
+            "title": one.title,
+            "unit": one.unit,
+            **describe(one.make, questions.question_data_options(one.name).values()),
+            "summary": one.description,
+        }
+        for one in questions.QUESTION_DATA.values()
+    }
+
+
 def _environments() -> dict[str, Row]:
     from lukasa import envs
 
@@ -144,6 +167,8 @@ REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
     "algorithms": ("lukasa.agents.rllib", _algorithms),
     "datasets": ("lukasa.tasks", _datasets),
     "indexes": ("lukasa.memory", _indexes),
+    "readers": ("lukasa.memory.readers", _readers),
+    "questions": ("lukasa.tasks.questions", _questions),
 }
 """By sort: the package that is loaded where the living things are, and what describes them."""
 
@@ -154,5 +179,7 @@ OWN: Mapping[str, Callable[[str], Row]] = {
     "algorithms": describe_own_algorithm,
     "datasets": describe_own_dataset,
     "indexes": describe_own_index,
+    "readers": describe_own_reader,
+    "questions": describe_own_questions,
 }
 """What describes one of your own, "package.module:Name"; an environment of your own says what it has to Gymnasium."""

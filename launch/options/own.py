@@ -42,6 +42,23 @@ def describe_own_learner(path: str) -> dict[str, Any]:
     return _described(f"learner {path!r}", options, lambda: describe(few_shot.LEARNERS.find(path), options.values()))
 
 
+def describe_own_reader(path: str) -> dict[str, Any]:
+    """What a reader of stories says about itself."""
+    from lukasa.memory.readers import READERS, reader_options
+
+    options = reader_options(path)
+    return _described(f"reader {path!r}", options, lambda: describe(READERS.find(path), options.values()))
+
+
+def describe_own_questions(path: str) -> dict[str, Any]:
+    """What a set of questions says about itself."""
+    from lukasa.tasks.questions import QUESTION_DATA, question_data_options
+
+    found, options = QUESTION_DATA.find(path), question_data_options(path)
+    about = {"title": found.title, "unit": found.unit}
+    return _described(f"questions {path!r}", options, lambda: about | describe(found.make, options.values()))
+
+
 def describe_own_algorithm(path: str) -> dict[str, Any]:
     """What an algorithm of reinforcement learning says about itself."""
     from lukasa.agents import rllib  # imports Ray

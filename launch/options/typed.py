@@ -50,6 +50,24 @@ def dataset_options_class(dataset: str, elsewhere: Collection[str] = ()) -> type
     return _class_of_rows("data set", "datasets", dataset, elsewhere)
 
 
+def reader_options_class(reader: str) -> type:
+    """A dataclass of the options of a reader of stories, with the reader's defaults.
+
+    Raises:
+        UserError: there is no such reader.
+    """
+    return _class_of_rows("reader", "readers", reader)
+
+
+def question_options_class(questions: str) -> type:
+    """A dataclass of the options of a set of questions, with the set's defaults.
+
+    Raises:
+        UserError: there is no such set.
+    """
+    return _class_of_rows("set of questions", "questions", questions)
+
+
 def _class_of_rows(owner: str, registry: str, name: str, elsewhere: Collection[str] = ()) -> type:
     rows = [row for row in described(registry, owner, name)["options"] if row["name"] not in elsewhere]
     return class_of_rows(owner, name, rows)

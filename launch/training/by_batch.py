@@ -47,7 +47,12 @@ def on_this_machine(experiment: Trained) -> Trained:
 
 
 def make_trainer(
-    experiment: ByBatch, kind: str, learner: Learner[Any], source: Source[Any], sharing: Sharing = ALONE
+    experiment: ByBatch,
+    kind: str,
+    learner: Learner[Any],
+    source: Source[Any],
+    sharing: Sharing = ALONE,
+    first: tuple[int, float] | None = None,
 ) -> Trainer[Any, Any]:
     """The trainer of an experiment, before its first batch.
 
@@ -57,6 +62,7 @@ def make_trainer(
         learner: who learns; given the weights of ``start_from``.
         source: draws what it learns from.
         sharing: the processes that share its batches.
+        first: batches before the schedule begins, and their learning rate.
 
     Raises:
         UserError: an option cannot be used.
@@ -71,6 +77,7 @@ def make_trainer(
         warmup=experiment.warmup // experiment.batch_size,
         final=experiment.final_lr,
         halve_every=experiment.halve_every / experiment.batch_size,
+        before=(first[0], first[1] / experiment.lr) if first else None,
     )
     with as_user_error():
         return Trainer(

@@ -14,6 +14,9 @@ from lukasa.memory.readers.reader import Sizes
 
 Encoding = Literal["bag", "position"]
 
+FEW_WORDS = 1024
+"""Up to so many words one product with the table of counts is faster than looking each word up."""
+
 
 def bag_of_words(words: Tensor, embedding: Tensor) -> Tensor:
     """The sum of the words' embeddings; Σ_j A x_j in Sukhbaatar et al. 2015, section 2.
@@ -28,7 +31,7 @@ def bag_of_words(words: Tensor, embedding: Tensor) -> Tensor:
     return _weighted(words, (words > 0).to(embedding.dtype), embedding)
 
 
-def position_encoding(words: Tensor, embedding: Tensor) -> Tensor:
+def position_encoding(words: Tensor, embedding: Tensor, blocks: int = 1) -> Tensor:
     """The words' embeddings, weighted by their place in the sentence; Σ_j l_j · A x_j in Sukhbaatar et al. 2015, 4.1.
 
     With J words in the sentence, l_kj = (1 − j/J) − (k/D)(1 − 2j/J), j and k from 1 on.
@@ -36,6 +39,7 @@ def position_encoding(words: Tensor, embedding: Tensor) -> Tensor:
     Args:
         words: int64 [..., L], 0 for none, after the words.
         embedding: [V, D]; what it has at 0 says nothing.
+        blocks: how many embeddings stand side by side in it, each with its own k from 1 on.
 
     Returns:
         [..., D].
@@ -43,15 +47,15 @@ def position_encoding(words: Tensor, embedding: Tensor) -> Tensor:
     there = (words > 0).to(embedding.dtype)
     place = torch.arange(1, words.shape[-1] + 1, device=words.device, dtype=embedding.dtype)
     share = place / there.sum(-1, keepdim=True).clamp(min=1)  # j/J
-    size = embedding.shape[1]
-    dimension = torch.arange(1, size + 1, device=words.device, dtype=embedding.dtype) / size  # k/D
+    size = embedding.shape[1] // blocks
+    dimension = torch.arange(1, size + 1, device=words.device, dtype=embedding.dtype).repeat(blocks) / size  # k/D
     first = _weighted(words, there * (1 - share), embedding)
     return first - dimension * _weighted(words, there * (1 - 2 * share), embedding)
 
 
-def encode(words: Tensor, embedding: Tensor, encoding: Encoding) -> Tensor:
-    """The vectors [..., D] of sentences [..., L]."""
-    return (bag_of_words if encoding == "bag" else position_encoding)(words, embedding)
+def encode(words: Tensor, embedding: Tensor, encoding: Encoding, blocks: int = 1) -> Tensor:
+    """The vectors [..., D] of sentences [..., L]; ``blocks`` as in ``position_encoding``."""
+    return bag_of_words(words, embedding) if encoding == "bag" else position_encoding(words, embedding, blocks)
 
 
 def word_embedding(sizes: Sizes, size: int, spread: float | None = None) -> nn.Parameter:
@@ -98,10 +102,11 @@ class AnswerScores(nn.Module):
 
 
 def _weighted(words: Tensor, weights: Tensor, embedding: Tensor) -> Tensor:
-    flat = nn.functional.embedding_bag(
-        words.reshape(-1, words.shape[-1]),
-        embedding,
-        mode="sum",
-        per_sample_weights=weights.reshape(-1, words.shape[-1]),
-    )
-    return flat.reshape(*words.shape[:-1], embedding.shape[1])
+    """Σ_j weight_j · (embedding of word j): [..., D]."""
+    flat, shares = words.reshape(-1, words.shape[-1]), weights.reshape(-1, words.shape[-1])
+    if len(embedding) <= FEW_WORDS:
+        counts = shares.new_zeros(len(flat), len(embedding)).scatter_add_(1, flat, shares)
+        found = counts @ embedding
+    else:
+        found = nn.functional.embedding_bag(flat, embedding, mode="sum", per_sample_weights=shares)
+    return found.reshape(*words.shape[:-1], embedding.shape[1])

@@ -104,8 +104,7 @@ class MemN2N(Reader):
         """The story by each embedding: [B, S, D]; the last sentence is one step ago."""
         places = torch.arange(asked.story.shape[1], device=inside.device)
         ago = (asked.sentences[:, None] - 1 - places).clamp(min=0)  # [B, S]
-        found = []
-        for number, embedding in enumerate(self.embeddings):
-            sentences = encode(asked.story, embedding, self.encoding)
-            found.append(sentences + self.times[number][ago] if len(self.times) else sentences)
-        return found
+        sentences = encode(asked.story, torch.cat(list(self.embeddings), 1), self.encoding, len(self.embeddings))
+        if len(self.times):
+            sentences = sentences + torch.cat(list(self.times), 1)[ago]
+        return list(sentences.chunk(len(self.embeddings), 2))

@@ -1,0 +1,26 @@
+"""Readers that learn from questions about stories, and answer them."""
+
+from lukasa.agents.questions.answerer import Answer, Answerer, UnknownWordError, split_words
+from lukasa.agents.questions.learner import (
+    Answered,
+    QuestionLearner,
+    answer_all,
+    evaluate_questions,
+    is_right,
+    question_trainer,
+)
+from lukasa.agents.questions.source import QuestionSource
+
+__all__ = [
+    "Answer",
+    "Answered",
+    "Answerer",
+    "QuestionLearner",
+    "QuestionSource",
+    "UnknownWordError",
+    "answer_all",
+    "evaluate_questions",
+    "is_right",
+    "question_trainer",
+    "split_words",
+]

@@ -1,0 +1,102 @@
+"""The questions of an experiment: which tasks of which set, for which reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.questions.experiment import QuestionExperiment
+from lukasa.memory.readers import Sizes
+from lukasa.tasks.questions import QuestionData, QuestionSet, Vocabulary, make_questions
+
+ALL = "all tasks"
+"""What a reader is called that answers the questions of every task."""
+
+
+def read_tasks(text: str, known: Sequence[int]) -> list[int]:
+    """Numbers of tasks out of the command line; all that there are for an empty text.
+
+    Raises:
+        UserError: there is no such task, one is named twice, or the text is something else.
+
+    Example:
+        >>> read_tasks("1-3,5", range(1, 21))
+        [1, 2, 3, 5]
+    """
+    if not text.strip():
+        return list(known)
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise UserError(f"option --tasks has {part.strip()!r}: expected numbers of tasks, such as 1-3,5")
+        found += range(int(first), int(last or first) + 1)
+    missing = [task for task in found if task not in known]
+    if missing or len(set(found)) < len(found) or not found:
+        numbers = ", ".join(map(str, known))
+        raise UserError(f"option --tasks is {text!r}: expected different numbers among {numbers}")
+    return found
+
+
+def make_data(experiment: QuestionExperiment) -> QuestionData:
+    """The set of questions that an experiment is about.
+
+    Raises:
+        tasks.questions.UnknownQuestionDataError: there is no such set, or an option of it is unknown.
+        UserError: an option cannot be used.
+    """
+    with as_user_error():
+        return make_questions(experiment.data, **experiment.dataset)
+
+
+def groups_of(experiment: QuestionExperiment) -> dict[str, list[int]]:
+    """The tasks of each reader, by the reader's name: one reader for all of them, or each task with its own.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    tasks = read_tasks(experiment.tasks, list(make_data(experiment).tasks))
+    return {f"task {task}": [task] for task in tasks} if experiment.apart else {ALL: tasks}
+
+
+def load_questions(experiment: QuestionExperiment, part: str, tasks: Sequence[int]) -> QuestionSet:
+    """The questions of a part of some tasks, with as many sentences as the reader holds.
+
+    Raises:
+        UserError: there is no such part.
+        tasks.DataError: the files are not available, or broken.
+    """
+    with as_user_error():
+        return make_data(experiment).load(part, tasks).last_sentences(experiment.sentences)
+
+
+def sizes_of(experiment: QuestionExperiment, tasks: Sequence[int]) -> Sizes:
+    """What a reader has to hold for the questions of some tasks, whatever the part.
+
+    Raises:
+        UserError: the set cannot be loaded.
+        tasks.DataError: the files are not available, or broken.
+    """
+    parts = [load_questions(experiment, part, tasks) for part in make_data(experiment).parts]
+    vocabulary = parts[0].vocabulary
+    numbers = {word: number for number, word in enumerate(vocabulary.words)}
+    return Sizes(
+        words=len(vocabulary.words),
+        answers=len(vocabulary.answers),
+        sentences=experiment.sentences,
+        length=max(one.longest for one in parts),
+        supports=parts[0].most_supports,
+        ranked=vocabulary.ranked,
+        answer_words=answer_words(vocabulary, numbers),
+    )
+
+
+def answer_words(vocabulary: Vocabulary, numbers: dict[str, int]):
+    """The words of each answer in numbers, [A, C], 0 after them."""
+    import torch
+
+    width = max(map(len, vocabulary.answer_words), default=1)
+    table = torch.zeros(len(vocabulary.answers), width, dtype=torch.int64)
+    for place, words in enumerate(vocabulary.answer_words):
+        table[place, : len(words)] = torch.tensor([numbers[word] for word in words])
+    return table
