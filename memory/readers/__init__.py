@@ -3,6 +3,7 @@
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.memn2n import MemN2N
+from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, surprise
 from lukasa.memory.readers.recurrent import Recurrent
 from lukasa.memory.readers.registry import READERS, check_reader_options, make_reader, reader_options
@@ -13,6 +14,7 @@ __all__ = [
     "Asked",
     "DMNPlus",
     "MemN2N",
+    "QueryReduction",
     "Reader",
     "Reading",
     "Recurrent",

@@ -10,6 +10,7 @@ from lukasa.ground.registry import Registry, is_own, subclass_of
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.memn2n import MemN2N
+from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Reader, Sizes
 from lukasa.memory.readers.recurrent import Recurrent
 
@@ -20,6 +21,7 @@ READERS: Registry[type[Reader]] = Registry(
         "dmn": DMN,
         "dmn_plus": DMNPlus,
         "recurrent": Recurrent,
+        "query_reduction": QueryReduction,
     },
     subclass_of(Reader, "lukasa.memory.readers.Reader"),
 )

@@ -13,6 +13,7 @@ OPTIONS = {
     "dmn": {"size": 8, "episodes": 2},
     "dmn_plus": {"size": 8, "episodes": 2},
     "recurrent": {"size": 8, "core": "lstm", "core_options": {"size": 32}},
+    "query_reduction": {"size": 8},
 }
 """Small ones of each reader, for these tests."""
 
