@@ -9,13 +9,13 @@ from lukasa.tasks.questions.data import (
     make_questions,
     question_data_options,
 )
+from lukasa.tasks.questions.empty_memories import with_empty_memories
 from lukasa.tasks.questions.question_set import (
     Question,
     QuestionSet,
     Vocabulary,
     accuracy_per_group,
     question_set,
-    with_empty_memories,
 )
 
 __all__ = [

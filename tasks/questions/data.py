@@ -12,7 +12,9 @@ from lukasa.ground.options import check_value, options_of
 from lukasa.ground.registry import Registry
 from lukasa.tasks.questions.babi import BabiQuestions, MadeBabiQuestions
 from lukasa.tasks.questions.dialog import DialogQuestions
+from lukasa.tasks.questions.films import FilmQuestions
 from lukasa.tasks.questions.question_set import QuestionSet, QuestionUnit
+from lukasa.tasks.questions.wikimovies import WikiMoviesQuestions
 
 
 @runtime_checkable
@@ -84,6 +86,20 @@ QUESTION_DATA: Registry[QuestionDataset] = Registry(
                 "five tasks of booking a table (Bordes et al. 2017), from their files or made up here",
                 DialogQuestions,
                 "accuracy %",
+            ),
+            QuestionDataset(
+                "films",
+                "generated films",
+                "one-hop and two-hop questions about a made-up world of films, up to millions of facts",
+                FilmQuestions,
+                "hits@1 %",
+            ),
+            QuestionDataset(
+                "wikimovies",
+                "WikiMovies",
+                "questions about films over facts of Wikipedia (Miller et al. 2016), from their files",
+                WikiMoviesQuestions,
+                "hits@1 %",
             ),
         )
     },

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from lukasa.tasks.questions.batch import Questions
 
@@ -84,6 +84,7 @@ class QuestionSet:
         source: what results call the data.
         groups: int64 [N], the number of the group that each question is in, such as its dialog; by default each is one
             by itself.
+        order: int64, the numbers of sentences, where stories are not runs of ``lines`` but of it; empty where they are.
     """
 
     vocabulary: Vocabulary
@@ -98,6 +99,7 @@ class QuestionSet:
     tasks: Tensor
     source: str
     groups: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    order: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
         if len(self.groups) != len(self):
@@ -152,7 +154,7 @@ class QuestionSet:
         """With no more than the last sentences of each story; a support that was before them is gone."""
         cut = (self.counts - most).clamp(min=0)
         support = torch.where(self.support >= cut[:, None], self.support - cut[:, None], -1)
-        return replace(self, begins=self.begins + cut, counts=self.counts - cut, support=_left(support))
+        return replace(self, begins=self.begins + cut, counts=self.counts - cut, support=left_over(support))
 
     def take(self, rows: Tensor) -> Questions:
         """A batch of the questions at some places.
@@ -163,7 +165,8 @@ class QuestionSet:
         counts = self.counts[rows]
         steps = torch.arange(max(1, int(counts.max()) if len(rows) else 0))
         inside = steps < counts[:, None]  # [B, S]
-        places = (self.begins[rows][:, None] + steps).clamp(max=len(self.lines) - 1)
+        places = (self.begins[rows][:, None] + steps).clamp(max=len(self.order if len(self.order) else self.lines) - 1)
+        places = self.order[places] if len(self.order) else places
         story = self.lines[places].masked_fill(~inside[..., None], 0)
         return Questions(story, counts, self.questions[rows], self.answers[rows], self.support[rows], self.tasks[rows])
 
@@ -172,34 +175,7 @@ class QuestionSet:
         return replace(self, **{name: getattr(self, name)[rows] for name in named})
 
 
-def with_empty_memories(asked: Questions, share: float, most: int, generator: Generator) -> Questions:
-    """Stories with empty memories at random places, which make the time of a sentence less certain.
-
-    "Random noise" in Sukhbaatar et al. 2015, section 4.1: a tenth more memories, without words.
-
-    Args:
-        asked: the questions.
-        share: empty memories for each sentence; 0.1 in the paper. Each place has one with this probability.
-        most: sentences that a story may have in the end; the oldest ones give way.
-        generator: draws the places.
-    """
-    here = torch.arange(asked.story.shape[1]) < asked.sentences[:, None]  # [B, S]
-    before = (torch.rand(here.shape, generator=generator) < share) & here  # an empty memory before this sentence
-    place = torch.arange(asked.story.shape[1]) + before.cumsum(1)  # [B, S], where each sentence goes
-    counts = asked.sentences + before.sum(1)
-    over = (counts - most).clamp(min=0)[:, None]
-    place = place - over
-    longest = max(1, int((counts - over.squeeze(1)).max()))
-    story = asked.story.new_zeros(len(place), longest + 1, asked.story.shape[2])  # what goes nowhere goes to the last
-    target = torch.where(here & (place >= 0), place, longest)
-    story.scatter_(1, target[..., None].expand_as(asked.story), asked.story)
-    supported = asked.support >= 0
-    moved = place.gather(1, asked.support.clamp(min=0)) if asked.support.shape[1] else asked.support
-    support = _left(torch.where(supported & (moved >= 0), moved, -1))
-    return asked._replace(story=story[:, :longest], sentences=counts - over.squeeze(1), support=support)
-
-
-def _left(support: Tensor) -> Tensor:
+def left_over(support: Tensor) -> Tensor:
     """The supports that are left, first and in their order."""
     return support.gather(1, (support < 0).long().argsort(dim=1, stable=True))
 
@@ -239,12 +215,12 @@ def question_set(
         vocabulary=vocabulary,
         unit=unit,
         titles=titles,
-        lines=_padded(lines or [[]], 0),
+        lines=padded(lines or [[]], 0),
         begins=torch.tensor(begins, dtype=torch.int64),
         counts=torch.tensor([len(one.story) for one in asked], dtype=torch.int64),
-        questions=_padded([_numbers(one.question, words) for one in asked], 0),
-        answers=_padded([[answers.get(answer, -1) for answer in one.answers] for one in asked], -1),
-        support=_padded([list(one.support) for one in asked], -1),
+        questions=padded([_numbers(one.question, words) for one in asked], 0),
+        answers=padded([[answers.get(answer, -1) for answer in one.answers] for one in asked], -1),
+        support=padded([list(one.support) for one in asked], -1),
         tasks=torch.tensor([one.task for one in asked], dtype=torch.int64),
         source=source,
         groups=_groups([one.group for one in asked]),
@@ -286,7 +262,8 @@ def _numbers(sentence: Sequence[str], words: dict[str, int]) -> list[int]:
     return [words[word] for word in sentence]
 
 
-def _padded(rows: Sequence[Sequence[int]], filling: int) -> Tensor:
+def padded(rows: Sequence[Sequence[int]], filling: int) -> Tensor:
+    """Rows of different lengths as a table [N, longest], filled up."""
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     table = np.full((len(rows), max(1, int(lengths.max(initial=1)))), filling, dtype=np.int64)
     table[np.arange(table.shape[1]) < lengths[:, None]] = np.fromiter(itertools.chain.from_iterable(rows), np.int64)
