@@ -17,7 +17,7 @@ from lukasa.agents.questions.source import QuestionSource
 from lukasa.ground.statistics import Interval, wilson_interval
 from lukasa.memory.readers import Reader, surprise
 from lukasa.tasks import Score
-from lukasa.tasks.questions import Questions, QuestionSet
+from lukasa.tasks.questions import Questions, QuestionSet, accuracy_per_group
 
 AT_ONCE = 256
 """Questions that are answered at once where a reader is scored."""
@@ -34,7 +34,7 @@ class QuestionLearner:
     part = "reader"
 
     def __init__(self, reader: Reader, *, counts_errors: bool = True):
-        self.reader, self.counts_errors = reader, counts_errors
+        self.reader, self.questionss_errors = reader, counts_errors
 
     @property
     def module(self) -> Reader:
@@ -48,7 +48,7 @@ class QuestionLearner:
         losses, reading = self.reader.losses(asked)
         losses.mean().backward()
         right = is_right(reading.scores, asked.answers)
-        counted = ~right if self.counts_errors else right
+        counted = ~right if self.questionss_errors else right
         return Learned(float(losses.detach().mean()), Score(100.0 * int(counted.sum()), len(right)))
 
 
@@ -97,26 +97,29 @@ class Answered(NamedTuple):
     Attributes:
         task: its number.
         title: what it is called.
-        count: questions.
+        questions: how many there are.
         wrong: of these.
         surprise: nats of the right answer, mean.
+        whole: percent of the groups, such as dialogs, all of whose questions are answered right; None where each
+            question is by itself.
     """
 
     task: int
     title: str
-    count: int
+    questions: int
     wrong: int
     surprise: float
+    whole: float | None = None
 
     @property
     def error(self) -> float:
         """Percent of wrong answers."""
-        return 100 * self.wrong / self.count
+        return 100 * self.wrong / self.questions
 
     @property
     def interval(self) -> Interval:
         """95 % confidence interval of the error."""
-        low, high = wilson_interval(self.wrong / self.count, self.count)
+        low, high = wilson_interval(self.wrong / self.questions, self.questions)
         return 100 * low, 100 * high
 
 
@@ -151,6 +154,10 @@ def evaluate_questions(reader: Reader, questions: QuestionSet) -> list[Answered]
     found = []
     for task, title in questions.titles.items():
         here = of == task
-        if here.any():
-            found.append(Answered(task, title, int(here.sum()), int(each[here].sum()), float(nats[here].mean())))
+        if not here.any():
+            continue
+        groups = questions.groups[here]
+        grouped = len(groups.unique()) < len(groups)
+        whole = accuracy_per_group(~each[here], groups) if grouped else None
+        found.append(Answered(task, title, int(here.sum()), int(each[here].sum()), float(nats[here].mean()), whole))
     return found

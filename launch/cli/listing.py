@@ -81,9 +81,12 @@ def overview() -> list[str]:
     lines = []
     for title, rows, words, about in parts:
         beside = f"{len(rows)} {title}" if ":" not in title else f"{len(rows)} {title.replace(':', ' of')}"
-        lines.append(f"{_bold(f'{beside:<24}')}{words:<24}{about}")
-        lines.append(_some([row.get("name") or row["id"] for row in rows], width - 4))
-    return [*lines, "", "lukasa train rl --help lists the options of a kind of training."]
+        names = [row.get("name") or row["id"] for row in rows]
+        few = ", ".join(names)
+        fits = len(beside) <= 24 and 48 + len(few) <= width
+        lines.append(f"{_bold(f'{beside:<24}')}{words:<24}{few if fits else about}")
+        lines += [] if fits else [_some(names, width - 4)]
+    return [*lines, "lukasa train rl --help lists the options of a kind of training."]
 
 
 def _some(names: Sequence[str], width: int) -> str:

@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from lukasa.agents.learning import ALONE, Learner, Sharing, Source, Trainer, make_optimizer, make_schedule
+from lukasa.agents.learning import (
+    ALONE,
+    Learner,
+    Sharing,
+    SideBySide,
+    Source,
+    Trainer,
+    make_optimizer,
+    make_schedule,
+)
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.initial_weights import load_initial_weights
 from lukasa.launch.kinds.kind import Experiments
@@ -125,8 +134,9 @@ class BatchJob:
     scores_compare: bool = True
     score_key = "score"
 
-    def __init__(self, experiment: Any, trainer: Trainer[Any, Any], kind: Experiments[Any]):
-        self.experiment, self.trainer = experiment, trainer
+    def __init__(self, experiment: Any, trainer: Trainer[Any, Any] | SideBySide[Any, Any], kind: Experiments[Any]):
+        self.experiment = experiment
+        self.trainer: Any = trainer
         self.counted = self.steps_name = kind.step_key
         self._window: list[dict[str, Any]] = []
 

@@ -24,7 +24,7 @@ class DMN(Reader):
 
     Args:
         sizes: of the questions.
-        size: D, numbers of an embedding and of all states.
+        size: numbers of an embedding and of all states.
         episodes: passes over the story (E).
         supervision: weight of the gates' cross-entropy with the supporting sentences, the e-th episode looking at the
             e-th; α in section 2.5. 0 learns from answers alone.

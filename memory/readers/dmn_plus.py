@@ -25,7 +25,7 @@ class DMNPlus(Reader):
 
     Args:
         sizes: of the questions.
-        size: D, numbers of an embedding and of all states.
+        size: numbers of an embedding and of all states.
         episodes: passes over the story (E).
         dropout: share of the numbers of sentence encodings, and of what answers are scored from, left out in training.
         supervision: weight of the attention's cross-entropy with the supporting sentences, the e-th episode looking at

@@ -25,14 +25,14 @@ class MemN2N(Reader):
 
     Args:
         sizes: of the questions.
-        size: D, numbers of an embedding; the paper has 20 for one task at a time and 50 for all together.
+        size: numbers of an embedding; the paper has 20 for one task at a time and 50 for all together.
         hops: times that the story is looked at (H).
         tying: adjacent: what a hop reads is what the next one matches (A^{k+1} = C^k), the question is embedded by A^1
             and answers are scored by C^H of their words; layerwise: the same A and C at every hop, with a linear map
             of u from hop to hop.
-        encoding: of sentences: the bag of their words, or one that knows the words' places.
+        encoding: how sentences are read: as the bag of their words, or with the words' places.
         temporal: whether memories say how long ago they were (section 4.1).
-        relu: a ReLU on half of u after each hop, which the paper uses where all tasks are learned together (4.4).
+        relu: put a ReLU on half of u after each hop, as the paper does where all tasks are learned together (4.4).
         linear_start: batches of training that go without softmax at the beginning (section 4.2).
     """
 
@@ -52,7 +52,8 @@ class MemN2N(Reader):
         linear_start: int | None = None,
     ):
         super().__init__(sizes)
-        self.hops, self.encoding, self.relu, self.linear_start = hops, encoding, relu, linear_start or 0
+        self.hops, self.relu, self.linear_start = hops, relu, linear_start or 0
+        self.encoding: Encoding = encoding
         adjacent = tying == "adjacent"
         # Of adjacent hops the k-th matches by number k and reads by number k + 1; layer-wise, all by 0 and 1.
         count = hops + 1 if adjacent else 2

@@ -29,14 +29,14 @@ class QueryReduction(Reader):
 
     Args:
         sizes: of the questions.
-        size: D, numbers of an embedding and of a state; the paper has 50, and 200 for 10,000 questions of a task.
+        size: numbers of an embedding and of a state; the paper has 50, and 200 for 10,000 questions of a task.
         layers: how often the question is reduced (K).
         reset_gate: whether all layers but the last have a gate that takes candidates back, r_t = σ(W_r (x_t ∘ q_t))
             in h_t = z_t r_t h~_t + (1 − z_t) h_{t−1} (section 2.3); each direction has its own.
-        vector_gates: a gate for each number of the state rather than one for all of them (section 2.3).
+        vector_gates: use a gate for each number of the state rather than one for all of them (section 2.3).
         gate_bias: b_z is minus this at the beginning, so that states last; the "forget bias" of section 5.1.
         tied: whether all layers have the same weights, as in section 5.1.
-        encoding: of sentences and the question: one that knows the words' places, or the bag of the words.
+        encoding: how sentences and the question are read: one that knows the words' places, or the bag of the words.
     """
 
     def __init__(

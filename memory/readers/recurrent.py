@@ -28,8 +28,8 @@ class Recurrent(Reader):
     Args:
         sizes: of the questions.
         size: numbers of the encoding of a sentence (D).
-        encoding: of sentences and question: the bag of their words, one that knows the words' places (Sukhbaatar et
-            al. 2015, section 4.1), or the last state of a GRU over the words.
+        encoding: how sentences and question are read: the bag of their words, one that knows the words' places
+            (Sukhbaatar et al. 2015, section 4.1), or the last state of a GRU over the words.
         core: name of the memory core that reads.
         core_options: the core's own options. A "snail" should be given ``length``, the most sentences of a story.
         question_first: the question's encoding beside that of every sentence, so that the question is known before

@@ -9,6 +9,7 @@ import pytest
 import lukasa.launch.cli.command
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES
+from lukasa.launch.kinds.questions.recipes import QUESTION_RECIPES
 from lukasa.launch.kinds.rl.recipes import RL, RL_RECIPES
 from lukasa.launch.kinds.supervised.recipes import TASK_RECIPES
 from lukasa.launch.options.fields import documented, peek, split_words
@@ -148,7 +149,7 @@ def test_list_needs_no_ray_and_prints_json():
     assert {"name": "slots", "type": "int", "default": 128}.items() <= found["cores"][0]["options"][0].items()
     assert "TMaze-L50-v0" in {env["id"] for env in found["envs"]}
     recipes = {recipe["name"] for recipe in found["recipes"]}
-    assert recipes == set(RL_RECIPES) | set(TASK_RECIPES) | set(FEW_SHOT_RECIPES)
+    assert recipes == set(RL_RECIPES) | set(TASK_RECIPES) | set(FEW_SHOT_RECIPES) | set(QUESTION_RECIPES)
 
 
 def test_list_prints_one_list(capsys):

@@ -22,6 +22,7 @@ from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
+from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.kinds.rl.recipes import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.options.describing import kind_of_row
@@ -215,7 +216,7 @@ LETTER = re.compile(r"(\S|of|the same|how many|as many)[ ,;.:]")
 
 def texts():
     """Every option of the command line with its help."""
-    for kind in (RL, TASK, FEW_SHOT):
+    for kind in (RL, TASK, FEW_SHOT, QUESTIONS):
         for one in options_of(kind.experiment, kind.experiment()):
             yield f"{kind.name} {one.name}", one.text
     for sort, things in lukasa.launch.options.described.table().items():

@@ -185,6 +185,7 @@ def test_seeds_train_side_by_side_on_ray(ray_cluster, tmp_path, trained, capfd):
 def test_seeds_of_agents_are_those_of_single_runs(tmp_path):
     words = ["--env", "TMaze-L50-v0", "--env-settings", "corridor", "3", "--core", "gru", "--steps", "256"]
     words += ["--batch-size", "128", "--minibatch-size", "64", "--envs-per-runner", "2", "--epochs", "1"]
+    words += ["--max-seq-len", "32"]
     several, single = tmp_path / "several", tmp_path / "single"
     assert main(["train", "rl", *words, "--seeds", "2", "--out", str(several)]) == 0
     assert main(["train", "rl", *words, "--seed", "1", "--out", str(single)]) == 0

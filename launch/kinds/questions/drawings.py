@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from lukasa.launch.pictures.figures import BAD, GOOD, save_figure
 
@@ -89,7 +90,7 @@ def _sentences_shown(one: Asked) -> list[int]:
     return sorted(first[:MOST_SENTENCES])
 
 
-def _draw_hops(axes: plt.Axes, one: Asked, places: Sequence[int]) -> None:
+def _draw_hops(axes: Axes, one: Asked, places: Sequence[int]) -> None:
     weights = one.attention[:, places].T
     axes.imshow(weights, aspect="auto", cmap="Blues", vmin=0, vmax=max(1e-6, float(np.abs(weights).max(initial=0))))
     for (line, hop), weight in np.ndenumerate(weights):
@@ -111,7 +112,7 @@ def _draw_hops(axes: plt.Axes, one: Asked, places: Sequence[int]) -> None:
     axes.set_title(about, fontsize=9, loc="right", color=GOOD if right else BAD)
 
 
-def _draw_slots(axes: plt.Axes, one: Asked, places: Sequence[int]) -> None:
+def _draw_slots(axes: Axes, one: Asked, places: Sequence[int]) -> None:
     if not one.slots.size:
         axes.set_axis_off()
         return

@@ -91,7 +91,7 @@ def evaluate_starts(
     for seed, run, experiment in runs:
         trained = load_readers(run, experiment, options.checkpoint)
         for name, answered in _answered(trained, part).items():
-            loss = sum(one.surprise * one.count for one in answered) / sum(one.count for one in answered)
+            loss = sum(one.surprise * one.questions for one in answered) / sum(one.questions for one in answered)
             if name not in best or loss < best[name][0]:
                 best[name] = (loss, seed, trained)
     trained = next(iter(best.values()))[2]
@@ -166,10 +166,11 @@ def _result(path: Any, trained: TrainedReaders, options: EvalOptions, found: Map
         {
             "task": one.task,
             "title": one.title,
-            "questions": one.count,
+            "questions": one.questions,
             "score": one.error if errors else 100 - one.error,
             "interval": one.interval if errors else tuple(100 - end for end in reversed(one.interval)),
             "surprise": one.surprise,
+            "whole": one.whole,
             "published": _published_of(experiment, reported, one.task),
         }
         for one in answered
@@ -205,13 +206,18 @@ def describe(result: dict[str, Any]) -> None:
     title = f"{result['reader']} on {result['data']}, {result['part']} questions, {result['checkpoint']}{chosen}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("task", no_wrap=True)
-    for column in ("questions", result["unit"], "95 % confidence", *(["published"] if beside else [])):
+    grouped = any(row["whole"] is not None for row in rows)
+    columns = ("questions", result["unit"], "95 % confidence")
+    for column in (*columns, *(["published"] if beside else []), *(["whole dialogs %"] if grouped else [])):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         low, high = row["interval"]
         paper = [_number(row["published"])] if beside else []
         name = f"{row['task']:>2} {row['title']}"
-        table.add_row(name, f"{row['questions']:,}", f"{row['score']:.1f}", f"{low:.1f} to {high:.1f}", *paper)
+        dialogs = [_number(row["whole"] and round(row["whole"], 1))] if grouped else []
+        table.add_row(
+            name, f"{row['questions']:,}", f"{row['score']:.1f}", f"{low:.1f} to {high:.1f}", *paper, *dialogs
+        )
     paper = [_number(reported and reported["mean"])] if beside else []
     table.add_row("mean", "", f"{result['score']:.2f}", "", *paper)
     if result["unit"].startswith("error"):

@@ -98,8 +98,9 @@ class QuestionJob(by_batch.BatchJob):
     """
 
     def __init__(self, experiment: QuestionExperiment, sharing: Sharing = ALONE):
-        super().__init__(experiment, make_trainer(experiment, sharing), QUESTIONS)
-        self.unit = self.trainer.first.source.questions.unit
+        self.readers = make_trainer(experiment, sharing)
+        super().__init__(experiment, self.readers, QUESTIONS)
+        self.unit = self.readers.first.source.questions.unit
         self.higher_is_better = not self.unit.startswith("error")
         self.kept: dict[str, dict[str, Any]] = {}
 
@@ -110,10 +111,10 @@ class QuestionJob(by_batch.BatchJob):
     def validate(self) -> float:
         """The mean score of the tasks on validation questions; keeps the readers that were never better."""
         found: list[Answered] = []
-        for name, trainer in self.trainer.trainers.items():
+        for name, trainer in self.readers.trainers.items():
             reader = trainer.learner.reader
             answered = self._answered(name, reader)
-            loss = sum(one.surprise * one.count for one in answered) / sum(one.count for one in answered)
+            loss = sum(one.surprise * one.questions for one in answered) / sum(one.questions for one in answered)
             if self.experiment.keep == "best" and loss < self.kept.get(name, {}).get("loss", float("inf")):
                 self.kept[name] = {"loss": loss, "reader": copy.deepcopy(reader.state_dict())}
             found += answered

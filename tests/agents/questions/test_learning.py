@@ -95,7 +95,7 @@ def test_evaluation_counts_by_task():
     reader = make_reader("memn2n", Sizes(len(vocabulary.words), len(vocabulary.answers), 20, questions.longest))
     found = evaluate_questions(reader, questions)
     assert [one.task for one in found] == [1, 6]
-    assert sum(one.count for one in found) == len(questions)
+    assert sum(one.questions for one in found) == len(questions)
     for one in found:
         low, high = one.interval
         assert 0 <= low <= one.error <= high <= 100
