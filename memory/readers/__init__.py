@@ -2,6 +2,7 @@
 
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
+from lukasa.memory.readers.entity_network import EntityNetwork
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, surprise
@@ -13,6 +14,7 @@ __all__ = [
     "READERS",
     "Asked",
     "DMNPlus",
+    "EntityNetwork",
     "MemN2N",
     "QueryReduction",
     "Reader",

@@ -9,6 +9,7 @@ from lukasa.ground.options import check_options, options_of, takes_any_option
 from lukasa.ground.registry import Registry, is_own, subclass_of
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
+from lukasa.memory.readers.entity_network import EntityNetwork
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Reader, Sizes
@@ -17,6 +18,7 @@ from lukasa.memory.readers.recurrent import Recurrent
 READERS: Registry[type[Reader]] = Registry(
     "reader",
     {
+        "entity_network": EntityNetwork,
         "memn2n": MemN2N,
         "dmn": DMN,
         "dmn_plus": DMNPlus,

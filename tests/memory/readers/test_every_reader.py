@@ -9,6 +9,7 @@ from lukasa.memory.readers import READERS, Sizes, make_reader
 from tests.memory.readers.asked import SIZES, padded, some_questions, where_is_it
 
 OPTIONS = {
+    "entity_network": {"size": 8, "slots": 5},
     "memn2n": {"hops": 2, "size": 8},
     "dmn": {"size": 8, "episodes": 2},
     "dmn_plus": {"size": 8, "episodes": 2},
@@ -16,6 +17,9 @@ OPTIONS = {
     "query_reduction": {"size": 8},
 }
 """Small ones of each reader, for these tests."""
+
+STEPS = {"entity_network": 600}
+"""Of training, for those that guess between two people for a while before they tell them apart."""
 
 ROOMY = dataclasses.replace(SIZES, sentences=8, length=5)
 
@@ -111,7 +115,7 @@ def test_it_learns_who_is_where(name):
     reader = build(name, Sizes(words=8, answers=4, sentences=5, length=2, supports=1), size=20)
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(reader.parameters(), 0.01)
-    for _ in range(400):
+    for _ in range(STEPS.get(name, 400)):
         losses, _ = reader.losses(where_is_it(32, generator))
         optimizer.zero_grad()
         losses.mean().backward()
