@@ -8,6 +8,8 @@ from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, surprise
 from lukasa.memory.readers.recurrent import Recurrent
 from lukasa.memory.readers.registry import READERS, check_reader_options, make_reader, reader_options
+from lukasa.memory.readers.transformer import Transformer
+from lukasa.memory.readers.universal_transformer import UniversalTransformer
 
 __all__ = [
     "DMN",
@@ -21,6 +23,8 @@ __all__ = [
     "Reading",
     "Recurrent",
     "Sizes",
+    "Transformer",
+    "UniversalTransformer",
     "check_reader_options",
     "make_reader",
     "reader_options",

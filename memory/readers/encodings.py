@@ -53,6 +53,21 @@ def position_encoding(words: Tensor, embedding: Tensor, blocks: int = 1) -> Tens
     return first - dimension * _weighted(words, there * (1 - 2 * share), embedding)
 
 
+def masked_sum(words: Tensor, embedding: Tensor, masks: Tensor) -> Tensor:
+    """The vectors s = Σ f_i ∘ e_i of sentences; Henaff et al. 2017, section 2.1.
+
+    Args:
+        words: int64 [..., L], 0 for none.
+        embedding: [V, D]; what it has at 0 says nothing.
+        masks: [at least L, D], f.
+
+    Returns:
+        [..., D].
+    """
+    there = (words > 0).to(embedding.dtype).unsqueeze(-1)
+    return (nn.functional.embedding(words, embedding) * there * masks[: words.shape[-1]]).sum(-2)
+
+
 def encode(words: Tensor, embedding: Tensor, encoding: Encoding, blocks: int = 1) -> Tensor:
     """The vectors [..., D] of sentences [..., L]; ``blocks`` as in ``position_encoding``."""
     return bag_of_words(words, embedding) if encoding == "bag" else position_encoding(words, embedding, blocks)

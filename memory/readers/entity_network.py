@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lukasa.memory.readers.distinct import distinct_sentences
-from lukasa.memory.readers.encodings import AnswerScores, bag_of_words, word_embedding
+from lukasa.memory.readers.encodings import AnswerScores, bag_of_words, masked_sum, word_embedding
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story
 
 SPREAD = 0.1
@@ -112,21 +112,6 @@ class EntityNetwork(Reader):
         slots = torch.cat([slots, *reversed(ended)])
         back = order.argsort()
         return slots[back], torch.stack(gates, 1)[back]
-
-
-def masked_sum(words: Tensor, embedding: Tensor, masks: Tensor) -> Tensor:
-    """The vectors s = Σ f_i ∘ e_i of sentences; Henaff et al. 2017, section 2.1.
-
-    Args:
-        words: int64 [..., L], 0 for none.
-        embedding: [V, D]; what it has at 0 says nothing.
-        masks: [at least L, D], f.
-
-    Returns:
-        [..., D].
-    """
-    there = (words > 0).to(embedding.dtype).unsqueeze(-1)
-    return (F.embedding(words, embedding) * there * masks[: words.shape[-1]]).sum(-2)
 
 
 def update_slots(

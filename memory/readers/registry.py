@@ -14,6 +14,8 @@ from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Reader, Sizes
 from lukasa.memory.readers.recurrent import Recurrent
+from lukasa.memory.readers.transformer import Transformer
+from lukasa.memory.readers.universal_transformer import UniversalTransformer
 
 READERS: Registry[type[Reader]] = Registry(
     "reader",
@@ -24,6 +26,8 @@ READERS: Registry[type[Reader]] = Registry(
         "dmn_plus": DMNPlus,
         "recurrent": Recurrent,
         "query_reduction": QueryReduction,
+        "transformer": Transformer,
+        "universal_transformer": UniversalTransformer,
     },
     subclass_of(Reader, "lukasa.memory.readers.Reader"),
 )

@@ -28,7 +28,7 @@ def affine(weight, numbers, bias=None):
 
 def position_encoding(words, embedding):
     """Sukhbaatar et al. 2015, section 4.1: Σ_j l_j · A x_j with l_kj = (1 − j/J) − (k/D)(1 − 2j/J)."""
-    size, length = embedding.shape[1], len(words)
+    size, length, embedding = embedding.shape[1], len(words), embedding.detach()
     vector = [0.0] * size
     for j in range(1, length + 1):
         for k in range(1, size + 1):
@@ -38,7 +38,8 @@ def position_encoding(words, embedding):
 
 
 def bag_of_words(words, embedding):
-    return [sum(float(embedding[word, k]) for word in words) for k in range(embedding.shape[1])]
+    rows = [embedding[word].tolist() for word in words]
+    return [sum(row[k] for row in rows) for k in range(embedding.shape[1])]
 
 
 def gru_step(x, h, w_ih, w_hh, b_ih, b_hh):

@@ -15,6 +15,8 @@ OPTIONS = {
     "dmn_plus": {"size": 8, "episodes": 2},
     "recurrent": {"size": 8, "core": "lstm", "core_options": {"size": 32}},
     "query_reduction": {"size": 8},
+    "transformer": {"size": 8, "heads": 2, "hidden": 32, "dropout": 0.0},
+    "universal_transformer": {"size": 8, "heads": 2, "hidden": 32, "steps": 3, "dropout": 0.0, "act": True},
 }
 """Small ones of each reader, for these tests."""
 
