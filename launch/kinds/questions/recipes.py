@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
@@ -69,12 +70,148 @@ def babi_memn2n_joint_10k() -> QuestionExperiment:
     )
 
 
+def babi_qrn() -> QuestionExperiment:
+    """A query-reduction network for each bAbI task of 1,000 questions: 2 layers (Seo et al. 2017, section 5.1).
+
+    The paper takes the best of 10 starts by validation loss: `--seeds 10`, and `eval --best-of validation`.
+    """
+    epochs = 150
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en"},
+        reader="query_reduction",
+        options={"size": 50, "layers": 2},
+        apart=True,
+        optimizer="adagrad",
+        lr=0.5,
+        weight_decay=1e-3,
+        batch_size=32,
+        schedule="halving",
+        halve_every=100 * EPOCH,
+        steps=epochs * EPOCH,
+        report_every=EPOCH,
+        validate_every=EPOCH,
+        keep="best",
+    )
+
+
+def babi_qrn_10k() -> QuestionExperiment:
+    """`babi_qrn` on 10,000 questions a task: size 200, AdaGrad at 0.1, weight decay 5e-4, batches of 128."""
+    epochs = 150
+    return replace(
+        babi_qrn(),
+        dataset={"size": "en-10k"},
+        options={"size": 200, "layers": 2},
+        lr=0.1,
+        weight_decay=5e-4,
+        batch_size=128,
+        halve_every=100 * LARGE_EPOCH,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+    )
+
+
+def babi_dmn_plus_10k() -> QuestionExperiment:
+    """DMN+ for each bAbI task of 10,000 questions: Adam at 1e-3, batches of 128 (Xiong et al. 2016)."""
+    epochs = 256
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="dmn_plus",
+        apart=True,
+        optimizer="adam",
+        lr=1e-3,
+        batch_size=128,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+        keep="best",
+    )
+
+
+def _sentences(core: str, **options: Any) -> QuestionExperiment:
+    """A core that reads all tasks together, a sentence a step, knowing the question."""
+    epochs, epoch = 40, TASKS * LARGE_EPOCH
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="recurrent",
+        options={"size": 64, "core": core, "question_first": True, "core_options": options},
+        optimizer="adam",
+        lr=1e-3,
+        clip_norm=10.0,
+        schedule="cosine",
+        final_lr=0.01,
+        batch_size=32,
+        steps=epochs * epoch,
+        report_every=epoch // 20,
+        validate_every=epoch,
+        keep="best",
+    )
+
+
+def babi_sentences_lstm() -> QuestionExperiment:
+    """An LSTM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("lstm", size=256)
+
+
+def babi_sentences_ntm() -> QuestionExperiment:
+    """An NTM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("ntm", slots=64, word_size=32, controller_size=128)
+
+
+def babi_sentences_dnc() -> QuestionExperiment:
+    """A DNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("dnc", slots=64, word_size=32, read_heads=4, controller_size=128)
+
+
+def babi_sentences_sam() -> QuestionExperiment:
+    """A SAM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("sam", slots=64, word_size=32, controller_size=128)
+
+
+def babi_sentences_sdnc() -> QuestionExperiment:
+    """An SDNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("sdnc", slots=64, word_size=32, controller_size=128)
+
+
+def dialog_memn2n() -> QuestionExperiment:
+    """MemN2N chooses what a bot that books restaurants says next, a reader for each task (Bordes et al. 2017).
+
+    The paper searched its settings for each task (its table 5: sizes of 20 to 128, 1 to 3 hops); these are for all.
+    """
+    return QuestionExperiment(
+        data="dialog",
+        reader="memn2n",
+        options={"size": 64, "hops": 3, "tying": "layerwise", "encoding": "bag"},
+        apart=True,
+        optimizer="adam",
+        lr=1e-3,
+        clip_norm=10.0,
+        batch_size=32,
+        steps=200_000,
+        report_every=5_000,
+        validate_every=5_000,
+        keep="best",
+    )
+
+
 QUESTION_RECIPES: dict[str, Callable[[], QuestionExperiment]] = {
     recipe.__name__: recipe
     for recipe in (
         babi_memn2n,
         babi_memn2n_joint,
         babi_memn2n_joint_10k,
+        babi_qrn,
+        babi_qrn_10k,
+        babi_dmn_plus_10k,
+        babi_sentences_lstm,
+        babi_sentences_ntm,
+        babi_sentences_dnc,
+        babi_sentences_sam,
+        babi_sentences_sdnc,
+        dialog_memn2n,
     )
 }
 """The recipes of `lukasa train questions`, by name."""
