@@ -4,6 +4,7 @@ from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.entity_network import EntityNetwork
 from lukasa.memory.readers.memn2n import MemN2N
+from lukasa.memory.readers.memory_network import MemoryNetwork
 from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, surprise
 from lukasa.memory.readers.recurrent import Recurrent
@@ -18,6 +19,7 @@ __all__ = [
     "DMNPlus",
     "EntityNetwork",
     "MemN2N",
+    "MemoryNetwork",
     "QueryReduction",
     "Reader",
     "Reading",

@@ -11,6 +11,7 @@ from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.entity_network import EntityNetwork
 from lukasa.memory.readers.memn2n import MemN2N
+from lukasa.memory.readers.memory_network import MemoryNetwork
 from lukasa.memory.readers.query_reduction import QueryReduction
 from lukasa.memory.readers.reader import Reader, Sizes
 from lukasa.memory.readers.recurrent import Recurrent
@@ -22,6 +23,7 @@ READERS: Registry[type[Reader]] = Registry(
     {
         "entity_network": EntityNetwork,
         "memn2n": MemN2N,
+        "memory_network": MemoryNetwork,
         "dmn": DMN,
         "dmn_plus": DMNPlus,
         "recurrent": Recurrent,

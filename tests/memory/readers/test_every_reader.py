@@ -11,6 +11,7 @@ from tests.memory.readers.asked import SIZES, padded, some_questions, where_is_i
 OPTIONS = {
     "entity_network": {"size": 8, "slots": 5},
     "memn2n": {"hops": 2, "size": 8},
+    "memory_network": {"size": 8},
     "dmn": {"size": 8, "episodes": 2},
     "dmn_plus": {"size": 8, "episodes": 2},
     "recurrent": {"size": 8, "core": "lstm", "core_options": {"size": 32}},
