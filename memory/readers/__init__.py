@@ -3,6 +3,7 @@
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.entity_network import EntityNetwork
+from lukasa.memory.readers.kv_memory_network import KeyValueMemoryNetwork
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.memory_network import MemoryNetwork
 from lukasa.memory.readers.query_reduction import QueryReduction
@@ -18,6 +19,7 @@ __all__ = [
     "Asked",
     "DMNPlus",
     "EntityNetwork",
+    "KeyValueMemoryNetwork",
     "MemN2N",
     "MemoryNetwork",
     "QueryReduction",

@@ -10,6 +10,7 @@ from lukasa.ground.registry import Registry, is_own, subclass_of
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.entity_network import EntityNetwork
+from lukasa.memory.readers.kv_memory_network import KeyValueMemoryNetwork
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.memory_network import MemoryNetwork
 from lukasa.memory.readers.query_reduction import QueryReduction
@@ -24,6 +25,7 @@ READERS: Registry[type[Reader]] = Registry(
         "entity_network": EntityNetwork,
         "memn2n": MemN2N,
         "memory_network": MemoryNetwork,
+        "kv_memory_network": KeyValueMemoryNetwork,
         "dmn": DMN,
         "dmn_plus": DMNPlus,
         "recurrent": Recurrent,

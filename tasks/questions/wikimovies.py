@@ -188,10 +188,12 @@ def _set_of(folder: Path, part: str, most: int) -> QuestionSet:
     known = {name: number for number, name in enumerate(world.things)}
     vocabulary = Vocabulary.of((*sorted(words - set(known)), *world.things), world.things)
 
-    def story(one: Asked) -> list[Sequence[str]]:
+    def story(one: Asked) -> list[list[str]]:
         about = [world.about(known[thing]) for thing in one.things]
         places = [place for found in about if len(found) < FREQUENT for place in found.tolist()][:most]
-        return [[world.things[a], world.relations[r], world.things[b]] for a, r, b in world.facts[places].tolist()]
+        return [
+            [world.things[int(a)], world.relations[int(r)], world.things[int(b)]] for a, r, b in world.facts[places]
+        ]
 
     return question_set(
         [Question(story(one), one.words, one.answers, task=1) for one in asked[part]],

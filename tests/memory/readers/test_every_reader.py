@@ -12,6 +12,7 @@ OPTIONS = {
     "entity_network": {"size": 8, "slots": 5},
     "memn2n": {"hops": 2, "size": 8},
     "memory_network": {"size": 8},
+    "kv_memory_network": {"hops": 2, "size": 8, "temporal": True},
     "dmn": {"size": 8, "episodes": 2},
     "dmn_plus": {"size": 8, "episodes": 2},
     "recurrent": {"size": 8, "core": "lstm", "core_options": {"size": 32}},
