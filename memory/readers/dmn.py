@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from lukasa.memory.readers.encodings import AnswerScores, word_embedding
-from lukasa.memory.readers.episodes import check_supervision, gated_gru, surprise_of_gates, xavier
+from lukasa.memory.readers.episodes import check_supervision, compare, gated_gru, surprise_of_gates, xavier
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story
 from lukasa.memory.readers.word_gru import gru_encoding, story_encoding
 
@@ -60,11 +61,11 @@ class DMN(Reader):
         facts = story_encoding(asked.story, inside, self.embedding, self.end, self.story_gru)
         facts = facts.masked_fill(~inside[..., None], 0)
         question = gru_encoding(asked.question, self.embedding, self.question_gru)
-        projected = self.facts(facts)
+        projected, by_question = self.facts(facts), self._by_question(facts, question)
         state, scores, gates = question, [], []
         for _ in range(self.episodes):
-            compared = compare(facts, state, question, self.bilinear.weight)
-            scores.append(self.gate(self.hidden(compared).tanh()).squeeze(2))  # [B, S]
+            hidden = by_question + self._by_memory(facts, state)
+            scores.append(self.gate(hidden.tanh()).squeeze(2))  # [B, S]
             gates.append(scores[-1].sigmoid() * inside)
             state = self.memory_gru(gated_gru(projected, gates[-1], self.across), state)
         penalty = None
@@ -74,23 +75,28 @@ class DMN(Reader):
         output = self.answer(self.answer_gru(question, state))
         return Reading(output, torch.stack(gates, 1), penalty=penalty)
 
+    # W₁ z + b₁ of the gates by parts, z = [c, m, q, c ∘ q, c ∘ m, |c − q|, |c − m|, cᵀ W q, cᵀ W m]: what the question
+    # adds is the same in every episode, and what only it or the memory adds the same at every sentence.
 
-def compare(facts: Tensor, memory: Tensor, question: Tensor, bilinear: Tensor) -> Tensor:
-    """What a gate sees of each sentence; z(c, m, q) in Kumar et al. 2016, section 2.3.
+    def _by_question(self, facts: Tensor, question: Tensor) -> Tensor:
+        """What does not depend on the memory, [B, S, D]."""
+        of_fact, _, of_question, product, _, difference, _, resembling, _ = self._of_parts()
+        alone = linear(question, of_question, self.hidden.bias)
+        told = torch.cat([facts, compare(facts, question)], 2)
+        resemblance = facts @ self.bilinear(question).unsqueeze(2)  # [B, S, 1]
+        weights = torch.cat([of_fact, product, difference], 1)
+        return linear(told, weights) + resemblance * resembling.t() + alone[:, None]
 
-    [c, m, q, c ∘ q, c ∘ m, |c − q|, |c − m|, cᵀ W q, cᵀ W m].
+    def _by_memory(self, facts: Tensor, memory: Tensor) -> Tensor:
+        """What depends on the memory, [B, S, D]."""
+        _, of_memory, _, _, product, _, difference, _, resembling = self._of_parts()
+        resemblance = facts @ self.bilinear(memory).unsqueeze(2)
+        weights = torch.cat([product, difference], 1)
+        return (
+            linear(compare(facts, memory), weights) + resemblance * resembling.t() + linear(memory, of_memory)[:, None]
+        )
 
-    Args:
-        facts: [B, S, D], c.
-        memory: [B, D], m.
-        question: [B, D], q.
-        bilinear: [D, D], W^(b).
-
-    Returns:
-        [B, S, 7 D + 2].
-    """
-    m, q = memory[:, None], question[:, None]
-    both = torch.stack([question, memory], 2)  # [B, D, 2]
-    resembling = facts @ (bilinear @ both)  # [B, S, 2]
-    wide = [part.expand_as(facts) for part in (m, q)]
-    return torch.cat([facts, *wide, facts * q, facts * m, (facts - q).abs(), (facts - m).abs(), resembling], 2)
+    def _of_parts(self) -> tuple[Tensor, ...]:
+        """W₁, parted as z is."""
+        size = self.bilinear.in_features
+        return self.hidden.weight.split([size] * 7 + [1] * 2, 1)

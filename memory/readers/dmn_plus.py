@@ -9,9 +9,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from lukasa.memory.readers.encodings import AnswerScores, position_encoding, word_embedding
-from lukasa.memory.readers.episodes import attention_gru, check_supervision, surprise_of_attention, xavier
+from lukasa.memory.readers.episodes import attention_gru, check_supervision, compare, surprise_of_attention, xavier
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story, softmax_within
 from lukasa.memory.readers.word_gru import both_ways, gru_encoding
 
@@ -20,8 +21,9 @@ class DMNPlus(Reader):
     """Episodes of attention over sentences that know one another, each with a memory update of its own.
 
     Sentences are read by position encoding and fused by GRUs in both directions, f_i = f→_i + f←_i (section 3.1). With
-    m⁰ = q, episode t has g = softmax(W₂ tanh(W₁ z + b₁) + b₂), an attention GRU over the sentences that ends in c^t,
-    and m^t = ReLU(W^t [m^{t−1}; c^t; q] + b) (3.3). Answers are scored from m^E beside q.
+    m⁰ = q, episode t has g = softmax(W₂ tanh(W₁ z + b₁) + b₂), where z = [f ∘ q; f ∘ m; |f − q|; |f − m|], an attention
+    GRU over the sentences that ends in c^t, and m^t = ReLU(W^t [m^{t−1}; c^t; q] + b) (3.3). Answers are scored from
+    m^E beside q.
 
     Args:
         sizes: of the questions.
@@ -67,9 +69,14 @@ class DMNPlus(Reader):
         facts = facts.masked_fill(~inside[..., None], 0)
         question = gru_encoding(asked.question, self.embedding, self.question_gru)
         projected = self.facts(facts)
+        # W₁ z + b₁ by parts: what the question adds to it is the same in every episode.
+        of_pairs = self.hidden.weight.unflatten(1, (2, 2, -1))  # [D, products or differences, question or memory, D]
+        of_question, of_memory = (of_pairs[:, :, number].flatten(1) for number in range(2))
+        by_question = linear(compare(facts, question), of_question, self.hidden.bias)
         state, attention = question, []
         for update in self.updates:
-            scores = self.gate(self.hidden(compare(facts, state, question)).tanh()).squeeze(2)  # [B, S]
+            hidden = by_question + linear(compare(facts, state), of_memory)
+            scores = self.gate(hidden.tanh()).squeeze(2)  # [B, S]
             attention.append(softmax_within(scores, inside))
             context = attention_gru(projected, attention[-1], self.across)
             state = update(torch.cat([state, context, question], 1)).relu()
@@ -78,18 +85,3 @@ class DMNPlus(Reader):
         if self.training and self.supervision:
             penalty = self.supervision * surprise_of_attention(looked, asked)
         return Reading(self.answer(self.dropout(torch.cat([state, question], 1))), looked, penalty=penalty)
-
-
-def compare(facts: Tensor, memory: Tensor, question: Tensor) -> Tensor:
-    """What the attention sees of each sentence; z in Xiong et al. 2016, section 3.3: [f ∘ q; f ∘ m; |f − q|; |f − m|].
-
-    Args:
-        facts: [B, S, D], f.
-        memory: [B, D], m.
-        question: [B, D], q.
-
-    Returns:
-        [B, S, 4 D].
-    """
-    m, q = memory[:, None], question[:, None]
-    return torch.cat([facts * q, facts * m, (facts - q).abs(), (facts - m).abs()], 2)

@@ -61,6 +61,20 @@ def attention_gru(facts: Tensor, gates: Tensor, across: Tensor) -> Tensor:
     return state
 
 
+def compare(facts: Tensor, other: Tensor) -> Tensor:
+    """How sentences resemble the question or the memory, [f ∘ v; |f − v|]; parts of z in Xiong et al. 2016, 3.3.
+
+    Args:
+        facts: [B, S, D], f.
+        other: [B, D], v.
+
+    Returns:
+        [B, S, 2 D].
+    """
+    other = other[:, None]
+    return torch.cat([facts * other, (facts - other).abs()], 2)
+
+
 def supporting_gates(asked: Asked, episodes: int) -> tuple[Tensor, Tensor]:
     """What the gates should be: the e-th episode looks at the e-th supporting sentence.
 
