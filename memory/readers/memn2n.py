@@ -107,5 +107,5 @@ class MemN2N(Reader):
         ago = (asked.sentences[:, None] - 1 - places).clamp(min=0)  # [B, S]
         sentences = encode(asked.story, torch.cat(list(self.embeddings), 1), self.encoding, len(self.embeddings))
         if len(self.times):
-            sentences = sentences + torch.cat(list(self.times), 1)[ago]
+            sentences = sentences + nn.functional.embedding(ago, torch.cat(list(self.times), 1))
         return list(sentences.chunk(len(self.embeddings), 2))

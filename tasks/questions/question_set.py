@@ -156,6 +156,10 @@ class QuestionSet:
         support = torch.where(self.support >= cut[:, None], self.support - cut[:, None], -1)
         return replace(self, begins=self.begins + cut, counts=self.counts - cut, support=left_over(support))
 
+    def without_stories(self) -> QuestionSet:
+        """The same questions about nothing: what is left to a reader is guessing from the question."""
+        return replace(self, counts=torch.zeros_like(self.counts), support=torch.full_like(self.support, -1))
+
     def take(self, rows: Tensor) -> Questions:
         """A batch of the questions at some places.
 

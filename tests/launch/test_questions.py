@@ -118,6 +118,23 @@ def test_a_part_that_there_is_not_is_refused(capsys, apart):
     )
 
 
+def test_ablation_takes_the_story_away(capsys, apart):
+    found = evaluated(capsys, apart, "--ablation")
+    assert [row["without"] for row in found["ablation"]] == [None, "story"]
+    assert found["ablation"][0]["score"] == found["score"]
+    assert evaluated(capsys, apart, "--without", "story")["score"] == found["ablation"][1]["score"]
+    assert "--without memory is for cores as readers" in fails(capsys, "eval", str(apart), "--without", "memory")
+    assert "leave --without story out" in fails(capsys, "eval", str(apart), "--without", "story", "--ablation")
+
+
+def test_a_core_as_a_reader_is_wiped(capsys, tmp_path):
+    path = tmp_path / "core"
+    options = ["--options.core", "lstm", "--options.core-options", "size", "8", "--options.size", "8"]
+    train(*SMALL, "--reader", "recurrent", *options, "--steps", "32", "--out", path)
+    found = evaluated(capsys, path, "--ablation")
+    assert [row["without"] for row in found["ablation"]] == [None, "story", "memory"]
+
+
 def test_the_best_weights_are_kept(apart):
     run, _ = open_run(apart)
     rows = read_metrics(run)

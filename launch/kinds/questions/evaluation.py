@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from lukasa.agents.questions import Answered, Answerer, evaluate_questions
 from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.ablation import named, wiped
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.questions.data import ALL, groups_of, load_questions, make_data
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
@@ -21,9 +23,11 @@ from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
-from lukasa.memory.readers import Reader
+from lukasa.memory import state_parts
+from lukasa.memory.readers import Reader, Recurrent
 
 Criterion = Literal["training", "validation"]
+Wiped = Literal["story", "memory", "controller", "both"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class EvalOptions:
     Attributes:
         part: part of the questions: test by default, validation or train, and others that the set has.
         checkpoint: which checkpoint to score: best, last, or its name.
+        without: score without the story, which leaves guessing from the question; of a core as a reader, also with its
+            memory, its controller, or both wiped before every sentence.
+        ablation: score as trained, and without each of these in turn.
         best_of: of several seeds, score for each task the reader of the lowest loss on training or on validation
             questions, as papers that report the best of several starts do.
         json: print one JSON object.
@@ -40,6 +47,8 @@ class EvalOptions:
 
     part: str = "test"
     checkpoint: str = "best"
+    without: Wiped | None = None
+    ablation: Switch = False
     best_of: Criterion | None = None
     json: Switch = False
 
@@ -68,7 +77,33 @@ def evaluate_run(run: Run, experiment: QuestionExperiment, options: EvalOptions)
     if options.best_of is not None:
         raise UserError(f"--best-of {options.best_of} chooses among several seeds, and run {run.path} has one")
     trained = load_readers(run, experiment, options.checkpoint)
-    return _result(run.path, trained, options, _answered(trained, options.part))
+    parts = _parts_to_wipe(trained, options)
+    found = [_answered(trained, options.part, part) for part in parts]
+    result = _result(run.path, trained, options, found[0]) | {"without": options.without}
+    if options.ablation:
+        scored = [_result(run.path, trained, options, one)["score"] for one in found]
+        result["ablation"] = [{"without": part, "score": score} for part, score in zip(parts, scored, strict=True)]
+    return result
+
+
+def _parts_to_wipe(trained: TrainedReaders, options: EvalOptions) -> list[Wiped | None]:
+    """What to leave out, one after the other; None for nothing.
+
+    Raises:
+        UserError: the readers have no such part, or both options are given.
+    """
+    reader = next(iter(trained.readers.values()))
+    known: list[Wiped] = ["story"]
+    if isinstance(reader, Recurrent):
+        known += cast("list[Wiped]", state_parts(reader.core))
+    if options.ablation and options.without:
+        raise UserError(f"--ablation leaves out each part in turn: leave --without {options.without} out")
+    if options.without and options.without not in known:
+        raise UserError(
+            f"--without {options.without} is for cores as readers that carry one, and reader "
+            f"{trained.experiment.reader!r} is none: take --without {' or '.join(known)}"
+        )
+    return [None, *known] if options.ablation else [options.without]
 
 
 def evaluate_starts(
@@ -86,6 +121,8 @@ def evaluate_starts(
     """
     if options.best_of is None:
         return None
+    if options.ablation or options.without:
+        raise UserError("--best-of scores what is best as trained: leave --ablation and --without out")
     part = {"training": "train", "validation": "validation"}[options.best_of]
     best: dict[str, tuple[float, int, TrainedReaders]] = {}
     for seed, run, experiment in runs:
@@ -142,16 +179,33 @@ def load_answerer(run: Run, experiment: QuestionExperiment, checkpoint: str, tas
     return Answerer(trained.readers[name], load_questions(experiment, "train", groups[name]).vocabulary)
 
 
-def _answered(trained: TrainedReaders, part: str) -> dict[str, list[Answered]]:
+def _answered(trained: TrainedReaders, part: str, without: Wiped | None = None) -> dict[str, list[Answered]]:
     experiment = trained.experiment
     parts = make_data(experiment).parts
     if part not in parts:
         raise UserError(f"questions {experiment.data!r} have no part {part!r}: take one of {', '.join(parts)}")
     found = {}
     for name, tasks in groups_of(experiment).items():
-        with as_user_error():
-            found[name] = evaluate_questions(trained.readers[name], load_questions(experiment, part, tasks))
+        reader, questions = trained.readers[name], load_questions(experiment, part, tasks)
+        if without == "story":
+            questions = questions.without_stories()
+        with as_user_error(), _wiped(reader, without):
+            found[name] = evaluate_questions(reader, questions)
     return found
+
+
+@contextmanager
+def _wiped(reader: Reader, part: Wiped | None) -> Iterator[None]:
+    """A core as a reader, with a part of what it carries wiped before every sentence."""
+    if part in (None, "story") or not isinstance(reader, Recurrent):
+        yield
+        return
+    whole = reader.core
+    reader.core = wiped(whole, part)
+    try:
+        yield
+    finally:
+        reader.core = whole
 
 
 def _result(path: Any, trained: TrainedReaders, options: EvalOptions, found: Mapping[str, list[Answered]]) -> Any:
@@ -203,7 +257,10 @@ def describe(result: dict[str, Any]) -> None:
     rows, reported = result["rows"], result["published"]
     beside = any(row["published"] is not None for row in rows) or reported
     chosen = f", best of {result['starts']} starts by {result['best_of']} loss" if result["best_of"] else ""
-    title = f"{result['reader']} on {result['data']}, {result['part']} questions, {result['checkpoint']}{chosen}"
+    without = f", without {result['without']}" if result.get("without") else ""
+    title = (
+        f"{result['reader']} on {result['data']}, {result['part']} questions, {result['checkpoint']}{without}{chosen}"
+    )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("task", no_wrap=True)
     grouped = any(row["whole"] is not None for row in rows)
@@ -224,6 +281,8 @@ def describe(result: dict[str, Any]) -> None:
         paper = [_number(reported and reported["failed"])] if beside else []
         table.add_row(f"failed (more than {FAILED:g} %)", "", f"{result['failed']}", "", *paper)
     Console(soft_wrap=True).print(table)
+    if "ablation" in result:
+        print("\n".join(f"without {named(one['without'])}: {one['score']:.2f}" for one in result["ablation"]))
     if reported:
         print(f"published: {reported['paper']}, mean and failed of all 20 tasks")
 
