@@ -78,7 +78,9 @@ class QueryReduction(Reader):
             resets += [torch.stack([one.mean(2) for one in reset], 1)] if reset else []
         logits = units[-1].update(sentences, query).masked_fill(silent, -math.inf)
         weights = weights_of_last(logits)
-        state = (weights * units[-1].candidates(parts[-1], query)).sum(1)
+        candidates = units[-1].candidates(parts[-1], query)
+        scalar = weights.shape[2] == 1
+        state = (weights.transpose(1, 2) @ candidates).squeeze(1) if scalar else (weights * candidates).sum(1)
         attention.append(torch.sigmoid(logits).mean(2))
         shown = {"weights": weights.mean(2)}  # [B, S], what each sentence has in the state that is scored
         if resets:
@@ -133,13 +135,18 @@ class Reduction(nn.Module):
 
     def update(self, sentences: Tensor, query: Tensor) -> Tensor:
         """Logits [B, S, G] of z."""
-        size = self.gate_size
-        return F.linear(sentences * query, self.gate.weight[:size], self.gate.bias[:size])
+        return self._logits(sentences, query, self.gate_size)
 
     def gates(self, sentences: Tensor, query: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits [B, S, G] of z, and r [B, S, G] forward and backward where there are reset gates."""
-        update, *reset = self.gate(sentences * query).split(self.gate_size, 2)
+        update, *reset = self._logits(sentences, query, len(self.gate.weight)).split(self.gate_size, 2)
         return update, tuple(torch.sigmoid(one) for one in reset)
+
+    def _logits(self, sentences: Tensor, query: Tensor, rows: int) -> Tensor:
+        weight, bias = self.gate.weight[:rows], self.gate.bias[:rows]
+        if query.shape[1] == 1 and self.gate_size == 1:  # the same, without a product for each sentence
+            return sentences @ (query * weight).transpose(1, 2) + bias
+        return F.linear(sentences * query, weight, bias)
 
 
 def reduced_queries(logits: Tensor, candidates: Tensor, reset: Sequence[Tensor] = ()) -> Tensor:
@@ -175,9 +182,9 @@ def _pair_weights(log_keep: Tensor, forward: Tensor, backward: Tensor) -> Tensor
     until = through - log_keep
     places = torch.arange(log_keep.shape[1], device=log_keep.device)
     before, after = places[:, None] >= places, places[:, None] <= places
-    ahead = (through[:, :, None] - through[:, None]).masked_fill(~before, -math.inf).exp()  # Π over i+1 … t
-    behind = (until[:, None] - until[:, :, None]).masked_fill(~after, -math.inf).exp()  # Π over t … i−1
-    return torch.addcmul(ahead * forward.transpose(1, 2), behind, backward.transpose(1, 2))
+    # Π of 1 − z over i+1 … t where i comes first, over t … i−1 where t does; 1 where they are the same.
+    product = torch.where(before, through[:, :, None] - through[:, None], until[:, None] - until[:, :, None]).exp()
+    return product * torch.addcmul(before * forward.transpose(1, 2), after, backward.transpose(1, 2))
 
 
 def weights_of_last(logits: Tensor) -> Tensor:
