@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"runs need {', '.join(MIS
 RUNS = {
     "task": "--task copy --core ntm --sampler.max-length 3 --memory.slots 5 --memory.word-size 4 --lr 0.01",
     "few-shot": "--source generated --part background_small1 --size 16 --options.channels 4 --ways 3 --queries 2",
-    "questions": "--data babi_made --dataset.stories 4 --tasks 1 --sentences 10",
+    "questions": "--data babi_made --dataset.stories 4 --tasks 1 --sentences 10 --reader query_reduction",
 }
 SMALL = "--batch-size 4 --report-every 4 --device"
 EVERY_KIND = pytest.mark.parametrize("kind", RUNS)
