@@ -54,6 +54,15 @@ def test_rising_returns_are_let_alone(capsys, of_late):
     assert not capsys.readouterr().err
 
 
+def test_returns_that_are_all_alike_are_told_at_once():
+    short = replace(EXPERIMENT, steps=80_000)
+    alike = list(rows(80, return_std=0.0))
+    assert set(causes(short, alike)) == {"returns"}
+    # One episode that came off is hope enough to wait for.
+    once = [{**line, "return_std": 3.0} if place == 2 else line for place, line in enumerate(alike)]
+    assert not causes(short, once)
+
+
 def test_rise_below_zero_counts_too():
     falling_cost = ({**line, "return_mean": -500.0 + line["env_steps"] / 1_000} for line in rows(kl=1e-9))
     assert not causes(EXPERIMENT, falling_cost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
@@ -73,7 +74,9 @@ def find_causes(experiment: RLExperiment, first: Sequence[Row], late: Sequence[R
     if found or experiment.start_from:  # which may begin with the best return there is
         return found
     found = _drowned(experiment, late) | _random(experiment, first, late) | _unexplained(experiment, late)
-    patient = late[-1]["env_steps"] < max(PATIENCE, experiment.steps // 2)
+    # Where all returns are alike there is nothing to learn from, however long one waits.
+    hopeful = any(row.get("return_std", math.nan) != 0 for row in (*first, *late))
+    patient = hopeful and late[-1]["env_steps"] < max(PATIENCE, experiment.steps // 2)
     return found or ({} if patient else _flat(experiment, late))
 
 
