@@ -3,6 +3,8 @@
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.entity_network import EntityNetwork
+from lukasa.memory.readers.fact_memory import FactMemory
+from lukasa.memory.readers.fact_reader import FactReader, FactReading
 from lukasa.memory.readers.kv_memory_network import KeyValueMemoryNetwork
 from lukasa.memory.readers.memn2n import MemN2N
 from lukasa.memory.readers.memory_network import MemoryNetwork
@@ -19,6 +21,9 @@ __all__ = [
     "Asked",
     "DMNPlus",
     "EntityNetwork",
+    "FactMemory",
+    "FactReader",
+    "FactReading",
     "KeyValueMemoryNetwork",
     "MemN2N",
     "MemoryNetwork",
