@@ -31,6 +31,7 @@ SUBJECTS = {
         "episodes that the Omniglot samplers draw a second, beside training on them",
     ),
     "defaults": ("lukasa.benchmarks.defaults", "what agents learn by default, beside those of stable-baselines3"),
+    "facts": ("lukasa.benchmarks.facts", "questions about a million facts, found by FAISS, exactly and by key hashing"),
     "lifelong": (
         "lukasa.benchmarks.lifelong",
         "all characters of Omniglot in one class memory, FAISS beside exact search",
