@@ -59,7 +59,7 @@ class MemoryNetwork(Reader):
     ):
         super().__init__(sizes)
         _check_supports(sizes, hops)
-        self.hops = hops if adaptive else min(hops, sizes.supports)
+        self.hops = min(hops, sizes.supports + adaptive)  # one more, in which to stop
         self.margin, self.ngrams = margin, ngrams
         self.buckets = buckets if ngrams > 1 else 0
         rows = sizes.words + self.buckets

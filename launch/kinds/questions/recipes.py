@@ -112,6 +112,97 @@ def babi_qrn_10k() -> QuestionExperiment:
     )
 
 
+def babi_memnn_10k() -> QuestionExperiment:
+    """A memory network taught by supporting sentences, for each bAbI task of 10,000 questions (Weston et al. 2015b).
+
+    With adaptive memory, runs of three words and a nonlinear embedding (section 4); Adam, where the paper has plain
+    gradient descent at a rate searched for each task.
+    """
+    epochs = 20
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="memory_network",
+        options={"hops": 10, "adaptive": True, "ngrams": 3, "nonlinear": True},
+        apart=True,
+        optimizer="adam",
+        lr=3e-3,
+        clip_norm=10.0,
+        schedule="cosine",
+        final_lr=0.01,
+        batch_size=32,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+        keep="best",
+    )
+
+
+def babi_memnn() -> QuestionExperiment:
+    """`babi_memnn_10k` on 1,000 questions a task."""
+    epochs = 40
+    return replace(
+        babi_memnn_10k(),
+        dataset={"size": "en"},
+        steps=epochs * EPOCH,
+        report_every=EPOCH,
+        validate_every=EPOCH,
+    )
+
+
+def babi_entnet_10k() -> QuestionExperiment:
+    """A recurrent entity network for each bAbI task of 10,000 questions: 20 slots of 100 (Henaff et al. 2017, 5.2).
+
+    The paper reads the last 70 sentences, and 130 of task 3: `--tasks 3 --sentences 130`.
+    """
+    epochs = 200
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="entity_network",
+        options={"size": 100, "slots": 20},
+        apart=True,
+        sentences=70,
+        optimizer="adam",
+        lr=0.01,
+        schedule="halving",
+        halve_every=25 * LARGE_EPOCH,
+        clip_norm=40.0,
+        batch_size=32,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+        keep="best",
+    )
+
+
+def babi_universal_transformer_10k() -> QuestionExperiment:
+    """A Universal Transformer with adaptive computation time for all bAbI tasks together (Dehghani et al. 2019)."""
+    epoch = TASKS * LARGE_EPOCH
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="universal_transformer",
+        options={"act": True},
+        optimizer="adam",
+        lr=1e-3,
+        warmup=epoch // 10,
+        schedule="cosine",
+        final_lr=0.01,
+        clip_norm=10.0,
+        batch_size=128,
+        steps=100 * epoch,
+        report_every=epoch // 20,
+        validate_every=epoch,
+        keep="best",
+    )
+
+
+def babi_transformer_10k() -> QuestionExperiment:
+    """A plain Transformer for all bAbI tasks together, beside the Universal one."""
+    return replace(babi_universal_transformer_10k(), reader="transformer", options={})
+
+
 def babi_dmn_plus_10k() -> QuestionExperiment:
     """DMN+ for each bAbI task of 10,000 questions: Adam at 1e-3, batches of 128 (Xiong et al. 2016)."""
     epochs = 256
@@ -205,7 +296,12 @@ QUESTION_RECIPES: dict[str, Callable[[], QuestionExperiment]] = {
         babi_memn2n_joint_10k,
         babi_qrn,
         babi_qrn_10k,
+        babi_memnn,
+        babi_memnn_10k,
+        babi_entnet_10k,
         babi_dmn_plus_10k,
+        babi_universal_transformer_10k,
+        babi_transformer_10k,
         babi_sentences_lstm,
         babi_sentences_ntm,
         babi_sentences_dnc,

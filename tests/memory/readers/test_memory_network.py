@@ -211,7 +211,7 @@ def test_more_supporting_sentences_than_hops_are_refused():
 
 def test_it_has_no_more_hops_than_any_question_needs():
     assert MemoryNetwork(dataclasses.replace(SIZES, supports=1), hops=3).hops == 1
-    assert MemoryNetwork(dataclasses.replace(SIZES, supports=1), hops=3, adaptive=True).hops == 3
+    assert MemoryNetwork(dataclasses.replace(SIZES, supports=1), hops=3, adaptive=True).hops == 2
 
 
 def test_a_question_without_supporting_sentences_is_refused_in_training():
