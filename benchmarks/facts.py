@@ -27,7 +27,9 @@ from lukasa.tasks.questions.films import FilmQuestions
 Numbers = dict[str, Any]
 Finder = Callable[[Tensor], "Tensor | None"]  # from places of questions to places of facts; None: the index decides
 
-LEARNING_RATE = 0.5
+LEARNING_RATES = {1: 0.5, 2: 0.3}
+"""By hops."""
+
 BATCH = 32
 BEAM = 8
 """Facts of the first hop that the second one goes on from."""
@@ -45,6 +47,7 @@ class FactsOptions:
         every: batches after which all keys are encoded again and the index is built anew.
         read: facts that a hop reads.
         size: numbers of an embedding.
+        probes: lists that FAISS looks into for each question.
         timed: questions that are timed one by one.
         seed: decides about the world, the questions and the training.
         out: file for the numbers as JSON.
@@ -59,6 +62,7 @@ class FactsOptions:
     every: int = 100
     read: int = 64
     size: int = 64
+    probes: int = 16
     timed: int = 100
     seed: int = 0
     out: Path | None = None
@@ -95,7 +99,7 @@ def check(options: FactsOptions) -> list[int]:
     except ValueError:
         raise UserError(f"option --facts is {options.facts!r}: expected whole numbers such as 1000,1000000") from None
     least = {"facts": (min(sizes), 100), "questions": (options.questions, 10), "read": (options.read, 8)}
-    least |= {name: (getattr(options, name), 1) for name in ("steps", "every", "size", "timed")}
+    least |= {name: (getattr(options, name), 1) for name in ("steps", "every", "size", "probes", "timed")}
     for name, (value, bound) in least.items():
         if value < bound:
             raise UserError(f"option --{name} is {value}: expected at least {bound}")
@@ -140,7 +144,7 @@ def new_reader(some: QuestionSet, options: FactsOptions) -> FactReader:
     """An untrained network over all facts, and its index."""
     sizes = Sizes(len(some.vocabulary.words), 1, 1, some.longest)
     network = KeyValueMemoryNetwork(sizes, size=options.size, hops=options.hops, tied=True)
-    memory = FactMemory(some.lines, options.size)
+    memory = FactMemory(some.lines, options.size, index="faiss", probes=options.probes)
     start_with_rare_words(network, memory)
     memory.encode(network.embedding.detach())
     return FactReader(network, memory, facts=options.read, beam=BEAM, weighted=True)
@@ -155,7 +159,7 @@ def asked(some: QuestionSet, rows: Tensor, first: int) -> tuple[Tensor, Tensor]:
 def training(reader: FactReader, some: QuestionSet, first: int, options: FactsOptions) -> Numbers:
     """Learn; how long it took in all, of which how long in indexing, and a step's median time."""
     generator = torch.Generator().manual_seed(options.seed)
-    optimizer = torch.optim.SGD(reader.parameters(), LEARNING_RATE)
+    optimizer = torch.optim.SGD(reader.parameters(), LEARNING_RATES[options.hops])
     took, indexing, started = [], 0.0, time.perf_counter()
     for step in range(1, options.steps + 1):
         begin = time.perf_counter()

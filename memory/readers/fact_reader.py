@@ -32,7 +32,8 @@ class FactReader(nn.Module):
     """Answers questions from the facts that an index finds for each hop; an answer is the value of one of them.
 
     The first hop reads the K facts whose keys are nearest to the question. Each further hop reads those nearest to
-    the states that reading one of the G facts of most weight alone would have led to, K/G for each.
+    the values, through R_j, of the G facts that had most weight, K/G for each, but none that was read before: what the
+    question says about the first facts it says again, and they would win.
 
     The word embedding gets a sparse gradient, so that a step of training costs the same for any number of words. Train
     it by plain SGD, which leaves rare words where they are; Adam moves each as far as a frequent one.
@@ -76,12 +77,12 @@ class FactReader(nn.Module):
         state = (F.embedding(question, network.embedding, sparse=True) * (question > 0).unsqueeze(2)).sum(1)
         places = self.memory.nearest(state, self.facts) if places is None else places
         keys, values, words = self._read(places)
-        before, (state, weights) = state, network.hop(0, state, keys, values, places >= 0)
+        state, weights = network.hop(0, state, keys, values, places >= 0)
         found, looked = [places], [weights]
         for hop in range(1, network.hops):
-            places = self._further(hop - 1, before, weights, values)
+            places = self._further(hop - 1, weights, values, torch.cat(found, 1))
             keys, values, words = self._read(places)
-            before, (state, weights) = state, network.hop(hop, state, keys, values, places >= 0)
+            state, weights = network.hop(hop, state, keys, values, places >= 0)
             found.append(places)
             looked.append(weights)
         scores = (values @ state.unsqueeze(2)).squeeze(2)
@@ -114,13 +115,13 @@ class FactReader(nn.Module):
         keys, values = self.network.memories(compact, rows)
         return keys, values, _last(words)
 
-    def _further(self, hop: int, state: Tensor, weights: Tensor, values: Tensor) -> Tensor:
+    def _further(self, hop: int, weights: Tensor, values: Tensor, before: Tensor) -> Tensor:
         best = weights.detach().topk(min(self.beam, weights.shape[1]), 1).indices  # [B, G]
         read = values.detach().gather(1, best.unsqueeze(2).expand(-1, -1, values.shape[2]))
         with torch.no_grad():
-            queries = self.network.between[hop](state.detach().unsqueeze(1) + read)  # [B, G, D]
-        places = self.memory.nearest(queries.flatten(0, 1), self.facts // self.beam)
-        return once(places.reshape(len(state), -1))
+            queries = self.network.between[hop](read)  # [B, G, D]
+        places = once(self.memory.nearest(queries.flatten(0, 1), self.facts // self.beam).reshape(len(read), -1))
+        return places.masked_fill((places.unsqueeze(2) == before.unsqueeze(1)).any(2), -1)
 
 
 def once(places: Tensor) -> Tensor:
