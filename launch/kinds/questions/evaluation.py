@@ -264,8 +264,8 @@ def describe(result: dict[str, Any]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("task", no_wrap=True)
     grouped = any(row["whole"] is not None for row in rows)
-    columns = ("questions", result["unit"], "95 % confidence")
-    for column in (*columns, *(["published"] if beside else []), *(["whole dialogs %"] if grouped else [])):
+    columns = ("asked", result["unit"], "95 %")
+    for column in (*columns, *(["paper"] if beside else []), *(["whole %"] if grouped else [])):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         low, high = row["interval"]
@@ -283,8 +283,10 @@ def describe(result: dict[str, Any]) -> None:
     Console(soft_wrap=True).print(table)
     if "ablation" in result:
         print("\n".join(f"without {named(one['without'])}: {one['score']:.2f}" for one in result["ablation"]))
+    if grouped:
+        print("whole: percent of the dialogs all of whose responses are right")
     if reported:
-        print(f"published: {reported['paper']}, mean and failed of all 20 tasks")
+        print(f"paper: {reported['paper']}, mean and failed of all 20 tasks")
 
 
 def _number(value: float | None) -> str:
