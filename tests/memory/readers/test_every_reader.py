@@ -115,6 +115,12 @@ def test_too_long_a_story_is_refused(name):
         build(name, dataclasses.replace(SIZES, sentences=5))(some_questions())
 
 
+SLOW = ("dmn", "dmn_plus", "entity_network", "universal_transformer")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=pytest.mark.slow if one in SLOW else ()) for one in sorted(READERS)]
+)
 def test_it_learns_who_is_where(name):
     reader = build(name, Sizes(words=8, answers=4, sentences=5, length=2, supports=1), size=20)
     generator = torch.Generator().manual_seed(0)
