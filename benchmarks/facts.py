@@ -59,10 +59,10 @@ class FactsOptions:
     hops: int = 1
     questions: int = 5000
     steps: int = 300
-    every: int = 100
+    every: int = 150
     read: int = 64
-    size: int = 64
-    probes: int = 16
+    size: int = 128
+    probes: int = 64
     timed: int = 100
     seed: int = 0
     out: Path | None = None
