@@ -71,7 +71,7 @@ def draw_learning(curves: Sequence[Curve], path: Path, subject: Subject) -> None
     # Below the picture, where it hides no line, once it would hide much.
     if len(curves) > 4:
         figure.legend(loc="outside lower center", ncols=3)
-    else:
+    elif axes.get_legend_handles_labels()[0]:
         axes.legend()
     save_figure(figure, path)
 

@@ -97,6 +97,9 @@ class QuestionJob(by_batch.BatchJob):
             weights are kept.
     """
 
+    # Which weights count is said by ``keep``, and not by which line of metrics was luckiest.
+    scores_compare = False
+
     def __init__(self, experiment: QuestionExperiment, sharing: Sharing = ALONE):
         self.readers = make_trainer(experiment, sharing)
         super().__init__(experiment, self.readers, QUESTIONS)
