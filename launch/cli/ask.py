@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lukasa.agents.questions import Answer, Answerer
 
 HOW = "Type a story, a sentence a line, and questions that end in '?'. An empty line begins a new story; ctrl-D ends."
+SPEAKERS, FACT = ("<user>", "<bot>"), "<fact>"
+"""First words of what was said, in a dialog, and of what a search found: there every other line is the user's turn."""
 LOOKED_AT = 0.1
 """Least weight of a sentence that is said to have been read."""
 
@@ -66,17 +68,24 @@ def converse(answerer: Answerer, lines: Any, *, as_json: bool, typed: bool) -> i
         as_json: whether answers are printed as JSON.
         typed: whether somebody sits there, who can mend a mistake; the first one ends it otherwise.
     """
+    in_dialog = set(SPEAKERS) <= set(answerer.vocabulary.words)
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text:
             answerer.reset()
             continue
         try:
-            if text.endswith("?"):
+            if text.endswith("?") or (in_dialog and not text.startswith(FACT)):
                 answer = answerer.ask(text)
                 print(json.dumps(as_dict(answer, answerer)) if as_json else written(answer, answerer), flush=True)
+                if in_dialog:
+                    for speaker, said in zip(SPEAKERS, (text, answer.text), strict=True):
+                        answerer.tell(f"{speaker} {said}")
             else:
                 answerer.tell(text)
+                if len(answerer.story) == answerer.reader.sizes.sentences + 1:
+                    held = answerer.reader.sizes.sentences
+                    print(f"note: this reader holds {held} sentences: of this story, the last ones", file=sys.stderr)
         except ValueError as mistake:
             where = "" if typed else f"line {number}: "
             print(f"lukasa: {where}{mistake}", file=sys.stderr, flush=True)

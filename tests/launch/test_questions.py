@@ -205,6 +205,13 @@ def test_ask_names_a_word_it_has_never_seen(monkeypatch, capsys, apart):
     assert said.err == "lukasa: line 2: this reader has never seen the word 'marry'; did you mean 'mary'?\n"
 
 
+def test_ask_says_when_a_story_is_longer_than_the_memory(monkeypatch, capsys, apart):
+    text = "Mary moved to the garden.\n" * 22 + "Where is Mary?\n"
+    code, said = ask(monkeypatch, capsys, text, apart, "--task", "1")
+    assert code == 0
+    assert said.err == "note: this reader holds 20 sentences: of this story, the last ones\n"
+
+
 def test_ask_wants_to_know_which_task(capsys, apart):
     assert "add --task N, one of 1, 6" in fails(capsys, "ask", str(apart))
     assert "no reader of task 3: add --task N" in fails(capsys, "ask", str(apart), "--task", "3")

@@ -91,13 +91,13 @@ def _sentences_shown(one: Asked) -> list[int]:
 
 
 def _draw_hops(axes: Axes, one: Asked, places: Sequence[int]) -> None:
-    weights = one.attention[:, places].T
+    hops = len(one.attention)
+    weights = one.attention[:, places].T if hops else np.zeros((len(places), 1))  # a core looks at nothing afterwards
     axes.imshow(weights, aspect="auto", cmap="Blues", vmin=0, vmax=max(1e-6, float(np.abs(weights).max(initial=0))))
     for (line, hop), weight in np.ndenumerate(weights):
         if weight >= 0.05:
             dark = weight > 0.6 * weights.max()
             axes.text(hop, line, f"{weight:.2f}", ha="center", va="center", fontsize=7, color="w" if dark else "k")
-    hops = weights.shape[1]
     axes.set_xticks(range(hops), [f"hop {hop + 1}" if hops <= 4 else f"{hop + 1}" for hop in range(hops)])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)

@@ -18,7 +18,7 @@ from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.questions.data import ALL, groups_of, load_questions, make_data
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.job import build_reader, weights_in
-from lukasa.launch.kinds.questions.published import DIALOG, FAILED, Published, published
+from lukasa.launch.kinds.questions.published import DIALOG, DIALOG_OOV, FAILED, Published, published
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
@@ -213,7 +213,7 @@ def _result(path: Any, trained: TrainedReaders, options: EvalOptions, found: Map
     answered = sorted((one for some in found.values() for one in some), key=lambda one: one.task)
     size = str(experiment.dataset.get("size", "en-10k"))
     reader = str(experiment.options.get("core", "lstm")) if experiment.reader == "recurrent" else experiment.reader
-    reported = published(reader, experiment.data, size, experiment.apart)
+    reported = published(reader, experiment.data, size, experiment.apart) if options.part == "test" else None
     unit = load_questions(experiment, options.part, next(iter(groups_of(experiment).values()))).unit
     errors = unit.startswith("error")
     rows = [
@@ -225,7 +225,7 @@ def _result(path: Any, trained: TrainedReaders, options: EvalOptions, found: Map
             "interval": one.interval if errors else tuple(100 - end for end in reversed(one.interval)),
             "surprise": one.surprise,
             "whole": one.whole,
-            "published": _published_of(experiment, reported, one.task),
+            "published": _published_of(experiment, reported, options.part, one.task),
         }
         for one in answered
     ]
@@ -246,9 +246,9 @@ def _result(path: Any, trained: TrainedReaders, options: EvalOptions, found: Map
     }
 
 
-def _published_of(experiment: QuestionExperiment, reported: Published | None, task: int) -> float | None:
+def _published_of(experiment: QuestionExperiment, reported: Published | None, part: str, task: int) -> float | None:
     if experiment.data == "dialog" and experiment.reader == "memn2n":
-        return DIALOG.get(task)
+        return {"test": DIALOG, "test_oov": DIALOG_OOV}.get(part, {}).get(task)
     return reported.tasks[task - 1] if reported and reported.tasks else None
 
 

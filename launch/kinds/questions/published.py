@@ -92,6 +92,9 @@ FAILED = 5.0
 DIALOG: dict[int, float] = {1: 99.9, 2: 100.0, 3: 74.9, 4: 59.5, 5: 96.1}
 """Percent of right responses of MemN2N, by task (Bordes et al. 2017, table 2, without match type)."""
 
+DIALOG_OOV: dict[int, float] = {1: 72.3, 2: 78.9, 3: 74.4, 4: 57.6, 5: 65.5}
+"""The same where the test has words that training never had."""
+
 
 def published(reader: str, data: str, size: str, apart: bool) -> Published | None:
     """What a paper reports of a reader on bAbI; None for other questions, or where none does.

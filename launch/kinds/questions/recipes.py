@@ -278,12 +278,14 @@ def dialog_memn2n() -> QuestionExperiment:
         options={"size": 64, "hops": 3, "tying": "layerwise", "encoding": "bag"},
         apart=True,
         optimizer="adam",
-        lr=1e-3,
+        lr=3e-3,
+        schedule="cosine",
+        final_lr=0.01,
         clip_norm=10.0,
         batch_size=32,
-        steps=200_000,
-        report_every=5_000,
-        validate_every=5_000,
+        steps=80_000,
+        report_every=4_000,
+        validate_every=4_000,
         keep="best",
     )
 
