@@ -17,6 +17,7 @@ from lukasa.launch.training.requests import read_command_line
 from tests.launch.refusals import fails
 
 MADE = ["--data", "babi_made", "--dataset.stories", "20", "--sentences", "20", "--report-every", "64"]
+DIALOG = ["--steps", "32", "--batch-size", "16", "--report-every", "32", "--options.encoding", "bag", "--out"]
 SMALL = [*MADE, "--batch-size", "16", "--steps", "160", "--tasks", "1,6"]
 
 
@@ -224,3 +225,16 @@ def test_a_loaded_reader_answers(several):
     agent.tell("Mary moved to the garden.")
     assert agent.ask("Where is Mary?").text in agent.vocabulary.answers
     assert list_checkpoints(open_run(run)[0].checkpoints)
+
+
+def test_ask_holds_a_dialog(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "dialog"
+    train("--data", "dialog", "--dataset.source", "generated", "--dataset.dialogs", "4", "--tasks", "1", *DIALOG, path)
+    code, said = ask(monkeypatch, capsys, "hello\n<fact> resto_1 phone resto_1_phone\n<silence>\n", path, "--json")
+    assert code == 2  # no such restaurant: a word it has never seen is named here too
+    assert "never seen the word 'resto_1'" in said.err
+    code, said = ask(monkeypatch, capsys, "hello\n<silence>\n", path, "--json")
+    first, second = map(json.loads, said.out.splitlines())
+    assert [one["text"] for one in first["hops"][0]] == []
+    told = {one["text"] for one in second["hops"][0]}
+    assert told == {"<user> hello", f"<bot> {first['answer']}"}
