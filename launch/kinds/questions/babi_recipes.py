@@ -1,0 +1,285 @@
+"""Recipes of `lukasa train questions` on the bAbI tasks: settings of the papers, unless a docstring says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from lukasa.launch.kinds.questions.experiment import QuestionExperiment
+
+EPOCH, LARGE_EPOCH = 900, 9_000
+"""Training questions of one task of bAbI, in the sets of 1,000 and 10,000: a tenth is for validation."""
+
+TASKS = 20
+
+SUMMED = QuestionExperiment(
+    data="babi",
+    dataset={"size": "en"},
+    optimizer="sgd",
+    momentum=0.0,
+    batch_size=32,
+    lr=0.01 * 32,
+    first_lr=0.005 * 32,
+    clip_norm=40.0 / 32,
+    schedule="halving",
+    noise=0.1,
+)
+"""Sukhbaatar et al. 2015 add the gradients of a batch up, where this trainer takes their mean: 32 times the rates."""
+
+
+def babi_memn2n() -> QuestionExperiment:
+    """MemN2N, 3 hops, a reader for each of the twenty bAbI tasks of 1,000 questions (Sukhbaatar et al. 2015, 4.2)."""
+    epochs, linear = 100, 20
+    return replace(
+        SUMMED,
+        reader="memn2n",
+        options={"linear_start": linear * EPOCH // 32},
+        apart=True,
+        halve_every=25 * EPOCH,
+        steps=(linear + epochs) * EPOCH,
+        report_every=EPOCH,
+    )
+
+
+def babi_memn2n_joint() -> QuestionExperiment:
+    """MemN2N, 3 hops, one reader for all twenty bAbI tasks of 1,000 questions: size 50, ReLU (section 4.4)."""
+    epochs, linear, epoch = 60, 30, TASKS * EPOCH
+    return replace(
+        SUMMED,
+        reader="memn2n",
+        options={"size": 50, "relu": True, "linear_start": linear * epoch // 32},
+        halve_every=15 * epoch,
+        steps=(linear + epochs) * epoch,
+        report_every=epoch,
+    )
+
+
+def babi_memn2n_joint_10k() -> QuestionExperiment:
+    """`babi_memn2n_joint` on 10,000 questions a task."""
+    epochs, linear, epoch = 60, 30, TASKS * LARGE_EPOCH
+    return replace(
+        babi_memn2n_joint(),
+        dataset={"size": "en-10k"},
+        options={"size": 50, "relu": True, "linear_start": linear * epoch // 32},
+        halve_every=15 * epoch,
+        steps=(linear + epochs) * epoch,
+        report_every=epoch,
+    )
+
+
+def babi_qrn() -> QuestionExperiment:
+    """A query-reduction network for each bAbI task of 1,000 questions: 2 layers (Seo et al. 2017, section 5.1).
+
+    The paper takes the best of 10 starts by validation loss: `--seeds 10`, and `eval --best-of validation`.
+    """
+    epochs = 150
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en"},
+        reader="query_reduction",
+        options={"size": 50, "layers": 2},
+        apart=True,
+        optimizer="adagrad",
+        lr=0.5,
+        weight_decay=1e-3,
+        batch_size=32,
+        schedule="halving",
+        halve_every=100 * EPOCH,
+        steps=epochs * EPOCH,
+        report_every=EPOCH,
+        validate_every=EPOCH,
+        keep="best",
+    )
+
+
+def babi_qrn_10k() -> QuestionExperiment:
+    """`babi_qrn` on 10,000 questions a task: size 200, AdaGrad at 0.1, weight decay 5e-4, batches of 128."""
+    epochs = 150
+    return replace(
+        babi_qrn(),
+        dataset={"size": "en-10k"},
+        options={"size": 200, "layers": 2},
+        lr=0.1,
+        weight_decay=5e-4,
+        batch_size=128,
+        halve_every=100 * LARGE_EPOCH,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+    )
+
+
+def babi_memnn_10k() -> QuestionExperiment:
+    """A memory network taught by supporting sentences, for each bAbI task of 10,000 questions (Weston et al. 2015b).
+
+    With adaptive memory, runs of three words and a nonlinear embedding (section 4); Adam, where the paper has plain
+    gradient descent at a rate searched for each task.
+    """
+    epochs = 20
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="memory_network",
+        options={"hops": 10, "adaptive": True, "ngrams": 3, "nonlinear": True},
+        apart=True,
+        optimizer="adam",
+        lr=3e-3,
+        clip_norm=10.0,
+        schedule="cosine",
+        final_lr=0.01,
+        batch_size=32,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+        keep="best",
+    )
+
+
+def babi_memnn() -> QuestionExperiment:
+    """`babi_memnn_10k` on 1,000 questions a task."""
+    epochs = 40
+    return replace(
+        babi_memnn_10k(),
+        dataset={"size": "en"},
+        steps=epochs * EPOCH,
+        report_every=EPOCH,
+        validate_every=EPOCH,
+    )
+
+
+def babi_entnet_10k() -> QuestionExperiment:
+    """A recurrent entity network for each bAbI task of 10,000 questions: 20 slots of 100 (Henaff et al. 2017, 5.2).
+
+    The paper reads the last 70 sentences, and 130 of task 3: `--tasks 3 --sentences 130`.
+    """
+    epochs = 200
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="entity_network",
+        options={"size": 100, "slots": 20},
+        apart=True,
+        sentences=70,
+        optimizer="adam",
+        lr=0.01,
+        schedule="halving",
+        halve_every=25 * LARGE_EPOCH,
+        clip_norm=40.0,
+        batch_size=32,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+        keep="best",
+    )
+
+
+def babi_universal_transformer_10k() -> QuestionExperiment:
+    """A Universal Transformer with adaptive computation time for all bAbI tasks together (Dehghani et al. 2019)."""
+    epoch = TASKS * LARGE_EPOCH
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="universal_transformer",
+        options={"act": True},
+        optimizer="adam",
+        lr=1e-3,
+        warmup=epoch // 10,
+        schedule="cosine",
+        final_lr=0.01,
+        clip_norm=10.0,
+        batch_size=128,
+        steps=100 * epoch,
+        report_every=epoch // 20,
+        validate_every=epoch,
+        keep="best",
+    )
+
+
+def babi_transformer_10k() -> QuestionExperiment:
+    """A plain Transformer for all bAbI tasks together, beside the Universal one."""
+    return replace(babi_universal_transformer_10k(), reader="transformer", options={})
+
+
+def babi_dmn_plus_10k() -> QuestionExperiment:
+    """DMN+ for each bAbI task of 10,000 questions: Adam at 1e-3, batches of 128 (Xiong et al. 2016)."""
+    epochs = 256
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="dmn_plus",
+        apart=True,
+        optimizer="adam",
+        lr=1e-3,
+        batch_size=128,
+        steps=epochs * LARGE_EPOCH,
+        report_every=LARGE_EPOCH,
+        validate_every=LARGE_EPOCH,
+        keep="best",
+    )
+
+
+def _sentences(core: str, **options: Any) -> QuestionExperiment:
+    """A core that reads all tasks together, a sentence a step, knowing the question."""
+    epochs, epoch = 40, TASKS * LARGE_EPOCH
+    return QuestionExperiment(
+        data="babi",
+        dataset={"size": "en-10k"},
+        reader="recurrent",
+        options={"size": 64, "core": core, "question_first": True, "core_options": options},
+        optimizer="adam",
+        lr=1e-3,
+        clip_norm=10.0,
+        schedule="cosine",
+        final_lr=0.01,
+        batch_size=32,
+        steps=epochs * epoch,
+        report_every=epoch // 20,
+        validate_every=epoch,
+        keep="best",
+    )
+
+
+def babi_sentences_lstm() -> QuestionExperiment:
+    """An LSTM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("lstm", size=256)
+
+
+def babi_sentences_ntm() -> QuestionExperiment:
+    """An NTM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("ntm", slots=64, word_size=32, controller_size=128)
+
+
+def babi_sentences_dnc() -> QuestionExperiment:
+    """A DNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("dnc", slots=64, word_size=32, read_heads=4, controller_size=128)
+
+
+def babi_sentences_sam() -> QuestionExperiment:
+    """A SAM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("sam", slots=64, word_size=32, controller_size=128)
+
+
+def babi_sentences_sdnc() -> QuestionExperiment:
+    """An SDNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("sdnc", slots=64, word_size=32, controller_size=128)
+
+
+BABI_RECIPES = (
+    babi_memn2n,
+    babi_memn2n_joint,
+    babi_memn2n_joint_10k,
+    babi_qrn,
+    babi_qrn_10k,
+    babi_memnn,
+    babi_memnn_10k,
+    babi_entnet_10k,
+    babi_dmn_plus_10k,
+    babi_universal_transformer_10k,
+    babi_transformer_10k,
+    babi_sentences_lstm,
+    babi_sentences_ntm,
+    babi_sentences_dnc,
+    babi_sentences_sam,
+    babi_sentences_sdnc,
+)
+"""All of them."""
