@@ -118,8 +118,12 @@ def test_killed_or_stopped_experiment_saves_every_seed_and_says_how_to_go_on(tmp
         time.sleep(0.2)
     time.sleep(2)
     reached = [list_checkpoints(several.run(seed).checkpoints)[-1].step for seed in (0, 1)]
+    lines = [len(read_metrics(several.run(seed))) for seed in (0, 1)]
     stopped = begin(out, "--resume", "--concurrent", "2")
-    time.sleep(3)
+    until = time.monotonic() + 60
+    while any(len(read_metrics(several.run(seed))) <= before for seed, before in zip((0, 1), lines, strict=True)):
+        assert time.monotonic() < until
+        time.sleep(0.2)
     stopped.send_signal(signal.SIGINT)
     error = stopped.communicate(timeout=60)[1]
     assert stopped.returncode == 130
