@@ -18,6 +18,7 @@ import pytest
 
 from lukasa.launch.cli.command import find_command
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.kinds.rl.recipes import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.table import kind_of
@@ -36,6 +37,8 @@ GOOD = [
     "train task --task babi_made --sampler.tasks 1 2 --core lstm --memory.size 8 --out x --seeds 3",
     "train few-shot omniglot_prototypical --ways 5 --shots 1 --source generated",
     "train few-shot --learner sequence --options.core gru --options.core-options size 8 --source generated",
+    "train questions --data babi_made --dataset.stories 3 --tasks 1,6 --apart --options.hops 2 --noise 0.1 --lr 1e-3",
+    "train questions --reader recurrent --options.core gru --options.core-options size 8 --data babi_made --tasks 1-3",
     "tune copy_ntm --grid lr=1e-3,1e-4 memory.slots=8,16 --steps 100",
     "tune task --task copy --core gru --samples 2 --grid memory.size=4,8",
     "list cores --json",
@@ -48,7 +51,7 @@ GOOD = [
 ]
 
 
-KINDS = {"rl": RL, "task": TASK, "few-shot": FEW_SHOT}
+KINDS = {"rl": RL, "task": TASK, "few-shot": FEW_SHOT, "questions": QUESTIONS}
 NUMBERS = {int: (0, 1, 2, 3, 7, 64, 100, 4096, -1), float: (0, 1e-3, 0.5, 1, 1.5, 10, -1)}
 
 

@@ -37,8 +37,15 @@ RUNS = {
     "--memory.word-size 4 --memory.controller-size 8 --batch-size 4 --steps 40 --report-every 20",
     "few-shot": "train few-shot --learner prototypical --source generated --size 16 --ways 3 --steps 4 "
     "--report-every 2",
+    "questions": "train questions --data babi_made --dataset.stories 4 --sentences 20 --tasks 1,6 --apart "
+    "--options.size 8 --batch-size 8 --steps 32 --report-every 16 --validate-every 16 --keep best",
 }
-COUNT = {"rl": "--episodes", "task": "--sequences", "few-shot": "--episodes"}
+SHORT = {
+    "rl": ("--episodes", "2"),
+    "task": ("--sequences", "2"),
+    "few-shot": ("--episodes", "2"),
+    "questions": ("--part", "validation"),
+}
 
 
 def trained(folder, line):
@@ -54,7 +61,7 @@ def use(run, command, folder):
         return verdict(lambda: continued(run), folder)
     kind = json.loads((run.parent / "good.json").read_text())["kind"]
     words = {
-        "eval": ["eval", run, COUNT[kind], "2", "--json"],
+        "eval": ["eval", run, *SHORT[kind], "--json"],
         "plot": ["plot", run],
         "compare": ["compare", run, run.parent / "other"],
         "list": ["list", "runs", run.parent],
@@ -199,7 +206,9 @@ def sparse(file):
         raise DataError(str(error)) from None  # as a program that is told so would
 
 
-@pytest.fixture(scope="module", params=["task", pytest.param("few-shot", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["task", *(pytest.param(one, marks=pytest.mark.slow) for one in ("few-shot", "questions"))]
+)
 def run(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     trained(folder / "other", RUNS[request.param] + " --seed 1")
@@ -218,7 +227,8 @@ def test_checkpoint_that_does_not_fit_its_config_is_refused_and_nothing_drawn(ru
     file = run / "config.json"
     good = file.read_text()
     (run.parent / "good.json").write_text(good)
-    sizes = {"task": ("word_size", 4, 5), "few-shot": ("channels", 64, 8)}[json.loads(good)["kind"]]
+    sizes = {"task": ("word_size", 4, 5), "few-shot": ("channels", 64, 8), "questions": ("size", 8, 9)}
+    sizes = sizes[json.loads(good)["kind"]]
     assert f'"{sizes[0]}": {sizes[1]}' in good
     file.write_text(good.replace(f'"{sizes[0]}": {sizes[1]}', f'"{sizes[0]}": {sizes[2]}'))
     try:
@@ -253,7 +263,7 @@ if __name__ == "__main__":
     number = int(sys.argv[1])
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        for kind in ("task", "few-shot"):
+        for kind in ("task", "few-shot", "questions"):
             trained(place / kind / "other", RUNS[kind] + " --seed 1")
             runs(number, 1, trained(place / kind / "run", RUNS[kind])).report(f"{kind} runs")
         (place / "data").mkdir()
