@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from lukasa.launch.pictures.figures import BAD, GOOD, save_figure
 
@@ -61,7 +62,7 @@ def draw_hops(asked: Sequence[Asked], path: Path, *, title: str) -> Path:
     heights = [LINE * max(2, len(places)) for places in shown]
     widths = [max(1.2, 0.5 * max(one.attention.shape[0] for one in asked)), *([3.0] if slots else [])]
     longest = max((len(sentence) for one in asked for sentence in one.story), default=20)
-    size = (0.085 * longest + sum(widths) + 1.2, sum(heights) + 0.75 * len(asked) + 0.6)
+    size = (0.085 * longest + sum(widths) + 1.2, sum(heights) + 0.9 * len(asked) + 0.6)
     figure, grid = plt.subplots(
         len(asked),
         len(widths),
@@ -108,7 +109,7 @@ def _draw_hops(axes: Axes, one: Asked, places: Sequence[int]) -> None:
             label.set_fontweight("bold")
     right = one.answer == one.wanted
     verdict = "right" if right else f"wrong, it is {one.wanted}"
-    about = f"{one.title}: {one.question}?  {one.answer} ({one.probability:.0%}), {verdict}"
+    about = f"{one.title}: {one.question}?\n{one.answer} ({one.probability:.0%}), {verdict}"
     axes.set_title(about, fontsize=9, loc="right", color=GOOD if right else BAD)
 
 
@@ -116,7 +117,8 @@ def _draw_slots(axes: Axes, one: Asked, places: Sequence[int]) -> None:
     if not one.slots.size:
         axes.set_axis_off()
         return
-    axes.imshow(one.slots[list(places)], aspect="auto", cmap="Oranges", vmin=0)
+    axes.imshow(one.slots[list(places)], aspect="auto", cmap="Oranges", vmin=0, vmax=1)
     axes.set_yticks([])
     axes.set_title(one.slots_title, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("slot")
