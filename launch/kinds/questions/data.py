@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
 
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
@@ -91,10 +94,8 @@ def sizes_of(experiment: QuestionExperiment, tasks: Sequence[int]) -> Sizes:
     )
 
 
-def answer_words(vocabulary: Vocabulary, numbers: dict[str, int]):
-    """The words of each answer in numbers, [A, C], 0 after them."""
-    import torch
-
+def answer_words(vocabulary: Vocabulary, numbers: Mapping[str, int]) -> Tensor:
+    """The words of each answer in numbers, int64 [A, C], 0 after them."""
     width = max(map(len, vocabulary.answer_words), default=1)
     table = torch.zeros(len(vocabulary.answers), width, dtype=torch.int64)
     for place, words in enumerate(vocabulary.answer_words):
