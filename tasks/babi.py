@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from lukasa.ground.settings import check_choice, check_whole
 from lukasa.tasks.babi_files import WORDS, Story, read_stories, task_text
 from lukasa.tasks.babi_stories import FACTS, TELLERS, tell
 from lukasa.tasks.batch import Batch
+from lukasa.tasks.data import folders
 from lukasa.tasks.spec import Field, Spec
 
 Part = Literal["train", "validation", "test"]
@@ -96,7 +98,7 @@ class Babi:
         return _every(self._corpus(), batch_size)
 
     def _corpus(self) -> Corpus:
-        return _real(self.tasks, self.size, self.part, self.data_dir)
+        return _real(self.tasks, self.size, self.part, self.data_dir, tuple(folders("babi", self.data_dir)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +181,8 @@ def _spec(tasks: Sequence[int]) -> Spec:
 
 
 @lru_cache(maxsize=8)
-def _real(tasks: tuple[int, ...], size: str, part: str, data_dir: str) -> Corpus:
+def _real(tasks: tuple[int, ...], size: str, part: str, data_dir: str, places: tuple[Path, ...]) -> Corpus:
+    # ``places`` are where it is looked for: part of the key, as the environment may name others later.
     stories = []
     for task in tasks:
         where, text = task_text(task, size, "test" if part == "test" else "train", data_dir)

@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Generator
 
 from lukasa.ground.settings import check_range, check_whole
 from lukasa.tasks.batch import Batch
-from lukasa.tasks.data import DataError, locate
+from lukasa.tasks.data import DataError, folders, locate
 from lukasa.tasks.graph_tasks import (
     PAPER,
     ask_relation,
@@ -188,13 +189,18 @@ class FamilyInference:
         return ask_relation(family_tree().repeat(batch_size), chosen, generator)
 
 
-@lru_cache
 def london(data_dir: str = "") -> tuple[Graphs, int]:
     """Zone 1 of the London Underground, and how many kinds of edges it has.
 
     Raises:
         DataError: the map is missing or not what it should be.
     """
+    return _london(data_dir, tuple(folders("london_tube", data_dir)))
+
+
+@lru_cache
+def _london(data_dir: str, places: tuple[Path, ...]) -> tuple[Graphs, int]:
+    # ``places`` are where it is looked for: part of the key, as the environment may name others later.
     stations = _rows(locate("london_tube", "london.stations.csv", data_dir), ("id", "zone"))
     central = [row["id"] for _, row in stations if row["zone"] == "1"]
     path = locate("london_tube", "london.connections.csv", data_dir)

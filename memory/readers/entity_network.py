@@ -28,11 +28,11 @@ class EntityNetwork(Reader):
 
     Args:
         sizes: of the questions.
-        size: D, numbers of an embedding and of a slot.
-        slots: how many there are (J); with keys that are words, as many as those.
+        size: numbers of an embedding and of a slot (D).
+        slots: number of slots (J); with keys that are words, as many as those.
         keys: free: learned from random ones; words: the embeddings of ``words``, one slot each (section 3.1).
         words: numbers of the words that are keys.
-        activation: φ; prelu has a learned slope, which is 1 at the beginning: the identity.
+        activation: the function φ; prelu has a learned slope, which is 1 at the beginning: the identity.
     """
 
     words: Tensor

@@ -22,7 +22,7 @@ class KeyValueMemoryNetwork(Reader):
 
     Args:
         sizes: of the questions.
-        size: D, numbers of an embedding.
+        size: numbers of an embedding (D).
         hops: times that the keys are looked at (H).
         value_words: words at the end of a sentence that are its value; all before are its key.
         tied: whether answers have the words' embedding A rather than one of their own (B = A, section 3.1).

@@ -31,9 +31,9 @@ class MemoryNetwork(Reader):
 
     Args:
         sizes: of the questions; they must name the supporting sentences.
-        size: D, numbers of an embedding.
+        size: numbers of an embedding (D).
         hops: the most sentences that are chosen; no more than the most that support any question are (H).
-        margin: γ.
+        margin: by how much the right sentence or answer has to score higher (γ).
         write_time: whether sentences are compared with regard to when they were written (3.3).
         adaptive: whether a hop may choose to stop, so that a question takes as many as it needs (Weston et al. 2015b,
             section 4, "adaptive memory").

@@ -21,8 +21,8 @@ class Transformer(Reader):
 
     Args:
         sizes: of the questions.
-        size: D.
-        heads: of each attention, a divisor of the size.
+        size: numbers of a position's state (D).
+        heads: heads of each attention, a divisor of the size.
         layers: one above another.
         hidden: units of the transition in each layer.
         dropout: share of what each part of a layer adds that is left out in training.

@@ -28,8 +28,8 @@ class UniversalTransformer(Reader):
 
     Args:
         sizes: of the questions.
-        size: D.
-        heads: of the attention, a divisor of the size.
+        size: numbers of a position's state (D).
+        heads: heads of the attention, a divisor of the size.
         steps: times that the layer is applied, at most with ``act`` (T).
         hidden: units of the transition.
         dropout: share of what each part of a step adds that is left out in training.

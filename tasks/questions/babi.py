@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from lukasa.ground.settings import check_choice, check_whole
@@ -20,7 +21,7 @@ from lukasa.tasks.babi_files import (
     task_text,
 )
 from lukasa.tasks.babi_stories import TELLERS, tell
-from lukasa.tasks.data import DataError
+from lukasa.tasks.data import DataError, folders
 from lukasa.tasks.questions.question_set import Question, QuestionSet, Vocabulary, question_set
 
 PARTS = ("train", "validation", "test")
@@ -60,7 +61,7 @@ class BabiQuestions:
         """
         check_choice("babi", "part", part, PARTS)
         check_tasks("babi", tasks, self.tasks)
-        return _real(tuple(tasks), self.size, part, self.data_dir)
+        return _real(tuple(tasks), self.size, part, self.data_dir, tuple(folders("babi", self.data_dir)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +139,11 @@ _SPOKEN = frozenset(SPOKEN)
 
 
 @lru_cache(maxsize=4)
-def _real(tasks: tuple[int, ...], size: str, part: str, data_dir: str) -> QuestionSet:
+def _real(tasks: tuple[int, ...], size: str, part: str, data_dir: str, places: tuple[Path, ...]) -> QuestionSet:
+    # ``places`` are where it is looked for: part of the key, as the environment may name others later.
     stories, answers = [], set()
     for task in tasks:
-        in_parts = {one: _file(task, size, one, data_dir) for one in ("train", "test")}
+        in_parts = {one: _file(task, size, one, data_dir, places) for one in ("train", "test")}
         answers |= {one.answers[0] for found in in_parts.values() for story in found for one in story}
         kept = len(in_parts["train"]) - len(in_parts["train"]) // VALIDATION_SHARE
         in_parts["train"], in_parts["validation"] = in_parts["train"][:kept], in_parts["train"][kept:]
@@ -150,7 +152,7 @@ def _real(tasks: tuple[int, ...], size: str, part: str, data_dir: str) -> Questi
 
 
 @lru_cache(maxsize=80)
-def _file(task: int, size: str, part: str, data_dir: str) -> list[list[Question]]:
+def _file(task: int, size: str, part: str, data_dir: str, places: tuple[Path, ...]) -> list[list[Question]]:
     where, text = task_text(task, size, part, data_dir)
     return questions_of(_known(text, where), task, where)
 

@@ -190,3 +190,18 @@ def test_wrong_part_is_refused():
 def test_unknown_set_names_the_nearest():
     with pytest.raises(UnknownNameError, match=r"did you mean 'babi_made'"):
         make_questions("babi_mad")
+
+
+def test_what_was_read_is_not_found_where_it_is_no_more(tmp_path, monkeypatch):
+    folder = tmp_path / "babi" / FOLDER / "en"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        text = "1 Mary moved to the garden.\n2 Where is Mary?\tgarden\t1\n"
+        (folder / f"qa1_single-supporting-fact_{part}.txt").write_text(text)
+    monkeypatch.setenv("LUKASA_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    questions = make_questions("babi", size="en")
+    assert len(questions.load("test", [1])) == 1
+    monkeypatch.setenv("LUKASA_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(DataError):
+        questions.load("test", [1])
