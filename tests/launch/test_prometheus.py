@@ -66,6 +66,7 @@ def served(port: int) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_endpoint_on_loopback_serves_the_newest_line_of_metrics_to_this_machine_alone(tmp_path):
     run = tmp_path / "maze é"
     run.mkdir()

@@ -41,6 +41,7 @@ def kill_after_rows(run: Run, rows: int, name: str) -> list[int]:
     return before
 
 
+@pytest.mark.slow
 def test_lost_runner_is_replaced_while_training_goes_on(tmp_path, ray_cluster, capsys):
     run = Run(tmp_path / "run")
     kill_after_rows(run, 2, "EnvRunner")
@@ -51,6 +52,7 @@ def test_lost_runner_is_replaced_while_training_goes_on(tmp_path, ray_cluster, c
     assert read_metrics(run)[-1]["env_steps"] >= 1500
 
 
+@pytest.mark.slow
 def test_lost_learner_takes_the_run_back_to_its_last_checkpoint(tmp_path, ray_cluster, capsys):
     run = Run(tmp_path / "run")
     before = kill_after_rows(run, 3, "_WrappedExecutable")  # what Ray calls a learner

@@ -119,6 +119,7 @@ def test_one_worker_gives_the_losses_of_one_process_and_resumes_its_run_and_is_r
     assert all((mine[name] == theirs[name]).all() for name in theirs)
 
 
+@pytest.mark.slow
 def test_killed_worker_is_replaced_and_training_goes_on_from_the_last_checkpoint(survivor):
     run, told, before = survivor
     lines = [line for line in told.splitlines() if "a worker was lost: all workers go on from" in line]
@@ -128,6 +129,7 @@ def test_killed_worker_is_replaced_and_training_goes_on_from_the_last_checkpoint
     assert sorted(path.name for path in run.path.iterdir() if path.name.startswith(".")) == [".lock", ".lock-owner"]
 
 
+@pytest.mark.slow
 def test_two_workers_learn_what_one_learns_from_the_joint_batch(survivor, alone):
     for mine, theirs in zip(measured(survivor[0]), measured(alone), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-3)
@@ -136,12 +138,14 @@ def test_two_workers_learn_what_one_learns_from_the_joint_batch(survivor, alone)
         torch.testing.assert_close(torch.as_tensor(mine[name]), torch.as_tensor(theirs[name]), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_all_workers_hold_the_same_weights(survivor):
     run = survivor[0]
     first, second = (torch.load(run.path / f"weights-{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_first_and_tells_how_to_resume_on_ray(tmp_path, ray_cluster, capsys):
     run = Run(tmp_path / "run", "sequences")
     when(lambda: len(read_metrics(run)) >= 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -180,7 +184,6 @@ def test_machine_that_does_not_see_the_run_is_named(tmp_path, ray_cluster):
     check_visible(tmp_path)
 
 
-@pytest.mark.slow
 def test_questions_are_shared_by_workers(tmp_path, ray_cluster):
     words = "--data babi_made --dataset.stories 20 --sentences 20 --tasks 1,6 --apart --report-every 64 --batch-size 16"
     shared, single = (Run(tmp_path / name, "questions") for name in ("shared", "single"))

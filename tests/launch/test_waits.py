@@ -97,6 +97,7 @@ def test_run_with_a_runner_tells_of_its_waiting_and_of_the_runners_memory(tmp_pa
     assert rows[-1]["memory_slots_used"] > 4
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_asynchronous_run_tells_of_the_learners_thread(tmp_path, ray_cluster):
     rows = [row for row in train(tmp_path, runners=1, algorithm="appo") if "loss" in row]
