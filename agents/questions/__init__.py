@@ -7,6 +7,7 @@ from lukasa.agents.questions.learner import (
     answer_all,
     evaluate_questions,
     is_right,
+    mean_surprise,
     question_trainer,
 )
 from lukasa.agents.questions.source import QuestionSource
@@ -21,6 +22,7 @@ __all__ = [
     "answer_all",
     "evaluate_questions",
     "is_right",
+    "mean_surprise",
     "question_trainer",
     "split_words",
 ]

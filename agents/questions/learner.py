@@ -5,7 +5,7 @@ Dimensions: B questions, A answers, M answers that are right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -121,6 +121,11 @@ class Answered(NamedTuple):
         """95 % confidence interval of the error."""
         low, high = wilson_interval(self.wrong / self.questions, self.questions)
         return 100 * low, 100 * high
+
+
+def mean_surprise(answered: Sequence[Answered]) -> float:
+    """Nats of the right answer, mean of all questions of all tasks; at least one."""
+    return sum(one.surprise * one.questions for one in answered) / sum(one.questions for one in answered)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from lukasa.agents.questions import Answered, Answerer, evaluate_questions
+from lukasa.agents.questions import Answered, Answerer, evaluate_questions, mean_surprise
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import named, wiped
 from lukasa.launch.kinds.kind import Evaluation
@@ -128,7 +128,7 @@ def evaluate_starts(
     for seed, run, experiment in runs:
         trained = load_readers(run, experiment, options.checkpoint)
         for name, answered in _answered(trained, part).items():
-            loss = sum(one.surprise * one.questions for one in answered) / sum(one.questions for one in answered)
+            loss = mean_surprise(answered)
             if name not in best or loss < best[name][0]:
                 best[name] = (loss, seed, trained)
     trained = next(iter(best.values()))[2]

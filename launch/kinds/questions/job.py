@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lukasa.agents.learning import ALONE, Sharing, SideBySide
-from lukasa.agents.questions import Answered, QuestionLearner, QuestionSource, evaluate_questions
+from lukasa.agents.questions import Answered, QuestionLearner, QuestionSource, evaluate_questions, mean_surprise
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.initial_weights import initial_weights
 from lukasa.launch.kinds.questions.data import groups_of, load_questions, sizes_of
@@ -22,6 +22,7 @@ from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.training import by_batch
 from lukasa.launch.training.loop import Worker
 from lukasa.memory.readers import Reader, make_reader
+from lukasa.tasks.questions import QuestionSet
 
 SEED_OF_A_READER = 1_000_003
 """Times the first task of a reader, beside the run's seed: readers of one run begin with other weights."""
@@ -106,27 +107,27 @@ class QuestionJob(by_batch.BatchJob):
         self.unit = self.readers.first.source.questions.unit
         self.higher_is_better = not self.unit.startswith("error")
         self.kept: dict[str, dict[str, Any]] = {}
-
-    def in_bits(self) -> bool:
-        """But for margins, which are no surprise."""
-        return False
+        self._groups = groups_of(experiment)
+        self._validation: dict[str, QuestionSet] = {}
 
     def validate(self) -> float:
         """The mean score of the tasks on validation questions; keeps the readers that were never better."""
         found: list[Answered] = []
         for name, trainer in self.readers.trainers.items():
             reader = trainer.learner.reader
-            answered = self._answered(name, reader)
-            loss = sum(one.surprise * one.questions for one in answered) / sum(one.questions for one in answered)
+            answered = evaluate_questions(reader, self._unseen(name))
+            loss = mean_surprise(answered)
             if self.experiment.keep == "best" and loss < self.kept.get(name, {}).get("loss", float("inf")):
                 self.kept[name] = {"loss": loss, "reader": copy.deepcopy(reader.state_dict())}
             found += answered
         error = sum(one.error for one in found) / len(found)
         return error if not self.higher_is_better else 100 - error
 
-    def _answered(self, name: str, reader: Reader) -> list[Answered]:
-        tasks = groups_of(self.experiment)[name]
-        return evaluate_questions(reader, load_questions(self.experiment, "validation", tasks))
+    def _unseen(self, name: str) -> QuestionSet:
+        """A reader's validation questions; loaded at the first validation, and kept for the others."""
+        if name not in self._validation:
+            self._validation[name] = load_questions(self.experiment, "validation", self._groups[name])
+        return self._validation[name]
 
     def state(self) -> dict[str, Any]:
         """Of the trainers, and the readers that are kept."""
