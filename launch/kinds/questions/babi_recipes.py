@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 
 EPOCH, LARGE_EPOCH = 900, 9_000
 """Training questions of one task of bAbI, in the sets of 1,000 and 10,000: a tenth is for validation."""
+
+Size: TypeAlias = Literal["en", "en-10k"]
+
+EPOCHS: dict[Size, int] = {"en": EPOCH, "en-10k": LARGE_EPOCH}
 
 TASKS = 20
 
@@ -67,46 +71,36 @@ def babi_memn2n_joint_10k() -> QuestionExperiment:
     )
 
 
+def _each_task(size: Size, epochs: int, **settings: Any) -> QuestionExperiment:
+    """A reader for each task, scored on validation questions after every epoch; those of the lowest loss are kept."""
+    epoch = EPOCHS[size]
+    kept = QuestionExperiment(data="babi", dataset={"size": size}, apart=True, keep="best", validate_every=epoch)
+    return replace(kept, steps=epochs * epoch, report_every=epoch, **settings)
+
+
+def _all_tasks(epochs: int, **settings: Any) -> QuestionExperiment:
+    """One reader for all tasks of 10,000 questions; a line of metrics each twentieth of an epoch."""
+    epoch = TASKS * LARGE_EPOCH
+    decay = QuestionExperiment(lr=1e-3, schedule="cosine", final_lr=0.01, clip_norm=10.0, steps=epochs * epoch)
+    kept = replace(decay, keep="best", report_every=epoch // 20, validate_every=epoch)
+    return replace(kept, data="babi", dataset={"size": "en-10k"}, **settings)
+
+
 def babi_qrn() -> QuestionExperiment:
     """A query-reduction network for each bAbI task of 1,000 questions: 2 layers (Seo et al. 2017, section 5.1).
 
     The paper takes the best of 10 starts by validation loss: `--seeds 10`, and `eval --best-of validation`.
     """
-    epochs = 150
-    return QuestionExperiment(
-        data="babi",
-        dataset={"size": "en"},
-        reader="query_reduction",
-        options={"size": 50, "layers": 2},
-        apart=True,
-        optimizer="adagrad",
-        lr=0.5,
-        weight_decay=1e-3,
-        batch_size=32,
-        schedule="halving",
-        halve_every=100 * EPOCH,
-        steps=epochs * EPOCH,
-        report_every=EPOCH,
-        validate_every=EPOCH,
-        keep="best",
-    )
+    small = _each_task("en", 150, reader="query_reduction", options={"size": 50, "layers": 2})
+    adagrad = replace(small, optimizer="adagrad", lr=0.5, weight_decay=1e-3)
+    return replace(adagrad, schedule="halving", halve_every=100 * EPOCH)
 
 
 def babi_qrn_10k() -> QuestionExperiment:
     """`babi_qrn` on 10,000 questions a task: size 200, AdaGrad at 0.1, weight decay 5e-4, batches of 128."""
-    epochs = 150
-    return replace(
-        babi_qrn(),
-        dataset={"size": "en-10k"},
-        options={"size": 200, "layers": 2},
-        lr=0.1,
-        weight_decay=5e-4,
-        batch_size=128,
-        halve_every=100 * LARGE_EPOCH,
-        steps=epochs * LARGE_EPOCH,
-        report_every=LARGE_EPOCH,
-        validate_every=LARGE_EPOCH,
-    )
+    large = _each_task("en-10k", 150, reader="query_reduction", options={"size": 200, "layers": 2}, batch_size=128)
+    adagrad = replace(large, optimizer="adagrad", lr=0.1, weight_decay=5e-4)
+    return replace(adagrad, schedule="halving", halve_every=100 * LARGE_EPOCH)
 
 
 def babi_memnn_10k() -> QuestionExperiment:
@@ -115,36 +109,18 @@ def babi_memnn_10k() -> QuestionExperiment:
     With adaptive memory, runs of three words and a nonlinear embedding (section 4); Adam, where the paper has plain
     gradient descent at a rate searched for each task.
     """
-    epochs = 20
-    return QuestionExperiment(
-        data="babi",
-        dataset={"size": "en-10k"},
-        reader="memory_network",
-        options={"hops": 10, "adaptive": True, "ngrams": 3, "nonlinear": True},
-        apart=True,
-        optimizer="adam",
-        lr=3e-3,
-        clip_norm=10.0,
-        schedule="cosine",
-        final_lr=0.01,
-        batch_size=32,
-        steps=epochs * LARGE_EPOCH,
-        report_every=LARGE_EPOCH,
-        validate_every=LARGE_EPOCH,
-        keep="best",
-    )
+    return _memory_network("en-10k", 20)
 
 
 def babi_memnn() -> QuestionExperiment:
     """`babi_memnn_10k` on 1,000 questions a task."""
-    epochs = 40
-    return replace(
-        babi_memnn_10k(),
-        dataset={"size": "en"},
-        steps=epochs * EPOCH,
-        report_every=EPOCH,
-        validate_every=EPOCH,
-    )
+    return _memory_network("en", 40)
+
+
+def _memory_network(size: Size, epochs: int) -> QuestionExperiment:
+    options = {"hops": 10, "adaptive": True, "ngrams": 3, "nonlinear": True}
+    taught = _each_task(size, epochs, reader="memory_network", options=options)
+    return replace(taught, lr=3e-3, clip_norm=10.0, schedule="cosine", final_lr=0.01)
 
 
 def babi_entnet_10k() -> QuestionExperiment:
@@ -152,47 +128,14 @@ def babi_entnet_10k() -> QuestionExperiment:
 
     The paper reads the last 70 sentences, and 130 of task 3: `--tasks 3 --sentences 130`.
     """
-    epochs = 200
-    return QuestionExperiment(
-        data="babi",
-        dataset={"size": "en-10k"},
-        reader="entity_network",
-        options={"size": 100, "slots": 20},
-        apart=True,
-        sentences=70,
-        optimizer="adam",
-        lr=0.01,
-        schedule="halving",
-        halve_every=25 * LARGE_EPOCH,
-        clip_norm=40.0,
-        batch_size=32,
-        steps=epochs * LARGE_EPOCH,
-        report_every=LARGE_EPOCH,
-        validate_every=LARGE_EPOCH,
-        keep="best",
-    )
+    slots = _each_task("en-10k", 200, reader="entity_network", options={"size": 100, "slots": 20}, sentences=70)
+    return replace(slots, lr=0.01, schedule="halving", halve_every=25 * LARGE_EPOCH, clip_norm=40.0)
 
 
 def babi_universal_transformer_10k() -> QuestionExperiment:
     """A Universal Transformer with adaptive computation time for all bAbI tasks together (Dehghani et al. 2019)."""
-    epoch = TASKS * LARGE_EPOCH
-    return QuestionExperiment(
-        data="babi",
-        dataset={"size": "en-10k"},
-        reader="universal_transformer",
-        options={"act": True},
-        optimizer="adam",
-        lr=1e-3,
-        warmup=epoch // 10,
-        schedule="cosine",
-        final_lr=0.01,
-        clip_norm=10.0,
-        batch_size=128,
-        steps=100 * epoch,
-        report_every=epoch // 20,
-        validate_every=epoch,
-        keep="best",
-    )
+    warmup = TASKS * LARGE_EPOCH // 10
+    return _all_tasks(100, reader="universal_transformer", options={"act": True}, warmup=warmup, batch_size=128)
 
 
 def babi_transformer_10k() -> QuestionExperiment:
@@ -202,41 +145,13 @@ def babi_transformer_10k() -> QuestionExperiment:
 
 def babi_dmn_plus_10k() -> QuestionExperiment:
     """DMN+ for each bAbI task of 10,000 questions: Adam at 1e-3, batches of 128 (Xiong et al. 2016)."""
-    epochs = 256
-    return QuestionExperiment(
-        data="babi",
-        dataset={"size": "en-10k"},
-        reader="dmn_plus",
-        apart=True,
-        optimizer="adam",
-        lr=1e-3,
-        batch_size=128,
-        steps=epochs * LARGE_EPOCH,
-        report_every=LARGE_EPOCH,
-        validate_every=LARGE_EPOCH,
-        keep="best",
-    )
+    return _each_task("en-10k", 256, reader="dmn_plus", batch_size=128)
 
 
 def _sentences(core: str, **options: Any) -> QuestionExperiment:
     """A core that reads all tasks together, a sentence a step, knowing the question."""
-    epochs, epoch = 40, TASKS * LARGE_EPOCH
-    return QuestionExperiment(
-        data="babi",
-        dataset={"size": "en-10k"},
-        reader="recurrent",
-        options={"size": 64, "core": core, "question_first": True, "core_options": options},
-        optimizer="adam",
-        lr=1e-3,
-        clip_norm=10.0,
-        schedule="cosine",
-        final_lr=0.01,
-        batch_size=32,
-        steps=epochs * epoch,
-        report_every=epoch // 20,
-        validate_every=epoch,
-        keep="best",
-    )
+    reading = {"size": 64, "core": core, "question_first": True, "core_options": options}
+    return _all_tasks(40, reader="recurrent", options=reading)
 
 
 def babi_sentences_lstm() -> QuestionExperiment:
