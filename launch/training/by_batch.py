@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -127,6 +127,8 @@ class BatchJob:
         experiment: what is trained.
         trainer: before its first batch.
         kind: what is asked of its kind of training.
+
+    A kind's own job is made of an experiment and who shares its batches.
     """
 
     unit: str = "accuracy %"
@@ -139,6 +141,25 @@ class BatchJob:
         self.trainer: Any = trainer
         self.counted = self.steps_name = kind.step_key
         self._window: list[dict[str, Any]] = []
+
+    @classmethod
+    def train(cls, run: Run, experiment: Any, resume: Resume | None, worker: Worker | None = None) -> Outcome:
+        """Train until the steps are done, the score is reached or the user stops; saves before it returns.
+
+        Args:
+            run: a run directory that this process holds.
+            experiment: what to train; ``start_from`` says nothing to a resumed run.
+            resume: the checkpoint to continue from and its state.
+            worker: what this process is among others; the only one when None.
+
+        Raises:
+            TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
+        """
+        torch.set_num_threads(experiment.threads)
+        worker = worker or Worker()
+        begins = replace(experiment, start_from=None) if resume else experiment
+        make: Any = cls
+        return train_job(run, experiment, make(begins, worker.sharing), resume, worker)
 
     @property
     def done(self) -> int:
@@ -216,21 +237,3 @@ def means(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     mean = {name: sum(one[name] for one in batches) / len(batches) for name in batches[0]}
     count, total = mean.pop("score_count"), mean.pop("score_total")
     return mean | {"score": total / count if count else None, "lr": batches[-1]["lr"]}
-
-
-def train_by_batch(
-    run: Run, experiment: ByBatch, resume: Resume | None, worker: Worker | None, make_job: Callable[[Any, Sharing], Any]
-) -> Outcome:
-    """Make the job of an experiment, and train until it is done; raises as ``train_job``.
-
-    Args:
-        run: a run directory that this process holds.
-        experiment: what to train; ``start_from`` says nothing to a resumed run.
-        resume: the checkpoint to continue from and its state.
-        worker: what this process is among others; the only one when None.
-        make_job: of an experiment and who shares its batches.
-    """
-    torch.set_num_threads(experiment.threads)
-    worker = worker or Worker()
-    begins = replace(experiment, start_from=None) if resume else experiment
-    return train_job(run, experiment, make_job(begins, worker.sharing), resume, worker)

@@ -40,7 +40,7 @@ SECONDS = 0.2
 """Between two looks at what workers tell, and at what the user wishes."""
 
 Train = Callable[[Run, Any, "Resume | None", Worker], Outcome]
-"""An importable function that trains in one process, as ``lukasa.launch.kinds.supervised.job.train``."""
+"""An importable function that trains in one process, as ``BatchJob.train`` of a kind."""
 
 
 def on_workers(train: Train) -> OnRay[Any]:

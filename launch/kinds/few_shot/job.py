@@ -10,10 +10,7 @@ from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.few_shot.data import make_data, make_shots, training_shots, validation_part
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.training import by_batch
-from lukasa.launch.training.loop import Worker
 from lukasa.tasks.episodes import Shots
 
 VALIDATED, VALIDATION_SEED = 200, 2
@@ -56,21 +53,6 @@ def make_trainer(experiment: FewShotExperiment, sharing: Sharing = ALONE) -> Tra
             "lukasa eval shows nearest pixels beside it"
         )
     return by_batch.make_trainer(experiment, "few-shot", EpisodeLearner(learner), Episodes(shots), sharing)
-
-
-def train(run: Run, experiment: FewShotExperiment, resume: Resume | None, worker: Worker | None = None) -> Outcome:
-    """Train until the episodes are done, the accuracy is reached or the user stops; saves before it returns.
-
-    Args:
-        run: a run directory that this process holds.
-        experiment: what to train.
-        resume: the checkpoint to continue from and its state.
-        worker: what this process is among others; the only one when None.
-
-    Raises:
-        TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
-    """
-    return by_batch.train_by_batch(run, experiment, resume, worker, FewShotJob)
 
 
 class FewShotJob(by_batch.BatchJob):

@@ -60,17 +60,17 @@ def subject(experiment: FewShotExperiment) -> Subject:
 
 
 def _train(run: Run, experiment: FewShotExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.few_shot.job import train
+    from lukasa.launch.kinds.few_shot.job import FewShotJob
     from lukasa.launch.training.loop import quietly
 
-    return train(run, experiment, resume, None if listen is None else quietly(listen))
+    return FewShotJob.train(run, experiment, resume, None if listen is None else quietly(listen))
 
 
 def _on_ray() -> OnRay[FewShotExperiment]:
-    from lukasa.launch.kinds.few_shot.job import train
+    from lukasa.launch.kinds.few_shot.job import FewShotJob
     from lukasa.launch.training.data_parallel import on_workers  # imports Ray
 
-    return on_workers(train)
+    return on_workers(FewShotJob.train)
 
 
 def _evaluation() -> Evaluation[FewShotExperiment]:

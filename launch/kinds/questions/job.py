@@ -17,10 +17,7 @@ from lukasa.launch.kinds.questions.data import groups_of, load_questions, sizes_
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.runs.checkpoints import to_plain
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.training import by_batch
-from lukasa.launch.training.loop import Worker
 from lukasa.memory.readers import Reader, make_reader
 from lukasa.tasks.questions import QuestionSet
 
@@ -69,21 +66,6 @@ def make_trainer(experiment: QuestionExperiment, sharing: Sharing = ALONE) -> Si
         begins = replace(experiment, start_from=None)
         trainers[name] = by_batch.make_trainer(begins, "questions", learner, source, sharing, first)
     return SideBySide(trainers)
-
-
-def train(run: Run, experiment: QuestionExperiment, resume: Resume | None, worker: Worker | None = None) -> Outcome:
-    """Train until the questions are done, the score is reached or the user stops; saves before it returns.
-
-    Args:
-        run: a run directory that this process holds.
-        experiment: what to train.
-        resume: the checkpoint to continue from and its state.
-        worker: what this process is among others; the only one when None.
-
-    Raises:
-        TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
-    """
-    return by_batch.train_by_batch(run, experiment, resume, worker, QuestionJob)
 
 
 class QuestionJob(by_batch.BatchJob):

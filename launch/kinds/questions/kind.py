@@ -58,17 +58,17 @@ def subject(experiment: QuestionExperiment) -> Subject:
 
 
 def _train(run: Run, experiment: QuestionExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.questions.job import train
+    from lukasa.launch.kinds.questions.job import QuestionJob
     from lukasa.launch.training.loop import quietly
 
-    return train(run, experiment, resume, None if listen is None else quietly(listen))
+    return QuestionJob.train(run, experiment, resume, None if listen is None else quietly(listen))
 
 
 def _on_ray() -> OnRay[QuestionExperiment]:
-    from lukasa.launch.kinds.questions.job import train
+    from lukasa.launch.kinds.questions.job import QuestionJob
     from lukasa.launch.training.data_parallel import on_workers  # imports Ray
 
-    return on_workers(train)
+    return on_workers(QuestionJob.train)
 
 
 def _evaluation() -> Evaluation[QuestionExperiment]:

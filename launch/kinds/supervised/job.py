@@ -15,10 +15,7 @@ from lukasa.launch.kinds.supervised.curricula import chance_now, make_curriculum
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.supervised.settings import higher_is_better, make_sampler, split_sequences, split_settings
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.training import by_batch
-from lukasa.launch.training.loop import Worker
 
 FLOW_SEQUENCES = 8
 """Sequences that the gradient's flow is measured on."""
@@ -81,21 +78,6 @@ def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Traine
     if experiment.compile:
         compile_step(core)
     return trainer
-
-
-def train(run: Run, experiment: TaskExperiment, resume: Resume | None, worker: Worker | None = None) -> Outcome:
-    """Train until the sequences are done, the score is reached or the user stops; saves before it returns.
-
-    Args:
-        run: a run directory that this process holds.
-        experiment: what to train.
-        resume: the checkpoint to continue from and its state.
-        worker: what this process is among others; the only one when None.
-
-    Raises:
-        TrainingError: the loss or a gradient is not finite; names the last good checkpoint.
-    """
-    return by_batch.train_by_batch(run, experiment, resume, worker, TaskJob)
 
 
 class TaskJob(by_batch.BatchJob):

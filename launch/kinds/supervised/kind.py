@@ -44,17 +44,17 @@ def check_experiment(experiment: TaskExperiment) -> None:
 
 
 def _train(run: Run, experiment: TaskExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.supervised.job import train
+    from lukasa.launch.kinds.supervised.job import TaskJob
     from lukasa.launch.training.loop import quietly
 
-    return train(run, experiment, resume, None if listen is None else quietly(listen))
+    return TaskJob.train(run, experiment, resume, None if listen is None else quietly(listen))
 
 
 def _on_ray() -> OnRay[TaskExperiment]:
-    from lukasa.launch.kinds.supervised.job import train
+    from lukasa.launch.kinds.supervised.job import TaskJob
     from lukasa.launch.training.data_parallel import on_workers  # imports Ray
 
-    return on_workers(train)
+    return on_workers(TaskJob.train)
 
 
 def _evaluation() -> Evaluation[TaskExperiment]:
