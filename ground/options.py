@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lukasa.ground.names import UnknownNameError, unknown
+from lukasa.ground.registry import Registry, is_own
 
 
 def options_of(build: Callable[..., Any], given: int | None = None) -> dict[str, inspect.Parameter]:
@@ -59,6 +60,38 @@ def check_options(owner: str, options: Mapping[str, Any], known: Mapping[str, in
             raise UnknownNameError(unknown(f"option of {owner}:", option, known))
         if values:
             check_value(f"option {option!r} of {owner}", value, known[option].annotation)
+
+
+def options_by_name(known: Registry[Any], name: str, given: int) -> dict[str, inspect.Parameter]:
+    """The options of one thing of a registry: name to parameter, with its default and its resolved type annotation.
+
+    Args:
+        known: the registry, of classes.
+        name: its name there, or "package.module:Name" of one's own.
+        given: how many parameters its caller gives in order, which of one's own are no options.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    return options_of(known.find(name), given=given if is_own(name) else None)
+
+
+def check_options_by_name(known: Registry[Any], name: str, options: Mapping[str, Any], given: int) -> None:
+    """Refuse options that one thing of a registry does not have, or values of another type.
+
+    Args:
+        known: as of ``options_by_name``, and so are ``name`` and ``given``.
+        name: its name.
+        options: given to it; those of one's own that takes any are its author's business.
+        given: parameters that its caller gives.
+
+    Raises:
+        UnknownNameError: the name or one of the options is unknown.
+        ValueError: a value is of another type, not among the choices, or a size that is not positive.
+    """
+    if not (is_own(name) and takes_any_option(known.find(name))):
+        taken = options_by_name(known, name, given)
+        check_options(f"{known.what} {name!r}", options, taken, values=not is_own(name))
 
 
 def check_value(where: str, value: Any, kind: Any, size: bool = True) -> None:

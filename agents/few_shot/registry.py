@@ -12,8 +12,8 @@ from lukasa.agents.few_shot.matching import MatchingNetwork
 from lukasa.agents.few_shot.neighbours import NearestNeighbour
 from lukasa.agents.few_shot.prototypical import PrototypicalNetwork
 from lukasa.agents.few_shot.sequences import SequenceLearner
-from lukasa.ground.options import check_options, check_value, options_of, takes_any_option
-from lukasa.ground.registry import Registry, is_own, subclass_of
+from lukasa.ground.options import check_options_by_name, check_value, options_by_name
+from lukasa.ground.registry import Registry, subclass_of
 
 LEARNERS: Registry[type[Learner]] = Registry(
     "learner",
@@ -35,7 +35,7 @@ def learner_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownNameError: there is no such learner.
     """
-    return options_of(LEARNERS.find(name), given=2 if is_own(name) else None)
+    return options_by_name(LEARNERS, name, given=2)
 
 
 def check_learner_options(name: str, options: dict[str, Any]) -> None:
@@ -45,8 +45,7 @@ def check_learner_options(name: str, options: dict[str, Any]) -> None:
         UnknownNameError: the learner or one of the options is unknown.
         ValueError: a value is of another type, not among the choices, or a size that is not positive.
     """
-    if not (is_own(name) and takes_any_option(LEARNERS.find(name))):
-        check_options(f"learner {name!r}", options, learner_options(name), values=not is_own(name))
+    check_options_by_name(LEARNERS, name, options, given=2)
 
 
 def make_learner(name: str, shape: Sequence[int], ways: int, **options: Any) -> Learner:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from lukasa.ground.options import check_options, options_of, takes_any_option
-from lukasa.ground.registry import Registry, is_own, subclass_of
+from lukasa.ground.options import check_options_by_name, options_by_name
+from lukasa.ground.registry import Registry, subclass_of
 from lukasa.memory.readers.dmn import DMN
 from lukasa.memory.readers.dmn_plus import DMNPlus
 from lukasa.memory.readers.entity_network import EntityNetwork
@@ -44,7 +44,7 @@ def reader_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownNameError: there is no such reader.
     """
-    return options_of(READERS.find(name), given=1 if is_own(name) else None)
+    return options_by_name(READERS, name, given=1)
 
 
 def check_reader_options(name: str, options: dict[str, Any]) -> None:
@@ -54,8 +54,7 @@ def check_reader_options(name: str, options: dict[str, Any]) -> None:
         UnknownNameError: the reader or one of the options is unknown.
         ValueError: a value is of another type, not among the choices, or a size that is not positive.
     """
-    if not (is_own(name) and takes_any_option(READERS.find(name))):
-        check_options(f"reader {name!r}", options, reader_options(name), values=not is_own(name))
+    check_options_by_name(READERS, name, options, given=1)
 
 
 def make_reader(name: str, sizes: Sizes, **options: Any) -> Reader:
