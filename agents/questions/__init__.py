@@ -10,6 +10,7 @@ from lukasa.agents.questions.learner import (
     mean_surprise,
     question_trainer,
 )
+from lukasa.agents.questions.sizes import sizes_of
 from lukasa.agents.questions.source import QuestionSource
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "is_right",
     "mean_surprise",
     "question_trainer",
+    "sizes_of",
     "split_words",
 ]

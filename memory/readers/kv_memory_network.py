@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lukasa.memory.readers.encodings import bag_of_words, word_embedding
-from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story, softmax_within
+from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story, softmax_within, steps_ago
 
 
 class KeyValueMemoryNetwork(Reader):
@@ -60,8 +60,7 @@ class KeyValueMemoryNetwork(Reader):
         inside = in_story(asked)
         keys, values = self.memories(asked.story)
         if self.times is not None:
-            places = torch.arange(asked.story.shape[1], device=inside.device)
-            keys = keys + self.times[(asked.sentences[:, None] - 1 - places).clamp(min=0)]
+            keys = keys + nn.functional.embedding(steps_ago(asked), self.times)
         state = bag_of_words(asked.question, self.embedding)
         weights = []
         for hop in range(self.hops):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lukasa.memory.readers.encodings import AnswerScores, Encoding, bag_of_words, encode, word_embedding
-from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story, softmax_within
+from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story, softmax_within, steps_ago
 
 SPREAD = 0.1
 """Standard deviation of all weights at the beginning (section 4.2)."""
@@ -84,7 +84,7 @@ class MemN2N(Reader):
         first = self.embeddings[0] if self.of_questions is None else self.of_questions
         state = encode(asked.question, first, self.encoding)
         weights = []
-        memories = self._memories(asked, inside)
+        memories = self._memories(asked)
         for hop in range(self.hops):
             matched, read = (memories[hop], memories[hop + 1]) if self.between is None else memories
             scores = (matched @ state.unsqueeze(2)).squeeze(2)  # [B, S]
@@ -101,11 +101,9 @@ class MemN2N(Reader):
             return self.answer(state)
         return state @ bag_of_words(self.answer_words, self.embeddings[-1]).T
 
-    def _memories(self, asked: Asked, inside: Tensor) -> list[Tensor]:
-        """The story by each embedding: [B, S, D]; the last sentence is one step ago."""
-        places = torch.arange(asked.story.shape[1], device=inside.device)
-        ago = (asked.sentences[:, None] - 1 - places).clamp(min=0)  # [B, S]
+    def _memories(self, asked: Asked) -> list[Tensor]:
+        """The story by each embedding: [B, S, D]; the last sentence is no step ago."""
         sentences = encode(asked.story, torch.cat(list(self.embeddings), 1), self.encoding, len(self.embeddings))
         if len(self.times):
-            sentences = sentences + nn.functional.embedding(ago, torch.cat(list(self.times), 1))
+            sentences = sentences + nn.functional.embedding(steps_ago(asked), torch.cat(list(self.times), 1))
         return list(sentences.chunk(len(self.embeddings), 2))

@@ -131,6 +131,12 @@ def in_story(asked: Asked) -> Tensor:
     return places < asked.sentences[:, None]
 
 
+def steps_ago(asked: Asked) -> Tensor:
+    """int64 [B, S], how many sentences came after each; 0 for the last, and where there is none."""
+    places = torch.arange(asked.story.shape[1], device=asked.story.device)
+    return (asked.sentences[:, None] - 1 - places).clamp(min=0)
+
+
 def check_asked(sizes: Sizes, asked: Asked) -> None:
     """Refuse questions that a reader of these sizes cannot take.
 

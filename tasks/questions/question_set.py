@@ -134,21 +134,12 @@ class QuestionSet:
         if missing:
             raise ValueError(f"there is no task {missing[0]}: choose among {', '.join(map(str, self.titles))}")
         chosen = torch.isin(self.tasks, torch.tensor(list(tasks)))
-        return replace(self._some(chosen.nonzero().squeeze(1)), titles={task: self.titles[task] for task in tasks})
-
-    def without(self, rows: Tensor) -> QuestionSet:
-        """All questions but some.
-
-        Args:
-            rows: int64, their places.
-        """
-        kept = torch.ones(len(self), dtype=torch.bool)
-        kept[rows] = False
-        return self._some(kept.nonzero().squeeze(1))
+        return replace(self.only(chosen.nonzero().squeeze(1)), titles={task: self.titles[task] for task in tasks})
 
     def only(self, rows: Tensor) -> QuestionSet:
-        """Some of the questions, by their places."""
-        return self._some(rows)
+        """Some of the questions, by their places, int64."""
+        named = ("begins", "counts", "questions", "answers", "support", "tasks", "groups")
+        return replace(self, **{name: getattr(self, name)[rows] for name in named})
 
     def last_sentences(self, most: int) -> QuestionSet:
         """With no more than the last sentences of each story; a support that was before them is gone."""
@@ -173,10 +164,6 @@ class QuestionSet:
         places = self.order[places] if len(self.order) else places
         story = self.lines[places].masked_fill(~inside[..., None], 0)
         return Questions(story, counts, self.questions[rows], self.answers[rows], self.support[rows], self.tasks[rows])
-
-    def _some(self, rows: Tensor) -> QuestionSet:
-        named = ("begins", "counts", "questions", "answers", "support", "tasks", "groups")
-        return replace(self, **{name: getattr(self, name)[rows] for name in named})
 
 
 def left_over(support: Tensor) -> Tensor:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
+from lukasa.agents.questions import sizes_of
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.memory.readers import Sizes
-from lukasa.tasks.questions import QuestionData, QuestionSet, Vocabulary, make_questions
+from lukasa.tasks.questions import QuestionData, QuestionSet, make_questions
 
 ALL = "all tasks"
 """What a reader is called that answers the questions of every task."""
@@ -73,7 +71,7 @@ def load_questions(experiment: QuestionExperiment, part: str, tasks: Sequence[in
         return make_data(experiment).load(part, tasks).last_sentences(experiment.sentences)
 
 
-def sizes_of(experiment: QuestionExperiment, tasks: Sequence[int]) -> Sizes:
+def reader_sizes(experiment: QuestionExperiment, tasks: Sequence[int]) -> Sizes:
     """What a reader has to hold for the questions of some tasks, whatever the part.
 
     Raises:
@@ -81,23 +79,4 @@ def sizes_of(experiment: QuestionExperiment, tasks: Sequence[int]) -> Sizes:
         tasks.DataError: the files are not available, or broken.
     """
     parts = [load_questions(experiment, part, tasks) for part in make_data(experiment).parts]
-    vocabulary = parts[0].vocabulary
-    numbers = {word: number for number, word in enumerate(vocabulary.words)}
-    return Sizes(
-        words=len(vocabulary.words),
-        answers=len(vocabulary.answers),
-        sentences=experiment.sentences,
-        length=max(one.longest for one in parts),
-        supports=parts[0].most_supports,
-        ranked=vocabulary.ranked,
-        answer_words=answer_words(vocabulary, numbers),
-    )
-
-
-def answer_words(vocabulary: Vocabulary, numbers: Mapping[str, int]) -> Tensor:
-    """The words of each answer in numbers, int64 [A, C], 0 after them."""
-    width = max(map(len, vocabulary.answer_words), default=1)
-    table = torch.zeros(len(vocabulary.answers), width, dtype=torch.int64)
-    for place, words in enumerate(vocabulary.answer_words):
-        table[place, : len(words)] = torch.tensor([numbers[word] for word in words])
-    return table
+    return sizes_of(*parts, sentences=experiment.sentences)

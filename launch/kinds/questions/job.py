@@ -13,7 +13,7 @@ from lukasa.agents.learning import ALONE, Sharing, SideBySide
 from lukasa.agents.questions import Answered, QuestionLearner, QuestionSource, evaluate_questions, mean_surprise
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.initial_weights import initial_weights
-from lukasa.launch.kinds.questions.data import groups_of, load_questions, sizes_of
+from lukasa.launch.kinds.questions.data import groups_of, load_questions, reader_sizes
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.runs.checkpoints import to_plain
@@ -33,7 +33,7 @@ def build_reader(experiment: QuestionExperiment, tasks: Sequence[int]) -> Reader
         memory.UnknownNameError: the reader or an option is unknown.
         tasks.DataError: the questions are not available.
     """
-    sizes = sizes_of(experiment, tasks)
+    sizes = reader_sizes(experiment, tasks)
     torch.manual_seed(experiment.seed + (SEED_OF_A_READER * tasks[0] if experiment.apart else 0))
     with as_user_error():
         return make_reader(experiment.reader, sizes, **experiment.options).to(experiment.device)

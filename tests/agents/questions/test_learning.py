@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lukasa.agents.learning import SideBySide, make_optimizer, make_schedule
-from lukasa.agents.questions import QuestionSource, evaluate_questions, is_right, question_trainer
-from lukasa.memory.readers import Sizes, make_reader
+from lukasa.agents.questions import QuestionSource, evaluate_questions, is_right, question_trainer, sizes_of
+from lukasa.memory.readers import make_reader
 from lukasa.tasks.questions import make_questions
 
 MADE = make_questions("babi_made", stories=30)
@@ -20,10 +20,8 @@ def some(part="train", tasks=(1,)):
 
 def trainer(tasks=(1,), seed=0, **options):
     questions = some(tasks=tasks)
-    vocabulary = questions.vocabulary
     torch.manual_seed(seed)
-    sizes = Sizes(len(vocabulary.words), len(vocabulary.answers), 20, questions.longest)
-    reader = make_reader("memn2n", sizes, linear_start=4)
+    reader = make_reader("memn2n", sizes_of(questions, sentences=20), linear_start=4)
     optimizer = make_optimizer("sgd", reader.parameters(), 0.3, momentum=0.0)
     generator = torch.Generator().manual_seed(seed)
     return question_trainer(reader, questions, optimizer, generator, batch_size=16, noise=0.2, **options)
@@ -92,7 +90,7 @@ def test_an_answer_is_right_when_it_is_any_of_the_right_ones():
 def test_evaluation_counts_by_task():
     questions = some("test", (1, 6))
     vocabulary = questions.vocabulary
-    reader = make_reader("memn2n", Sizes(len(vocabulary.words), len(vocabulary.answers), 20, questions.longest))
+    reader = make_reader("memn2n", sizes_of(questions, sentences=20))
     found = evaluate_questions(reader, questions)
     assert [one.task for one in found] == [1, 6]
     assert sum(one.questions for one in found) == len(questions)
