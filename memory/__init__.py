@@ -2,6 +2,8 @@
 
 from lukasa.ground.names import UnknownNameError
 from lukasa.memory.ablation import state_parts, without
+from lukasa.memory.auxiliary import Auxiliary
+from lukasa.memory.collecting import add_choice, add_cost, collect_auxiliary
 from lukasa.memory.controlled import Controlled
 from lukasa.memory.core import Core, State
 from lukasa.memory.kernels.sequence import step_by_step, why_slow
@@ -20,12 +22,16 @@ from lukasa.memory.unrolling import unroll
 
 __all__ = [
     "CORES",
+    "Auxiliary",
     "Controlled",
     "Core",
     "Recording",
     "State",
     "UnknownNameError",
+    "add_choice",
+    "add_cost",
     "check_core_options",
+    "collect_auxiliary",
     "core_class",
     "core_options",
     "detach_state",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lukasa.ground.names import UnknownNameError, nearest
+from lukasa.memory.auxiliary import Auxiliary
 from lukasa.memory.core import Core, State
 from lukasa.memory.states import StatePart, state_leaves
 
@@ -105,6 +106,15 @@ class Without(Core):
     @recorder.setter
     def recorder(self, steps: list[dict[str, Tensor]] | None) -> None:  # pyright: ignore
         self.core.recorder = steps
+
+    @property
+    def auxiliary(self) -> Auxiliary | None:  # pyright: ignore
+        """That of the core, so that ``memory.collect_auxiliary`` gets what it hands out."""
+        return self.core.auxiliary
+
+    @auxiliary.setter
+    def auxiliary(self, collected: Auxiliary | None) -> None:  # pyright: ignore
+        self.core.auxiliary = collected
 
     def initial_state(self, batch_size: int) -> State:
         """That of the core."""

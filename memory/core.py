@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+from lukasa.memory.auxiliary import Auxiliary
 
 StateType = TypeVar("StateType", bound=tuple[Any, ...])
 HALVES = (torch.float16, torch.bfloat16)
@@ -27,11 +29,15 @@ class Core(nn.Module):
         input_size: D, the width of one input.
         output_size: K, the width of one output.
         recorder: the list that ``memory.record`` fills, None while nobody looks.
+        auxiliary: what ``memory.collect_auxiliary`` fills, None while nobody collects.
+        resets_inside: whether a ``sequence`` of this core also takes ``starts``; see ``WholeSequence``.
     """
 
     input_size: int
     output_size: int
     recorder: list[dict[str, Tensor]] | None = None
+    auxiliary: Auxiliary | None = None
+    resets_inside: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -61,7 +67,12 @@ class Core(nn.Module):
 
 @runtime_checkable
 class WholeSequence(Protocol):
-    """A core that can run a sequence without resets in one call, faster than step by step and equal to it."""
+    """A core that can run a sequence in one call, faster than step by step and equal to it.
+
+    One whose ``resets_inside`` is true takes ``starts`` as a third argument, bool [B, T] or None, and resets row b
+    before input t is read where it is set, as ``memory.unroll`` does; a NaN in a row that is reset does not survive.
+    Another is called only where no row is reset.
+    """
 
     def sequence(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Inputs [B, T, D] and a state to outputs [B, T, K] and the last state."""

@@ -6,7 +6,7 @@ Legend: B batch, T time, D input width, K output width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -88,9 +88,12 @@ def _unroll(core: Core, inputs: Tensor, state: State, starts: Tensor | None) -> 
     native = run_native(core, inputs, state, starts if any(resets) else None)
     if native is not None:
         return native
-    stepwise = any(resets) or core.recorder is not None or steps_are_asked_for()
-    if isinstance(core, WholeSequence) and not stepwise:
-        return core.sequence(inputs, state)
+    if isinstance(core, WholeSequence) and core.recorder is None and not steps_are_asked_for():
+        if core.resets_inside:
+            whole: Any = core.sequence
+            return whole(inputs, state, starts if any(resets) else None)
+        if not any(resets):
+            return core.sequence(inputs, state)
     fresh = core.initial_state(batch_size) if any(resets) else None
     outputs = []
     # Contiguous steps, whose strides do not depend on the length: a compiled core would be compiled for each.

@@ -158,6 +158,8 @@ def why_slow(core: Core, inputs: Tensor, state: State | None = None) -> str:
     if isinstance(core, WholeSequence) and core.recorder is None and not steps_are_asked_for():
         if not leaves_of(state):
             return "this call runs the whole sequence at once: the core carries nothing from step to step"
+        if core.resets_inside:
+            return "this call runs the whole sequence at once, rows that are reset inside it included"
         return f"this call runs the whole sequence at once, and step by step where rows are reset inside it: {reason}"
     return f"this call runs step by step: {reason}"
 
