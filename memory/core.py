@@ -31,6 +31,9 @@ class Core(nn.Module):
         recorder: the list that ``memory.record`` fills, None while nobody looks.
         auxiliary: what ``memory.collect_auxiliary`` fills, None while nobody collects.
         resets_inside: whether a ``sequence`` of this core also takes ``starts``; see ``WholeSequence``.
+        chooses: whether its steps choose at random and hand their choices out (``memory.add_choice``), to be judged by
+            Reinforce. A class or, where an option decides, a core sets it; who runs a core twice, to act and to learn,
+            has to refuse one that would choose anew.
     """
 
     input_size: int
@@ -38,6 +41,7 @@ class Core(nn.Module):
     recorder: list[dict[str, Tensor]] | None = None
     auxiliary: Auxiliary | None = None
     resets_inside: ClassVar[bool] = False
+    chooses: bool = False
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

@@ -86,3 +86,11 @@ def test_a_core_that_resets_inside_is_given_the_starts():
     assert memory.why_slow(core, INPUTS) == (
         "this call runs the whole sequence at once, rows that are reset inside it included"
     )
+
+
+def test_a_core_says_whether_it_chooses_wrapped_or_not():
+    core = memory.make_core("gru", input_size=3, output_size=2)
+    assert not core.chooses
+    core.chooses = True
+    assert memory.without(core, "memory").chooses
+    assert not memory.without(memory.make_core("gru", input_size=3, output_size=2), "memory").chooses
