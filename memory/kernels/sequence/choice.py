@@ -25,6 +25,7 @@ from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, own_ways,
 from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, is_plain, leaves_of
 from lukasa.memory.mann import MANNState
 
+NO_NUMBA = "Numba is not installed, which compiles native code: pip install 'lukasa[cpu]'"
 FAST = "this call runs the whole sequence in native code"
 PLAIN = (LSTM, GRU)
 """Cores without a memory that have native code."""
@@ -53,7 +54,7 @@ def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
     return (
         obstacle_of_the_call(inputs)
         or _of_the_core(core)
-        or _of_the_tensors(inputs, [*_numbers_of(core, state), *core.parameters()])
+        or obstacle_of_the_tensors(inputs, [*_numbers_of(core, state), *core.parameters()])
         or (
             None if fits(core, len(inputs), state) else "its parameters or state are not of the shapes its options make"
         )
@@ -115,7 +116,8 @@ def _of_the_core(core: Any) -> str | None:
     return None
 
 
-def _of_the_tensors(first: Tensor, others: Sequence[Any]) -> str | None:
+def obstacle_of_the_tensors(first: Tensor, others: Sequence[Any]) -> str | None:
+    """What of a call's tensors native code cannot take: their dtypes, devices, layouts and classes."""
     if first.dtype not in NUMBERS:
         return f"native code computes in float32 and float64, and this is {first.dtype}"
     dtype, device = first.dtype, first.device
@@ -130,7 +132,7 @@ def _of_the_tensors(first: Tensor, others: Sequence[Any]) -> str | None:
 def _of_the_machine() -> str | None:
     if has_numba():
         return None
-    return "Numba is not installed, which compiles native code: pip install 'lukasa[cpu]'"
+    return NO_NUMBA
 
 
 def why_slow(core: Core, inputs: Tensor, state: State | None = None) -> str:

@@ -1,0 +1,8 @@
+"""Linear recurrences h_t = a_t ∘ h_{t-1} + b_t over a whole sequence, real and complex, with resets inside it.
+
+``choice`` decides whether a call can take compiled loops, without importing the compiler. README.md has the derivation.
+"""
+
+from lukasa.memory.kernels.scan.choice import complex_scan, scan
+
+__all__ = ["complex_scan", "scan"]
