@@ -7,6 +7,7 @@ from typing import Any
 
 from lukasa.ground.options import check_options, check_value, options_of, takes_any_option
 from lukasa.ground.registry import Registry, is_own, subclass_of
+from lukasa.memory.attention.gtrxl import GTrXL
 from lukasa.memory.baselines import GRU, LSTM, FeedForward
 from lukasa.memory.core import Core
 from lukasa.memory.dam import DAM
@@ -28,6 +29,7 @@ CORES: Registry[type[Core]] = Registry(
         "sdnc": SDNC,
         "mann": MANN,
         "snail": SNAIL,
+        "gtrxl": GTrXL,
         "lstm": LSTM,
         "gru": GRU,
         "feedforward": FeedForward,

@@ -30,6 +30,7 @@ OPTIONS = {
     "sam": {"slots": 2**20, "word_size": 4, "heads": 1, "controller_size": 8},
     "sdnc": {"slots": 2**20, "word_size": 4, "heads": 2, "controller_size": 8},
     "snail": {"length": 8, "filters": 4, "key_size": 4, "value_size": 4},
+    "gtrxl": {"length": 8, "size": 8, "head_size": 4, "mlp_size": 8},
     "lstm": {"size": 8},
     "gru": {"size": 8},
     "feedforward": {"size": 8},

@@ -56,6 +56,7 @@ SDNC_WEIGHTS = {**ACCESS_WEIGHTS, "read_modes": (R, 3)}
 LINKS = ("links.logs", "links.survival", "links.recent_weights")
 MANN: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}
 SNAIL: dict[str, Any] = {"length": 8, "filters": 4, "key_size": 3, "value_size": 2}
+GTRXL: dict[str, Any] = {"length": 8, "size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -79,6 +80,12 @@ ROWS = {
     "mann-feedforward": Row("mann", {**MANN, "controller": "feedforward"}, DAM_WEIGHTS, constant=("usage",)),
     "snail": Row("snail", SNAIL, {"attention": (3, 9)}),
     "snail-short": Row("snail", {**SNAIL, "length": 3}, {"attention": (3, 4)}),
+    "gtrxl": Row("gtrxl", GTRXL, {"attention": (4, 9)}),
+    "gtrxl-short": Row("gtrxl", {**GTRXL, "length": 3, "gate": "output"}, {"attention": (4, 4)}),
+    "gtrxl-sigmoid-tanh": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "sigmoid-tanh"}, {"attention": (2, 9)}),
+    "gtrxl-highway": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "highway"}, {"attention": (2, 9)}),
+    "gtrxl-input": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "input"}, {"attention": (2, 9)}),
+    "gtrxl-residual": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "residual"}, {"attention": (2, 9)}),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),

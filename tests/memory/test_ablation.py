@@ -78,7 +78,7 @@ def test_parts_are_what_the_core_carries(row: Row):
     expected = PARTS
     if row.core == "feedforward":
         expected = ()
-    elif row.core in (*RECURRENT, "snail") or row.options.get("controller") == "feedforward":
+    elif "controller" not in memory.core_options(row.core) or row.options.get("controller") == "feedforward":
         expected = ("memory",)
     assert memory.state_parts(make(row)) == expected
 
@@ -92,7 +92,7 @@ def test_starts_reset_what_is_left(name: str, part: str):
     torch.testing.assert_close(outputs[:, 2:], memory.unroll(core, inputs[:, 2:])[0], **SAME)
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.core in (*RECURRENT, "snail")])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.core in (*RECURRENT, "snail", "gtrxl")])
 def test_whole_sequences_in_one_call_are_not_taken_past_the_wiping(name: str):
     core = make(ROWS[name])
     assert hasattr(core, "sequence")

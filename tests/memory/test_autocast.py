@@ -6,7 +6,7 @@ import torch
 from lukasa import memory
 from tests.memory.core_rows import ROWS, Row
 
-CORES = ("ntm", "dnc", "mann", "snail", "lstm", "gru", "feedforward")
+CORES = ("ntm", "dnc", "mann", "snail", "gtrxl", "lstm", "gru", "feedforward")
 DENSE = {name: row for name, row in ROWS.items() if row.core in CORES}
 # A weight of a layer is off by up to 2^-9 of itself, and a sequence of six steps multiplies that by less than ten.
 MIXED = {"rtol": 0.02, "atol": 0.02}
