@@ -14,10 +14,12 @@ from lukasa.memory.dam import DAM
 from lukasa.memory.dnc import DNC
 from lukasa.memory.mann import MANN
 from lukasa.memory.ntm import NTM
+from lukasa.memory.rmc import RMC
 from lukasa.memory.sam import SAM
 from lukasa.memory.sdnc import SDNC
 from lukasa.memory.snail import SNAIL
 from lukasa.memory.sparse.indexes import check_index_options
+from lukasa.memory.stacks import ListRNN, StackRNN
 
 CORES: Registry[type[Core]] = Registry(
     "core",
@@ -30,6 +32,9 @@ CORES: Registry[type[Core]] = Registry(
         "mann": MANN,
         "snail": SNAIL,
         "gtrxl": GTrXL,
+        "rmc": RMC,
+        "stack_rnn": StackRNN,
+        "list_rnn": ListRNN,
         "lstm": LSTM,
         "gru": GRU,
         "feedforward": FeedForward,

@@ -12,10 +12,11 @@ import numpy as np
 
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
-from lukasa.launch.pictures.episode_panels import Features, Panel, Slots
+from lukasa.launch.pictures.episode_panels import Features, Panel, Slots, Symbols
 from lukasa.launch.pictures.slot_views import LEAST, SlotView, ages, dense_view, sparse_view
+from lukasa.launch.pictures.stack_panels import stack_panels
 
-SHOWN = ("write", "read", "age", "attention", "hidden", "gates", "usage")
+SHOWN = ("write", "read", "age", "attention", "relations", "stacks", "ponder", "hidden", "gates", "usage")
 """What is drawn unless somebody says otherwise, as far as the core has it."""
 
 WEIGHTINGS = {"write": "Blues", "read": "Oranges", "least_used": "Greys", "usage": "Greens"}
@@ -33,6 +34,8 @@ GATES = {
     "read_modes": ("read backward", "read by content", "read forward"),
     "write_shifts": ("write shift",),
     "read_shifts": ("read shift",),
+    "slot_input_gates": ("input gate of slot",),
+    "slot_forget_gates": ("forget gate of slot",),
 }
 """Names of the rows of what lies between 0 and 1; with several heads their numbers follow."""
 
@@ -84,6 +87,12 @@ def memory_panels(
             panels.append(_age(view, lag))
         elif name == "attention" and name in recorded:
             panels += _attention(recorded[name], lag)
+        elif name == "relations" and "slot_attention" in recorded:
+            panels += _relations(recorded["slot_attention"])
+        elif name == "stacks":
+            panels += stack_panels(recorded)
+        elif name == "ponder" and name in recorded:
+            panels.append(Symbols("steps of thought", recorded[name]))
         elif name == "hidden" and name in recorded:
             panels.append(Features("hidden units", recorded[name], limits=(-1, 1), colours="RdBu_r"))
         elif name == "gates":
@@ -150,6 +159,16 @@ def _attention(weights: np.ndarray, lag: int | None) -> list[Panel]:
         _by_age(weights[:, block, ::-1], f"attention block {block + 1}: steps back", lag)
         for block in range(weights.shape[1])
     ]
+
+
+def _relations(weights: np.ndarray) -> list[Panel]:
+    """Weights [T, heads, N, N + 1] by which slots attend to slots and, last, to the input; the mean of all heads."""
+    weights = weights.mean(1)
+    slots = np.arange(weights.shape[1])
+    others = weights[:, :, :-1].sum(2) - weights[:, slots, slots]
+    captions = ("attention of each slot to the input", "attention of each slot to the other slots")
+    shown = zip(captions, (weights[:, :, -1], others), ("Oranges", "Purples"), strict=True)
+    return [Slots(caption, values, slots, colours) for caption, values, colours in shown]
 
 
 def _gates(recorded: Mapping[str, np.ndarray]) -> list[Panel]:

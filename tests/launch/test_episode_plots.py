@@ -31,6 +31,9 @@ OPTIONS = {
     "sdnc": {"slots": 2**20, "word_size": 4, "heads": 2, "controller_size": 8},
     "snail": {"length": 8, "filters": 4, "key_size": 4, "value_size": 4},
     "gtrxl": {"length": 8, "size": 8, "head_size": 4, "mlp_size": 8},
+    "rmc": {"slots": 4, "heads": 2, "head_size": 4},
+    "stack_rnn": {"size": 8, "stacks": 6},
+    "list_rnn": {"size": 8, "lists": 1, "no_op": True},
     "lstm": {"size": 8},
     "gru": {"size": 8},
     "feedforward": {"size": 8},
@@ -79,6 +82,28 @@ def test_gates_have_the_papers_names(core, rows):
     assert gates.values.shape == (STEPS, len(gates.names))
     assert (gates.values >= 0).all()
     assert (gates.values <= 1).all()
+
+
+def test_actions_on_stacks_and_lists_are_drawn_above_what_they_hold():
+    panels = memory_panels(recorded("stack_rnn"), show=("stacks",))
+    assert len(panels) == 8, "four stacks of six"
+    actions, held = panels[:2]
+    assert actions.label.endswith(" of 6")
+    assert list(actions.names) == ["push", "pop"]
+    assert list(held.names[:3]) == ["top", "1 below", "2 below"]
+    assert held.values.shape == (STEPS, len(held.names))
+    actions, held = memory_panels(recorded("list_rnn"), show=("stacks",))
+    assert (actions.label, list(actions.names)) == ("list", ["left", "right", "insert", "no-op"])
+    middle = list(held.names).index("head")
+    assert held.names[middle - 1 : middle + 2] == ["−1", "head", "+1"]
+    np.testing.assert_array_equal(held.values[:, middle], recorded("list_rnn")["lists"][:, 0, 100])
+
+
+def test_relations_of_slots_add_up_to_all_that_is_attended_to():
+    found = recorded("rmc")
+    to_input, to_others = memory_panels(found, show=("relations",))
+    itself = found["slot_attention"].mean(1)[:, range(4), range(4)]
+    np.testing.assert_allclose(to_input.values + to_others.values + itself, 1, rtol=1e-5)
 
 
 def test_shifts_are_named_by_their_distance():

@@ -57,6 +57,13 @@ LINKS = ("links.logs", "links.survival", "links.recent_weights")
 MANN: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}
 SNAIL: dict[str, Any] = {"length": 8, "filters": 4, "key_size": 3, "value_size": 2}
 GTRXL: dict[str, Any] = {"length": 8, "size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5}
+RMC: dict[str, Any] = {"slots": N, "heads": R, "head_size": W, "output_layer_size": H}
+RMC_WEIGHTS = {
+    **{"slot_attention": (R, N, N + 1), "memory": (N, R * W)},
+    **{"slot_input_gates": (N,), "slot_forget_gates": (N,)},
+}
+STACK: dict[str, Any] = {"size": 16, "stacks": 2, "depth": 4}
+LIST: dict[str, Any] = {"size": 16, "lists": 2, "reach": 2, "elements": 3}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -86,6 +93,24 @@ ROWS = {
     "gtrxl-highway": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "highway"}, {"attention": (2, 9)}),
     "gtrxl-input": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "input"}, {"attention": (2, 9)}),
     "gtrxl-residual": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "residual"}, {"attention": (2, 9)}),
+    "rmc": Row("rmc", RMC, RMC_WEIGHTS),
+    "rmc-memory": Row(
+        "rmc",
+        {**RMC, "gates": "memory", "blocks": 2, "output_layers": 2},
+        {**RMC_WEIGHTS, "slot_attention": (2 * R, N, N + 1)},
+    ),
+    "stack_rnn": Row("stack_rnn", STACK, {"stack_actions": (2, 2), "stacks": (2, 4)}),
+    "stack_rnn-bare": Row(
+        "stack_rnn",
+        {**STACK, "no_op": True, "recurrent": False, "word_size": W, "rounding": "eval"},
+        {"stack_actions": (2, 3), "stacks": (2, 4)},
+    ),
+    "list_rnn": Row("list_rnn", LIST, {"list_actions": (2, 3), "lists": (2, 5)}),
+    "list_rnn-bare": Row(
+        "list_rnn",
+        {**LIST, "no_op": True, "recurrent": False, "word_size": W, "rounding": "eval"},
+        {"list_actions": (2, 4), "lists": (2, 5)},
+    ),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),
