@@ -37,7 +37,7 @@ class Auxiliary:
         Raises:
             ValueError: a cost was handed out for more or fewer steps than T.
         """
-        means = [_mean(name, torch.cat(parts, 1), inside) for name, parts in self.costs.items()]
+        means = [_mean(name, parts, inside) for name, parts in self.costs.items()]
         return torch.stack(means).sum() if means else None
 
     def log_probabilities(self) -> Tensor | None:
@@ -45,9 +45,10 @@ class Auxiliary:
         return torch.cat(self.choices, 1) if self.choices else None
 
 
-def _mean(name: str, cost: Tensor, inside: Tensor | None) -> Tensor:
-    if inside is None:
-        return cost.mean()
+def _mean(name: str, parts: list[Tensor], inside: Tensor | None) -> Tensor:
+    if inside is None:  # parts of several calls may differ in their rows
+        return torch.cat([part.flatten() for part in parts]).mean()
+    cost = torch.cat(parts, 1)
     if cost.shape != inside.shape:
         raise ValueError(f"cost {name!r} was handed out for steps {list(cost.shape)}: expected {list(inside.shape)}")
     # A step that does not count may hold anything, also what is infinite.

@@ -52,3 +52,20 @@ def add_choice(core: Core, log_probability: Tensor) -> None:
     if core.auxiliary is not None:
         part = log_probability if log_probability.dim() == 2 else log_probability.unsqueeze(1)
         core.auxiliary.choices.append(part)
+
+
+def refuse_choices(core: Core, whose: str) -> None:
+    """Refuse a core whose choices nobody would judge.
+
+    Args:
+        core: that is to be trained.
+        whose: who would train it, as the subject of a sentence.
+
+    Raises:
+        ValueError: the core chooses at random.
+    """
+    if core.chooses:
+        raise ValueError(
+            f"with these options core {type(core).__name__} chooses at random and learns by Reinforce, which {whose} "
+            "cannot do: choose options with which it does not, or train it on a task (lukasa train task)"
+        )

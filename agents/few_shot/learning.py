@@ -6,6 +6,7 @@ Dimensions: B episodes, N classes of an episode, K support examples of each, Q q
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar, NamedTuple, final
 
 import torch
@@ -13,6 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from lukasa import memory
 from lukasa.agents.learning import Constant, Evaluation, Learned, Trainer
 from lukasa.agents.learning.evaluation import Answered, evaluation
 from lukasa.tasks import Score
@@ -121,14 +123,18 @@ class EpisodeLearner:
         self.module = learner
 
     def learn(self, posed: Posed) -> Learned:
-        """Add the gradient of the mean loss of a query, nats, to that of the parameters."""
+        """Add the gradient of the mean loss of a query, nats, and of what cores cost, to that of the parameters."""
         support, queries, targets = on_learner(self.module, posed.episode)
         self.module.train()
         with torch.random.fork_rng(devices=[support.device] if support.is_cuda else []):
             torch.manual_seed(posed.seed)
-            logits = self.module(support, queries)
+            with ExitStack() as watching:
+                cores = [part for part in self.module.modules() if isinstance(part, memory.Core)]
+                collected = [watching.enter_context(memory.collect_auxiliary(core)) for core in cores]
+                logits = self.module(support, queries)
         loss = answer_loss(logits, targets)
-        loss.backward()
+        costs = [cost for auxiliary in collected if (cost := auxiliary.cost()) is not None]
+        sum(costs, loss).backward()
         return Learned(float(loss.detach()), Score(float(right_answers(logits, targets).mean()), 1))
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from lukasa import memory
 from lukasa.agents.few_shot.encoders import EncoderName, embed, make_encoder
 from lukasa.agents.few_shot.learning import Learner
+from lukasa.memory.collecting import refuse_choices
 
 
 class SequenceLearner(Learner):
@@ -37,7 +38,7 @@ class SequenceLearner(Learner):
 
     Raises:
         UnknownNameError: the core or one of its options is unknown.
-        ValueError: an option of the core or the shape cannot be used.
+        ValueError: an option of the core or the shape cannot be used, or the core chooses at random.
 
     Example:
         >>> learner = SequenceLearner((20, 20), 5, channels=8, core="snail", core_options={"length": 5})
@@ -62,6 +63,7 @@ class SequenceLearner(Learner):
         self.embedding = nn.Linear(self.encoder.size, embedding_size)
         sizes = {"input_size": embedding_size + ways, "output_size": ways}
         self.core = memory.make_core(core, **sizes, **(core_options or {}))
+        refuse_choices(self.core, "a learner of episodes")
 
     def forward(self, support: Tensor, queries: Tensor) -> Tensor:
         """The core's answers: [B, N, K, *shape] and [B, M, *shape] -> [B, M, N].

@@ -1,6 +1,7 @@
 """RLlib's learners, with losses that see returns in units of their spread, and running moments of what is observed.
 
-Both are kept in the module, and change between updates alone: what a batch was sampled with is what it is learned with.
+Both scales are kept in the module, and change between updates alone: what a batch was sampled with is what it is
+learned with. What a core costs beside its task is added to the loss.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor, nn
 
-from lukasa.agents.rllib.module import MemoryRLModule
+from lukasa.agents.rllib.module import MEMORY_COST, MemoryRLModule
 from lukasa.agents.rllib.normalization import add, discounted_returns
 
 
@@ -74,13 +75,27 @@ class NormalizingLearner(TorchLearner):
         return cast(MemoryRLModule, self.module[DEFAULT_MODULE_ID].unwrapped())
 
 
-class MemoryPPOLearner(NormalizingLearner, PPOTorchLearner):
+class PayingLearner(TorchLearner):
+    """The share of a learner that pays for what the core costs beside its task."""
+
+    def compute_loss_for_module(self, *, module_id: Any, config: Any, batch: Any, fwd_out: Any) -> Tensor:
+        """RLlib's loss, and the core's own costs, which already have the weights that its options give them."""
+        loss: Any = super().compute_loss_for_module
+        loss = loss(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
+        cost = fwd_out.get(MEMORY_COST)
+        if cost is None:
+            return loss
+        self.metrics.log_value((module_id, MEMORY_COST), cost.detach(), window=1)
+        return loss + cost
+
+
+class MemoryPPOLearner(PayingLearner, NormalizingLearner, PPOTorchLearner):
     """PPO's learner."""
 
 
-class MemoryAPPOLearner(NormalizingLearner, APPOTorchLearner):
+class MemoryAPPOLearner(PayingLearner, NormalizingLearner, APPOTorchLearner):
     """APPO's learner."""
 
 
-class MemoryIMPALALearner(NormalizingLearner, IMPALATorchLearner):
+class MemoryIMPALALearner(PayingLearner, NormalizingLearner, IMPALATorchLearner):
     """IMPALA's learner."""

@@ -174,7 +174,7 @@ class MemoryConfig(AlgorithmConfig):
         return bool(self.memory_settings["previous_action"] or self.memory_settings["previous_reward"])
 
     def _check_memory(self) -> None:
-        MemorySettings(**self.memory_settings)
+        MemorySettings(**self.memory_settings).refuse_choices()
         length = self.max_seq_len
         if length is not None and (isinstance(length, bool) or not isinstance(length, int) or length < 1):
             raise ValueError(f"max_seq_len is {length!r}: expected a whole number of at least 1, or None")

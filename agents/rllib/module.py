@@ -41,6 +41,9 @@ HELD_STATE = "held_state"
 PREVIOUS_ACTION = "previous_action"
 """Column of a batch, float [B, T, width], which ``connectors.AddPreviousStep`` fills as it does ``PREVIOUS_REWARD``."""
 
+MEMORY_COST = "memory_cost"
+"""What ``_forward_train`` returns beside RLlib's columns where the core has costs of its own: their mean over steps."""
+
 VALUE_ROWS = 256
 """Rows valued at once outside the loss: bounds what advantage estimation needs for a whole train batch."""
 
@@ -87,9 +90,7 @@ class MemoryNetwork(nn.Module):
 
     def _run(self, batch: dict[str, Any], state: memory.State) -> tuple[Tensor, memory.State]:
         inputs = self.encode(batch)
-        length = inputs.shape[1]
-        # rows shorter than max_seq_len are padded on the right: steps that are padding in every row need no core
-        used = int(batch[Columns.SEQ_LENS].max()) if Columns.SEQ_LENS in batch else length
+        length, used = inputs.shape[1], used_steps(batch, inputs.shape[1])
         outputs, state = memory.unroll(self.core, inputs[:, :used], state)
         return F.pad(torch.tanh(outputs), (0, 0, 0, length - used)), state
 
@@ -129,6 +130,14 @@ class MemoryNetwork(nn.Module):
         if torch.is_grad_enabled() or starts.any():
             state = memory.reset_rows(state, self.core.initial_state(len(starts)), starts)
         return state
+
+
+def used_steps(batch: dict[str, Any], length: int) -> int:
+    """How many of ``length`` steps some row has; rows shorter than max_seq_len are padded on the right.
+
+    Steps that are padding in every row need no core.
+    """
+    return int(batch[Columns.SEQ_LENS].max()) if Columns.SEQ_LENS in batch else length
 
 
 class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, InferenceOnlyAPI):
@@ -188,8 +197,14 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         return {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.STATE_OUT: state}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        features = self.net(batch)
-        return {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.EMBEDDINGS: features}
+        with memory.collect_auxiliary(self.core) as auxiliary:
+            features = self.net(batch)
+        inside = batch.get(Columns.LOSS_MASK)
+        if inside is not None:
+            inside = inside[:, : used_steps(batch, features.shape[1])]
+        cost = auxiliary.cost(inside)
+        outputs = {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.EMBEDDINGS: features}
+        return outputs if cost is None else {**outputs, MEMORY_COST: cost}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Value estimates [B, T].

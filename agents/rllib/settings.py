@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+import torch
+
 from lukasa import memory
 from lukasa.ground.options import check_value
+from lukasa.memory.collecting import refuse_choices
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,19 @@ class MemorySettings:
     def build_core(self, input_size: int) -> memory.Core:
         """The core, for inputs of the given width."""
         return memory.make_core(self.core, input_size=input_size, output_size=self.output_size, **self.core_options)
+
+    def refuse_choices(self) -> None:
+        """Refuse a core that chooses at random: what a learner's pass chose would not be what the runner's did.
+
+        Raises:
+            ValueError: with these options it does.
+        """
+        with torch.random.fork_rng(devices=[]):  # what is drawn for this core is not missing later
+            try:
+                core = self.build_core(self.embedding_size)
+            except Exception:  # of one's own, that other widths suit: the module says so when it builds it
+                return
+        refuse_choices(core, "an RLlib agent")
 
 
 def core_path(core: str | type[memory.Core]) -> str:

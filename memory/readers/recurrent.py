@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lukasa import memory
+from lukasa.memory.collecting import refuse_choices
 from lukasa.memory.readers.encodings import AnswerScores, encode, word_embedding
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked
 from lukasa.memory.readers.word_gru import gru_encoding
@@ -23,7 +24,8 @@ class Recurrent(Reader):
 
     The answer is what the core gives at the last step of the question. Each row's question comes right after its own
     last sentence, so that no state ever sees padding before it. Nothing of the story is looked at afterwards, so
-    ``attention`` has no hops; ``memory.record`` shows what a core did with its memory.
+    ``attention`` has no hops; ``memory.record`` shows what a core did with its memory. The penalty in training is what
+    the core costs beside its task, where it has such costs.
 
     Args:
         sizes: of the questions.
@@ -39,7 +41,7 @@ class Recurrent(Reader):
 
     Raises:
         UnknownNameError: the core or one of its options is unknown.
-        ValueError: an option of the core cannot be used.
+        ValueError: an option of the core cannot be used, or the core chooses at random.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Recurrent(Reader):
             output_size=size if sizes.ranked else sizes.answers,
             **(core_options or {}),
         )
+        refuse_choices(self.core, "a reader of questions")
         self.answer = AnswerScores(sizes, size) if sizes.ranked else None
 
     def forward(self, asked: Asked) -> Reading:
@@ -71,10 +74,13 @@ class Recurrent(Reader):
         check_asked(self.sizes, asked)
         sentences, question = self._encode(asked.story), self._encode(asked.question)
         inputs, last = steps_to_read(sentences, asked.sentences, question, self.question_steps, self.question_first)
-        outputs, _ = memory.unroll(self.core, inputs)
+        with memory.collect_auxiliary(self.core) as auxiliary:
+            outputs, _ = memory.unroll(self.core, inputs)
         output = outputs[torch.arange(len(last), device=last.device), last]
         scores = output if self.answer is None else self.answer(output)
-        return Reading(scores, scores.new_zeros(len(scores), 0, asked.story.shape[1]))
+        cost = auxiliary.cost(torch.arange(inputs.shape[1], device=last.device) <= last[:, None])
+        penalty = cost.expand(len(scores)) if cost is not None and self.training else None
+        return Reading(scores, scores.new_zeros(len(scores), 0, asked.story.shape[1]), penalty=penalty)
 
     def _encode(self, words: Tensor) -> Tensor:
         if self.gru is not None:

@@ -56,6 +56,7 @@ LOSSES = {
     "vf_loss": "value_loss",
     "entropy": "entropy",
     "mean_kl_loss": "kl",
+    "memory_cost": "memory_cost",
     "curr_kl_coeff": "kl_coefficient",
     "vf_explained_var": "value_explained",
     "gradients_default_optimizer_global_norm": "gradient_norm",

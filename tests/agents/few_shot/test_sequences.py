@@ -10,10 +10,11 @@ import torch
 from torch import Generator, Tensor
 
 from lukasa import memory
-from lukasa.agents.few_shot.learning import episode_trainer, evaluate_episodes
+from lukasa.agents.few_shot.learning import EpisodeLearner, Posed, episode_trainer, evaluate_episodes
 from lukasa.agents.few_shot.sequences import SequenceLearner
-from lukasa.tasks.episodes import Shots
+from lukasa.tasks.episodes import Episode, Shots
 from lukasa.tasks.examples import Examples
+from tests.agents.paying import PATH
 
 SMALL: dict[str, dict[str, Any]] = {
     "ntm": {"slots": 5, "word_size": 3, "controller_size": 6},
@@ -122,3 +123,22 @@ def test_learns_to_name_classes_it_has_seen_once(core: str, options: dict[str, A
 
     assert before.score < 45
     assert after.score > 60
+
+
+def test_costs_of_a_core_are_learned_beside_the_answers():
+    """A mean over the six steps of the support and of the six queries, of two episodes."""
+    torch.manual_seed(0)
+    learner = SequenceLearner((5,), 3, encoder="linear", core=PATH)
+    support = episodes()[0].float()
+    seen: list[Tensor] = []
+    learner.core.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].square().sum(1)))
+    learning = EpisodeLearner(learner)
+    learning.learn(Posed(Episode(support, support, torch.zeros(2, 3, dtype=torch.int64)), 0))
+    price = learner.core.get_parameter("price")
+    assert price.grad is not None
+    torch.testing.assert_close(price.grad, torch.cat(seen).mean().detach())
+
+
+def test_core_that_chooses_is_refused():
+    with pytest.raises(ValueError, match="learns by Reinforce, which a learner of episodes cannot do"):
+        SequenceLearner((5,), 3, encoder="linear", core=PATH, core_options={"chooses": True})

@@ -8,6 +8,7 @@ import torch
 from lukasa import memory
 from lukasa.memory.readers import make_reader
 from lukasa.memory.readers.recurrent import steps_to_read
+from tests.agents.paying import PATH
 from tests.memory.core_rows import ROWS
 from tests.memory.readers import loops
 from tests.memory.readers.asked import SIZES, padded, some_questions
@@ -107,3 +108,22 @@ def test_an_unknown_core_is_refused_with_the_nearest_one():
         build(core="lsmt")
     with pytest.raises(memory.UnknownNameError, match="did you mean 'slots'"):
         build(core="ntm", core_options={"slot": 3})
+
+
+def test_what_a_core_costs_is_a_penalty_in_training():
+    """The mean over the steps that rows have: what comes after a row's question does not count."""
+    asked, reader = some_questions(), build(core=PATH)
+    seen = []
+    reader.core.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].square().sum(1)))
+    losses, reading = reader.losses(asked)
+    costs, counts = torch.stack(seen, 1), asked.sentences.tolist()
+    expected = torch.cat([row[: count + 1] for row, count in zip(costs, counts, strict=True)]).mean()
+    torch.testing.assert_close(reading.penalty, expected.expand(len(counts)))
+    losses.mean().backward()
+    torch.testing.assert_close(reader.core.price.grad, expected.detach())
+    assert reader.eval()(asked).penalty is None
+
+
+def test_core_that_chooses_is_refused():
+    with pytest.raises(ValueError, match="learns by Reinforce, which a reader of questions cannot do"):
+        build(core=PATH, core_options={"chooses": True})
