@@ -89,6 +89,11 @@ def whole_precision(device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, enabled=False) if autocast else nullcontext()
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor of float16 or bfloat16 as float32; another as it is."""
+    return tensor.float() if tensor.dtype in HALVES else tensor
+
+
 def in_full_precision(state: StateType) -> StateType:
     """A state whose tensors of float16 or bfloat16 are float32, as a memory computes; itself where there are none.
 

@@ -16,6 +16,7 @@ from lukasa.memory.mann import MANN
 from lukasa.memory.ntm import NTM
 from lukasa.memory.rmc import RMC
 from lukasa.memory.sam import SAM
+from lukasa.memory.scans import FFM, LRU, MinGRU
 from lukasa.memory.sdnc import SDNC
 from lukasa.memory.snail import SNAIL
 from lukasa.memory.sparse.indexes import check_index_options
@@ -37,6 +38,9 @@ CORES: Registry[type[Core]] = Registry(
         "list_rnn": ListRNN,
         "lstm": LSTM,
         "gru": GRU,
+        "mingru": MinGRU,
+        "lru": LRU,
+        "ffm": FFM,
         "feedforward": FeedForward,
     },
     subclass_of(Core, "lukasa.memory.Core"),

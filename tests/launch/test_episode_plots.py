@@ -36,6 +36,9 @@ OPTIONS = {
     "list_rnn": {"size": 8, "lists": 1, "no_op": True},
     "lstm": {"size": 8},
     "gru": {"size": 8},
+    "mingru": {"size": 8},
+    "lru": {"size": 8, "states": 4},
+    "ffm": {"size": 8, "trace_size": 4, "context_size": 2},
     "feedforward": {"size": 8},
 }
 

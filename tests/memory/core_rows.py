@@ -56,6 +56,8 @@ SDNC_WEIGHTS = {**ACCESS_WEIGHTS, "read_modes": (R, 3)}
 LINKS = ("links.logs", "links.survival", "links.recent_weights")
 MANN: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}
 SNAIL: dict[str, Any] = {"length": 8, "filters": 4, "key_size": 3, "value_size": 2}
+RING: dict[str, Any] = {"r_min": 0.5, "r_max": 0.9, "max_phase": 0.5}
+PERIODS: dict[str, Any] = {"layers": 2, "min_period": 2.0, "max_period": 16.0}
 GTRXL: dict[str, Any] = {"length": 8, "size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5}
 RMC: dict[str, Any] = {"slots": N, "heads": R, "head_size": W, "output_layer_size": H}
 RMC_WEIGHTS = {
@@ -115,6 +117,12 @@ ROWS = {
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),
     "gru-2": Row("gru", {"size": H, "layers": 2}, {"hidden": (H,)}),
+    "mingru": Row("mingru", {"size": H}, {"hidden": (2 * H,)}),
+    "mingru-positive": Row("mingru", {"size": H, "layers": 1, "candidate": "positive"}, {"hidden": (H,)}),
+    "lru": Row("lru", {"size": H, "states": 5}, {"hidden": (2 * 10,)}),
+    "lru-ring": Row("lru", {"size": H, "states": 5, "layers": 1, **RING}, {"hidden": (10,)}),
+    "ffm": Row("ffm", {"size": H, "trace_size": 3, "context_size": 2}, {"hidden": (12,)}),
+    "ffm-2": Row("ffm", {"size": H, "trace_size": 3, "context_size": 2, **PERIODS}, {"hidden": (2 * 12,)}),
     "feedforward": Row("feedforward", {"size": H}, {"hidden": (H,)}, remembers=False),
 }
 EVERY_CORE = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lukasa.memory.core import HALVES, whole_precision
+from lukasa.memory.core import whole, whole_precision
 from lukasa.memory.kernels.scan.reference import by_steps
 from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call
 from lukasa.memory.kernels.sequence.choice import NO_NUMBA, has_numba, obstacle_of_the_tensors, say_once
@@ -75,7 +75,7 @@ def _run(
     fresh = torch.zeros_like(first) if fresh is None else fresh
     dtype = first.dtype
     with whole_precision(b.device):
-        tensors = [one.float() if one.dtype in HALVES else one for one in (a, b, first, fresh)]
+        tensors = [whole(one) for one in (a, b, first, fresh)]
         if b.shape[1] > 1 and is_native(*tensors):
             from lukasa.memory.kernels.scan import native
 
