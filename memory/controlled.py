@@ -72,6 +72,14 @@ class Controlled(Core):
         self.interface = nn.Linear(emitting * controller_size, interface_size)
         self.output = nn.Linear(emitting * controller_size + read_size, output_size)
 
+    def steer(self, hidden: Tensor, inputs: Tensor) -> Tensor:
+        """What steers the access, made of what the controller emitted [B, ...]; the input [B, D] is there for some.
+
+        An access that also sees the input itself, as that of a D-NTM does, adds what it sees to the end of it.
+        """
+        del inputs
+        return self.interface(hidden)
+
     def step(self, state: Any, emitted: Tensor) -> tuple[Any, Shown]:
         """The access: write to the memory and read from it.
 
@@ -92,7 +100,7 @@ class Controlled(Core):
             hidden = every_layer(hidden, controller)
         if not len(inputs):  # nothing is written or read
             return self.output(torch.cat([hidden, state.reads.flatten(1)], 1)), state._replace(controller=controller)
-        emitted = self.interface(hidden)
+        emitted = self.steer(hidden, inputs)
         dtype = state.reads.dtype
         with whole_precision(inputs.device):
             state = in_full_precision(state._replace(controller=controller))

@@ -12,6 +12,7 @@ from lukasa.memory.baselines import GRU, LSTM, FeedForward
 from lukasa.memory.core import Core
 from lukasa.memory.dam import DAM
 from lukasa.memory.dnc import DNC
+from lukasa.memory.dntm import DNTM
 from lukasa.memory.mann import MANN
 from lukasa.memory.ntm import NTM
 from lukasa.memory.rmc import RMC
@@ -33,6 +34,7 @@ CORES: Registry[type[Core]] = Registry(
         "mann": MANN,
         "snail": SNAIL,
         "gtrxl": GTrXL,
+        "dntm": DNTM,
         "rmc": RMC,
         "stack_rnn": StackRNN,
         "list_rnn": ListRNN,

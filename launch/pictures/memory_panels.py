@@ -34,6 +34,8 @@ GATES = {
     "read_modes": ("read backward", "read by content", "read forward"),
     "write_shifts": ("write shift",),
     "read_shifts": ("read shift",),
+    "recency_gates": ("read least recent gate", "write least recent gate"),
+    "input_gate": ("input gate",),
     "slot_input_gates": ("input gate of slot",),
     "slot_forget_gates": ("forget gate of slot",),
 }

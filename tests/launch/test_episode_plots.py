@@ -31,6 +31,7 @@ OPTIONS = {
     "sdnc": {"slots": 2**20, "word_size": 4, "heads": 2, "controller_size": 8},
     "snail": {"length": 8, "filters": 4, "key_size": 4, "value_size": 4},
     "gtrxl": {"length": 8, "size": 8, "head_size": 4, "mlp_size": 8},
+    "dntm": {"slots": 32, "word_size": 4, "address_size": 4, "read_steps": 2, "controller_size": 8},
     "rmc": {"slots": 4, "heads": 2, "head_size": 4},
     "stack_rnn": {"size": 8, "stacks": 6},
     "list_rnn": {"size": 8, "lists": 1, "no_op": True},

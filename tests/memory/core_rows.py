@@ -33,6 +33,7 @@ class Row(NamedTuple):
         recorded: what a recording of it holds, with the shape of one step of one row.
         remembers: whether it can learn to recall its first input.
         constant: the fields of its state that no gradient passes through, beside those of whole numbers.
+        smooth: whether its gradients are the slopes of its outputs, and not those of something smooth beside them.
     """
 
     core: str
@@ -40,6 +41,7 @@ class Row(NamedTuple):
     recorded: dict[str, tuple[int, ...]]
     remembers: bool = True
     constant: tuple[str, ...] = ()
+    smooth: bool = True
 
     @property
     def sparse(self) -> bool:
@@ -59,6 +61,11 @@ SNAIL: dict[str, Any] = {"length": 8, "filters": 4, "key_size": 3, "value_size":
 RING: dict[str, Any] = {"r_min": 0.5, "r_max": 0.9, "max_phase": 0.5}
 PERIODS: dict[str, Any] = {"layers": 2, "min_period": 2.0, "max_period": 16.0}
 GTRXL: dict[str, Any] = {"length": 8, "size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5}
+DNTM: dict[str, Any] = {"slots": N, "word_size": W, "address_size": 2, "controller": "gru", "controller_size": H}
+DNTM_WEIGHTS = {
+    **{"read": (1, N), "write": (1, N), "memory": (N, W)},
+    **{"recency_gates": (1, 2), "input_gate": (1,)},
+}
 RMC: dict[str, Any] = {"slots": N, "heads": R, "head_size": W, "output_layer_size": H}
 RMC_WEIGHTS = {
     **{"slot_attention": (R, N, N + 1), "memory": (N, R * W)},
@@ -95,6 +102,10 @@ ROWS = {
     "gtrxl-highway": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "highway"}, {"attention": (2, 9)}),
     "gtrxl-input": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "input"}, {"attention": (2, 9)}),
     "gtrxl-residual": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "residual"}, {"attention": (2, 9)}),
+    "dntm-gru": Row("dntm", DNTM, DNTM_WEIGHTS),
+    "dntm-lstm": Row("dntm", {**DNTM, "no_op": False, "read_steps": 2, "controller": "lstm"}, {"read": (2, N)}),
+    "dntm-feedforward": Row("dntm", {**DNTM, "controller": "feedforward"}, DNTM_WEIGHTS),
+    "dntm-straight-through": Row("dntm", {**DNTM, "addressing": "straight-through"}, DNTM_WEIGHTS, smooth=False),
     "rmc": Row("rmc", RMC, RMC_WEIGHTS),
     "rmc-memory": Row(
         "rmc",

@@ -8,7 +8,7 @@ from tests.memory.core_rows import ROWS, Row
 
 CORES = ("ntm", "dnc", "mann", "snail", "gtrxl", "lstm", "gru", "feedforward")
 CORES += ("mingru", "lru", "ffm")
-CORES += ("rmc", "stack_rnn", "list_rnn")
+CORES += ("dntm", "rmc", "stack_rnn", "list_rnn")
 DENSE = {name: row for name, row in ROWS.items() if row.core in CORES}
 # A weight of a layer is off by up to 2^-9 of itself, and a sequence of six steps multiplies that by less than ten.
 MIXED = {"rtol": 0.02, "atol": 0.02}

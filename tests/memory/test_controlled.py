@@ -23,7 +23,7 @@ def ring() -> Any:
     return names["Ring"](3, 2, slots=4, word_size=5)
 
 
-@pytest.mark.parametrize("name", ["ntm", "dnc", "sam", "sdnc", "dam", "mann"])
+@pytest.mark.parametrize("name", ["ntm", "dnc", "sam", "sdnc", "dam", "mann", "dntm"])
 def test_every_core_with_a_controller_is_an_access_on_the_same_skeleton(name: str):
     core = memory.CORES[name]
     assert issubclass(core, Controlled)
