@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lukasa.memory.controllers import Kind, every_layer, make_controller
+from lukasa.memory.controllers import RECURRENT, WINDOW, Kind, every_layer, make_controller
 from lukasa.memory.core import Core, check_inputs, in_dtype, in_full_precision, whole_precision
 
 Shown: TypeAlias = Callable[[], dict[str, Tensor]]
@@ -50,6 +50,7 @@ class Controlled(Core):
         read_size: how many numbers the access reads at a step (R W).
         interface_size: how many numbers steer the access.
         all_layers_steer: whether all recurrent layers of the controller emit, as in the DNC, or the last one alone.
+        controller_window: steps that controller "attention" looks back.
     """
 
     def __init__(
@@ -63,12 +64,15 @@ class Controlled(Core):
         read_size: int,
         interface_size: int,
         all_layers_steer: bool = False,
+        controller_window: int = WINDOW,
     ):
         super().__init__()
         self.input_size, self.output_size = input_size, output_size
         self.all_layers_steer = all_layers_steer
-        self.controller: Any = make_controller(controller, input_size + read_size, controller_size, controller_layers)
-        emitting = controller_layers if all_layers_steer and controller != "feedforward" else 1
+        self.controller: Any = make_controller(
+            controller, input_size + read_size, controller_size, controller_layers, controller_window
+        )
+        emitting = controller_layers if all_layers_steer and controller in RECURRENT else 1
         self.interface = nn.Linear(emitting * controller_size, interface_size)
         self.output = nn.Linear(emitting * controller_size + read_size, output_size)
 

@@ -12,9 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lukasa.memory.attention.gated import GatedTransformer
+from lukasa.memory.attention.window import WindowState
 from lukasa.memory.derivatives import is_transformed
 
-Kind: TypeAlias = Literal["lstm", "gru", "feedforward"]
+Kind: TypeAlias = Literal["lstm", "gru", "feedforward", "attention"]
+
+WINDOW = 32
+"""Steps that an attention controller looks back unless it is given another number."""
+HEADS = 4
+"""Attention heads of each of its layers."""
 
 
 class LSTMState(NamedTuple):
@@ -127,6 +134,34 @@ class FeedForwardController(nn.Module):
         return self.layers(inputs), state
 
 
+class AttentionController(nn.Module):
+    """Attention to the controller's own last inputs, in gated layers (Parisotto et al. 2020; ``GatedTransformer``).
+
+    A step attends to itself and the ``window`` steps before it: the state is of one size.
+    """
+
+    def __init__(self, input_size: int, size: int, layers: int, window: int):
+        super().__init__()
+        self.input = nn.Linear(input_size, size)
+        sizes = {"heads": HEADS, "head_size": max(1, size // HEADS), "mlp_size": size}
+        self.layers = GatedTransformer(size, layers=layers, length=window, **sizes)
+        self.output_size = size
+
+    def initial_state(self, batch_size: int) -> WindowState:
+        """No past."""
+        return self.layers.initial_state(batch_size)
+
+    def forward(self, inputs: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
+        """One step: [B, D] to [B, H]."""
+        outputs, state = self.sequence(inputs.unsqueeze(1), state)
+        return outputs.squeeze(1), state
+
+    def sequence(self, inputs: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
+        """All steps at once: [B, T, D] to [B, T, H]."""
+        stream, state, _ = self.layers(self.input(inputs), state)
+        return stream, state
+
+
 def needs_steps(layers: nn.Module, inputs: Tensor) -> bool:
     """Whether a gradient is wanted that cuDNN does not give: on a GPU, of a network in evaluation mode."""
     return inputs.device.type == "cuda" and not layers.training and torch.is_grad_enabled()
@@ -167,29 +202,41 @@ def every_layer(output: Tensor, state: Any) -> Tensor:
         state: its state after the step.
 
     Returns:
-        [B, L H]; the output itself where there is one layer, or the layers have no state.
+        [B, L H]; the output itself where there is one layer, or the layers are not recurrent.
     """
-    if isinstance(state, NoState) or state.hidden.shape[1] == 1:
+    if isinstance(state, NoState | WindowState) or state.hidden.shape[1] == 1:
         return output
     return state.hidden.flatten(1).to(output.dtype)
 
 
-CONTROLLERS = {"lstm": LSTMController, "gru": GRUController, "feedforward": FeedForwardController}
-Controller: TypeAlias = LSTMController | GRUController | FeedForwardController
+CONTROLLERS = {
+    "lstm": LSTMController,
+    "gru": GRUController,
+    "feedforward": FeedForwardController,
+    "attention": AttentionController,
+}
+RECURRENT = ("lstm", "gru")
+"""Those of whose layers each emits something of its own."""
+Controller: TypeAlias = LSTMController | GRUController | FeedForwardController | AttentionController
 
 
-def make_controller(kind: Kind, input_size: int, size: int, layers: int) -> Controller:
+def make_controller(kind: Kind, input_size: int, size: int, layers: int, window: int = WINDOW) -> Controller:
     """A controller by name.
 
     Args:
-        kind: "lstm", "gru" or "feedforward".
+        kind: "lstm", "gru", "feedforward" or "attention".
         input_size: D.
         size: H, units of every layer.
         layers: L, at least 1.
+        window: steps that "attention" looks back, at least 1; the others have none.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or a window is given to a controller that has none.
     """
     if kind not in CONTROLLERS:
         raise ValueError(f"unknown controller {kind!r}: choose one of {', '.join(CONTROLLERS)}")
+    if kind == "attention":
+        return AttentionController(input_size, size, layers, window)
+    if window != WINDOW:
+        raise ValueError(f"controller_window is {window}, and controller {kind!r} has no window: only 'attention' does")
     return CONTROLLERS[kind](input_size, size, layers)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lukasa.memory import addressing
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind
+from lukasa.memory.controllers import WINDOW, Kind
 from lukasa.memory.heads import Heads, parse, widths
 from lukasa.memory.least_used import discounted_usage, least_used_slots
 
@@ -39,6 +39,7 @@ class DAM(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
+        controller_window: steps that controller "attention" looks back; the others have no window.
         discount: share of its usage that a slot keeps from one step to the next (λ).
         initial_memory: the constant that fills the memory before the first step.
     """
@@ -54,6 +55,7 @@ class DAM(Controlled):
         controller: Kind = "lstm",
         controller_size: int = 100,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
         discount: float = 0.99,
         initial_memory: float = 1e-6,
     ):
@@ -65,6 +67,7 @@ class DAM(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=heads * word_size,
             interface_size=sum(widths(heads, word_size)),
         )

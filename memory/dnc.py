@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lukasa.memory import addressing
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind
+from lukasa.memory.controllers import WINDOW, Kind
 from lukasa.memory.kernels.dnc_access import Interface, access
 
 BOOKKEEPING = ("memory", "usage", "allocation", "links", "precedence")
@@ -45,6 +45,7 @@ class DNC(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: layers of the controller; of recurrent ones all steer the heads, as in the paper.
+        controller_window: steps that controller "attention" looks back; the others have no window.
         stop_usage_gradient: treat the write weights as constants where they enter the usage, as the published code
             does; False lets the gradient through everything, as the paper's equations do.
     """
@@ -60,6 +61,7 @@ class DNC(Controlled):
         controller: Kind = "lstm",
         controller_size: int = 256,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
         stop_usage_gradient: bool = False,
     ):
         # Fields that share a squashing function lie side by side, so that each function is called once.
@@ -71,6 +73,7 @@ class DNC(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=read_heads * word_size,
             interface_size=sum(widths),
             all_layers_steer=True,

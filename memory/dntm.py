@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lukasa.memory.addressing import NORM_EPSILON, erase_and_add
 from lukasa.memory.collecting import add_choice, add_cost
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind
+from lukasa.memory.controllers import WINDOW, Kind
 
 Addressing: TypeAlias = Literal["soft", "straight-through", "reinforce"]
 
@@ -79,6 +79,7 @@ class DNTM(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
+        controller_window: steps that controller "attention" looks back; the others have no window.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class DNTM(Controlled):
         controller: Kind = "gru",
         controller_size: int = 128,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
     ):
         if no_op and slots < 2:
             raise ValueError(
@@ -111,6 +113,7 @@ class DNTM(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=size,
             interface_size=sum(widths),
         )

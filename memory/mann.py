@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lukasa.memory import addressing
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind
+from lukasa.memory.controllers import WINDOW, Kind
 from lukasa.memory.kernels.content import content_weights
 from lukasa.memory.least_used import discounted_usage, least_used_slots
 
@@ -51,6 +51,7 @@ class MANN(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
+        controller_window: steps that controller "attention" looks back; the others have no window.
         discount: share of its usage that a slot keeps from one step to the next (γ).
         initial_memory: the constant that fills the memory before the first step.
     """
@@ -68,6 +69,7 @@ class MANN(Controlled):
         controller: Kind = "lstm",
         controller_size: int = 200,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
         discount: float = 0.95,
         initial_memory: float = 1e-6,
     ):
@@ -81,6 +83,7 @@ class MANN(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=read_size,
             interface_size=sum(widths),
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lukasa.memory import addressing
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind
+from lukasa.memory.controllers import WINDOW, Kind
 from lukasa.memory.kernels.ntm_address import address
 
 ADDRESSING = ("strengths", "interpolation_gates", "shifts", "sharpness")
@@ -56,6 +56,7 @@ class NTM(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
+        controller_window: steps that controller "attention" looks back; the others have no window.
         initial_reads: read vectors before the first step: "learned", or "constant" (zero).
         initial_weights: head weightings before the first step: "learned", or "first" (all on slot 0).
         initial_memory: number that fills the memory before the first step.
@@ -78,6 +79,7 @@ class NTM(Controlled):
         controller: Kind = "lstm",
         controller_size: int = 100,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
         initial_reads: Literal["learned", "constant"] = "learned",
         initial_weights: Literal["learned", "first"] = "learned",
         initial_memory: float = 1e-6,
@@ -102,6 +104,7 @@ class NTM(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=read_heads * word_size,
             interface_size=sum(widths),
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind
+from lukasa.memory.controllers import WINDOW, Kind
 from lukasa.memory.heads import Heads, gates, parse, widths
 from lukasa.memory.kernels.sparse_access import access
 from lukasa.memory.sparse import SparseMemory
@@ -42,6 +42,7 @@ class SAM(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
+        controller_window: steps that controller "attention" looks back; the others have no window.
         index: how the nearest slots are found: auto, exact, lists, faiss, lsh, or package.module:Class of your own;
             "auto" picks by size and device.
         index_options: options of the index, as lukasa list indexes names them.
@@ -61,6 +62,7 @@ class SAM(Controlled):
         controller: Kind = "lstm",
         controller_size: int = 100,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
         index: IndexName = "auto",
         index_options: IndexOptions = None,
         storage: Storage = "full",
@@ -75,6 +77,7 @@ class SAM(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=heads * word_size,
             interface_size=sum(widths(heads, word_size)),
         )

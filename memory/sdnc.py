@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind
+from lukasa.memory.controllers import WINDOW, Kind
 from lukasa.memory.heads import gates
 from lukasa.memory.sparse import SparseMemory
 from lukasa.memory.sparse.layout import IndexName, IndexOptions, Storage, sparse_dtypes
@@ -60,6 +60,7 @@ class SDNC(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: layers of the controller; of recurrent ones all steer the heads, as in the DNC.
+        controller_window: steps that controller "attention" looks back; the others have no window.
         index: how the nearest slots are found: auto, exact, lists, faiss, lsh, or package.module:Class of your own;
             "auto" picks by size and device.
         index_options: options of that index.
@@ -81,6 +82,7 @@ class SDNC(Controlled):
         controller: Kind = "lstm",
         controller_size: int = 100,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
         index: IndexName = "auto",
         index_options: IndexOptions = None,
         storage: Storage = "full",
@@ -96,6 +98,7 @@ class SDNC(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=heads * word_size,
             interface_size=sum(widths),
             all_layers_steer=True,

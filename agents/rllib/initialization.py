@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from lukasa import memory
-from lukasa.memory.controllers import CONTROLLERS
+from lukasa.memory.attention.gtrxl import GTrXL
+from lukasa.memory.controllers import CONTROLLERS, AttentionController
 
 GAIN = math.sqrt(2)
 """Of layers before a nonlinearity, as in the PPO of others (Engstrom et al. 2020, section 3)."""
@@ -20,8 +21,8 @@ def make_orthogonal(encoder: nn.Module, core: memory.Core, value_hidden: nn.Line
     PyTorch's own weights shrink what differs between two observations at every layer, by a factor of ten or more from
     the observation through a recurrent core to the policy: what biases make of it comes first then, and an agent whose
     rewards are rare does not tell one observation from another before it has settled. Of a core it is the controller
-    and the output layer that are drawn so, where it has those of this project: heads of a memory begin as they are
-    meant to, and a core of one's own as it was made.
+    and the output layer that are drawn so, where it has those of this project, and the layer that reads the input of
+    what attends to its past: heads of a memory begin as they are meant to, and a core of one's own as it was made.
 
     Args:
         encoder: what makes a vector of an observation.
@@ -34,14 +35,18 @@ def make_orthogonal(encoder: nn.Module, core: memory.Core, value_hidden: nn.Line
     if type(core) not in memory.CORES.values():
         return
     for part in core.modules():
-        if isinstance(part, tuple(CONTROLLERS.values())):
+        if isinstance(part, AttentionController | GTrXL):
+            _draw(part.input)  # behind it are layer norms, and gates that begin as they are meant to
+        elif isinstance(part, tuple(CONTROLLERS.values())):
             for layer in part.modules():
                 if isinstance(layer, nn.Linear):
                     _draw(layer)
                 elif isinstance(layer, nn.GRU | nn.LSTM):
                     _draw_recurrent(layer)
     output: Any = core.output
-    _draw(output)
+    for layer in output.modules():  # of one layer, or of several
+        if isinstance(layer, nn.Linear):
+            _draw(layer)
 
 
 def _draw(layer: nn.Linear | nn.Conv2d) -> None:

@@ -71,6 +71,8 @@ def next_window(state: WindowState, inputs: list[Tensor], filled: Tensor, length
     past, filled = torch.cat([state.past, torch.stack(inputs, 1)], 2)[:, :, -length:], filled[:, -length:]
     missing = length - filled.shape[1]
     past = torch.where(filled[:, None, :, None], past, 0)
+    if not missing:
+        return WindowState(past, filled)
     return WindowState(F.pad(past, (0, 0, missing, 0)), F.pad(filled, (missing, 0)))
 
 

@@ -47,7 +47,7 @@ def test_unknown_name_tells_the_nearest_known_one(capsys, argv, nearest):
         (["train", "rl", "--lr", "0"], "option --lr is 0.0: expected more than 0"),
         (["train", "rl", "--batch-size", "64"], "option --minibatch-size is 256: expected at most the batch size, 64"),
         (["train", "rl", "--memory.shifts", "2"], "expected an odd number"),
-        (["train", "rl", "--memory.controller", "rnn"], "'lstm', 'gru', 'feedforward'"),
+        (["train", "rl", "--memory.controller", "rnn"], "'lstm', 'gru', 'feedforward', 'attention'"),
         (["train", "rl", "--resume"], "--resume needs to know which run: add --out DIR"),
         (["train", "rl", "--checkpoint", "last"], "it needs --resume"),
         (["train", "rl", "tmaze_ntm", "more"], "takes one recipe, got 'tmaze_ntm more'"),

@@ -4,12 +4,14 @@ Legend: B batch, T time, D input width.
 """
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from lukasa import memory
+from lukasa.memory.controllers import Kind
 from lukasa.memory.sparse import UnstorableError
 from tests.memory.core_rows import (
     CLOSE,
@@ -37,7 +39,9 @@ def test_every_core_and_every_controller_has_a_row():
     for name in memory.CORES:
         if "controller" in memory.core_options(name):
             kinds = {row.options.get("controller", "lstm") for row in ROWS.values() if row.core == name}
-            assert kinds == {"lstm", "gru", "feedforward"}, name
+            assert kinds >= {"lstm", "gru", "feedforward"}, name
+            assert kinds <= {*get_args(Kind)}, name
+    assert sum(row.options.get("controller") == "attention" for row in ROWS.values()) >= 3
 
 
 @EVERY_CORE

@@ -112,7 +112,10 @@ def test_unknown_option_names_core_and_nearest_option(name: str, wrong: str, nea
         *(("ntm", "slots", value, "a whole number of at least 1") for value in (0, -4, 2.5, "8", None, True, [8])),
         *(("dnc", "stop_usage_gradient", value, "True or False") for value in (1, "yes", None)),
         *(("ntm", "initial_memory", value, "a finite number") for value in ("small", None, True)),
-        *(("dnc", "controller", value, "choose one of 'lstm', 'gru', 'feedforward'") for value in ("mlp", 1, None)),
+        *(
+            ("dnc", "controller", value, "choose one of 'lstm', 'gru', 'feedforward', 'attention'")
+            for value in ("mlp", 1, None)
+        ),
         ("ntm", "initial_reads", "zero", "choose one of 'learned', 'constant'"),
         ("lstm", "layers", 0, "a whole number of at least 1"),
         *(("sam", "index", value, "expected text") for value in (3, None)),

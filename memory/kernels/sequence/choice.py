@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lukasa.memory.baselines import GRU, LSTM
-from lukasa.memory.controllers import FeedForwardController, GRUController, LSTMController
+from lukasa.memory.controllers import AttentionController, FeedForwardController, GRUController, LSTMController
 from lukasa.memory.core import Core, State, WholeSequence
 from lukasa.memory.dam import DAMState
 from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, own_ways, steps_are_asked_for
@@ -102,6 +102,8 @@ def _usage_is_followed(state: Any) -> bool:
 def _of_the_core(core: Any) -> str | None:
     layers = getattr(core.controller, "layers", None)
     inner = layers if isinstance(layers, nn.Sequential) else ()
+    if isinstance(core.controller, AttentionController):
+        return "its controller attends to its last inputs, which only the equations do"
     parts = {"": core, "controller": core.controller, "controller.layers": layers}
     parts |= {f"controller.layers.{index}": layer for index, layer in enumerate(inner)}
     parts |= {name: getattr(core, name) for name in ("interface", "output") if name == "output" or not is_plain(core)}

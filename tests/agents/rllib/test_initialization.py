@@ -66,8 +66,8 @@ def test_heads_of_a_memory_begin_as_they_are_meant_to(core):
     options: Any = {"slots": 32} if "slots" in memory.core_options(core) else {}
     plain, orthogonal = (module(core, kind, **options).core.state_dict() for kind in (False, True))
     changed = {name for name in plain if not torch.equal(plain[name], orthogonal[name])}
-    assert {"output.weight", "output.bias"} <= changed
-    assert all(name.startswith(("controller.", "output.")) for name in changed)
+    assert {name for name in plain if name.startswith("output.")} <= changed
+    assert all(name.startswith(("controller.", "output.", "input.")) for name in changed)
 
 
 def test_core_of_ones_own_begins_as_it_was_made():
