@@ -22,6 +22,7 @@ from lukasa.memory.sdnc import SDNC
 from lukasa.memory.snail import SNAIL
 from lukasa.memory.sparse.indexes import check_index_options
 from lukasa.memory.stacks import ListRNN, StackRNN
+from lukasa.memory.workbench import Workbench
 
 CORES: Registry[type[Core]] = Registry(
     "core",
@@ -38,6 +39,7 @@ CORES: Registry[type[Core]] = Registry(
         "rmc": RMC,
         "stack_rnn": StackRNN,
         "list_rnn": ListRNN,
+        "workbench": Workbench,
         "lstm": LSTM,
         "gru": GRU,
         "mingru": MinGRU,

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lukasa.agents.learning import Evaluation
 from lukasa.agents.learning.evaluation import Answered, evaluation
 from lukasa.agents.sequence.answering import on_core, own_steps, respond
 from lukasa.memory import Core
 from lukasa.tasks import Batch, Spec
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the ``with`` block: nothing is drawn at random, and what is rounded at test is rounded."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
 
 
 @torch.no_grad()
@@ -40,7 +52,8 @@ def evaluate(
         for batch in batches:
             batch = on_core(core, batch)
             own = own_steps(spec, batch, float(teacher_forcing))
-            outputs, _ = respond(core, spec, batch.inputs, own=own)
+            with evaluation_mode(core):
+                outputs, _ = respond(core, spec, batch.inputs, own=own)
             if observe is not None:
                 observe(outputs, batch)
             rows = [Batch(*(tensor[row : row + 1] for tensor in batch)) for row in range(len(outputs))]

@@ -20,7 +20,8 @@ from lukasa import memory
 from lukasa.agents.learning import Learned, Precision, Trainer, mixed_precision
 from lukasa.agents.sequence.answering import on_core, own_steps, respond
 from lukasa.agents.sequence.memory_use import memory_use_loss
-from lukasa.memory import Core
+from lukasa.agents.sequence.reinforce import reinforce_loss
+from lukasa.memory import Auxiliary, Core
 from lukasa.tasks import Batch, Curriculum, Doubling, Sampler, Spec, Uniform
 
 
@@ -91,6 +92,9 @@ class Sequences:
 class SequenceLearner:
     """A core that learns to answer sequences by backpropagation through time.
 
+    What the core hands out beside its outputs, its own costs and the choices it made at random (``memory.Auxiliary``),
+    is minimised with the loss, and is not part of the loss that is reported.
+
     Args:
         core: what is trained, on its device.
         spec: of the task.
@@ -137,14 +141,17 @@ class SequenceLearner:
         for start, part in self._chunks(batch):
             recorded = memory.record(self.core) if self.memory_use else nullcontext(None)
             mine = None if own is None else own[:, start : start + part.mask.shape[1]]
-            with recorded as recording, mixed_precision(self.core, self.precision):
+            handed_out = memory.collect_auxiliary(self.core)
+            with recorded as recording, handed_out as auxiliary, mixed_precision(self.core, self.precision):
                 outputs, state = respond(self.core, self.spec, part.inputs, state=state, own=mine, before=before)
             outputs = outputs.to(batch.inputs.dtype)
-            loss = objective = self.spec.loss(outputs, part).mean()
+            losses = self.spec.loss(outputs, part)
+            steps = torch.arange(start, start + part.mask.shape[1], device=batch.inputs.device)
+            inside = steps < batch.lengths[:, None]
+            loss = losses.mean()
+            objective = loss + _beside_the_task(auxiliary, losses, inside)
             if recording is not None:
-                steps = torch.arange(start, start + part.mask.shape[1], device=batch.inputs.device)
-                inside = steps < batch.lengths[:, None]
-                objective = loss + self.memory_use * memory_use_loss(recording, inside)
+                objective = objective + self.memory_use * memory_use_loss(recording, inside)
             objective.backward()
             state, before = memory.detach_state(state), outputs[:, -1].detach()
             total += float(loss.detach())
@@ -158,6 +165,13 @@ class SequenceLearner:
         for start in range(0, steps, size):
             inputs, targets, mask = (tensor[:, start : start + size] for tensor in batch[:3])
             yield start, Batch(inputs, targets, mask, batch.lengths)
+
+
+def _beside_the_task(auxiliary: Auxiliary, losses: Tensor, inside: Tensor) -> Tensor | float:
+    """What the core handed out: its costs, of a sequence as a whole as the loss is, and Reinforce of its choices."""
+    cost, chosen = auxiliary.cost(inside), auxiliary.log_probabilities()
+    total = 0.0 if cost is None else cost * (inside.sum() / len(inside))
+    return total if chosen is None else total + reinforce_loss(chosen, losses, inside)
 
 
 def sequence_trainer(

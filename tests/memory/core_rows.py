@@ -73,6 +73,12 @@ RMC_WEIGHTS = {
 }
 STACK: dict[str, Any] = {"size": 16, "stacks": 2, "depth": 4}
 LIST: dict[str, Any] = {"size": 16, "lists": 2, "reach": 2, "elements": 3}
+BENCH: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H, "long_slots": 3}
+BENCH_WEIGHTS = {"read": (R, N), "write": (1, N), "memory": (N, W), "strengths": (N,), "write_gate": (1,)}
+BENCH_OF_TWO = {**BENCH_WEIGHTS, "read": (R, N + 3), "write": (1, N + 3), "memory": (N + 3, W), "strengths": (N + 3,)}
+TIMED = {"organisation": "by_time", "addressing": "top_k", "top": 2, "writing": "append", "forgetting": "learned"}
+GRAPH = {"organisation": "graph", "writing": "gated", "forgetting": "decay", "controller": "gru"}
+LEVELS = {"organisation": "two_levels", "addressing": "sparsemax", "forgetting": "interference", "compression": 2}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -126,6 +132,13 @@ ROWS = {
         "list_rnn",
         {**LIST, "no_op": True, "recurrent": False, "word_size": W, "rounding": "eval"},
         {"list_actions": (2, 4), "lists": (2, 5)},
+    ),
+    "workbench": Row("workbench", BENCH, BENCH_WEIGHTS),
+    "workbench-time": Row("workbench", {**BENCH, **TIMED}, BENCH_WEIGHTS),
+    "workbench-graph": Row("workbench", {**BENCH, **GRAPH}, BENCH_WEIGHTS),
+    "workbench-levels": Row("workbench", {**BENCH, **LEVELS}, BENCH_OF_TWO),
+    "workbench-similar": Row(
+        "workbench", {**BENCH, "writing": "most_similar", "controller": "feedforward"}, BENCH_WEIGHTS
     ),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lukasa import memory
-from lukasa.agents.sequence import on_core, own_steps, respond, state_gradients
+from lukasa.agents.sequence import evaluation_mode, on_core, own_steps, respond, state_gradients
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.kind import Pictures
 from lukasa.launch.kinds.supervised.drawings import Answer, draw_answers, draw_contents, draw_flow
@@ -133,7 +133,7 @@ def _plot_memory(
 ) -> Iterator[Path]:
     spec = sampler.spec
     batch = sampler.sample(1, torch.Generator().manual_seed(options.seed))
-    with memory.record(trained.core) as recording:
+    with memory.record(trained.core) as recording, evaluation_mode(trained.core):
         outputs = _probabilities(spec, _outputs(trained, spec, batch), batch)
     found = {name: values[0].cpu().numpy() for name, values in recording.stacked().items()}
     panels = input_panels(spec, batch.inputs[0].numpy())

@@ -15,7 +15,7 @@ import torch
 from matplotlib.ticker import MaxNLocator
 
 from lukasa import memory
-from lukasa.agents.sequence import evaluate, on_core, respond
+from lukasa.agents.sequence import evaluate, evaluation_mode, on_core, respond
 from lukasa.launch.kinds.supervised.evaluation import TrainedCore
 from lukasa.launch.kinds.supervised.presentations import ByPresentation, published
 from lukasa.launch.kinds.supervised.settings import split_sequences
@@ -90,7 +90,7 @@ def plot_reads(trained: TrainedCore, sampler: Sampler, path: Path, title: str, s
     """The memory's weights over an episode below the pictures shown, their classes and the answers."""
     spec = sampler.spec
     batch = on_core(trained.core, sampler.sample(1, torch.Generator().manual_seed(seed)))
-    with memory.record(trained.core) as recording:
+    with memory.record(trained.core) as recording, evaluation_mode(trained.core):
         outputs, _ = respond(trained.core, spec, batch.inputs)
     steps = min(MOST_STEPS, batch.mask.shape[1])
     found = {name: values[0, :steps].cpu().numpy() for name, values in recording.stacked().items()}
