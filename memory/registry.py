@@ -14,6 +14,7 @@ from lukasa.memory.dam import DAM
 from lukasa.memory.dnc import DNC
 from lukasa.memory.dntm import DNTM
 from lukasa.memory.mann import MANN
+from lukasa.memory.matrix_memories.gated_deltanet import GatedDeltaNet
 from lukasa.memory.ntm import NTM
 from lukasa.memory.rmc import RMC
 from lukasa.memory.sam import SAM
@@ -40,6 +41,7 @@ CORES: Registry[type[Core]] = Registry(
         "stack_rnn": StackRNN,
         "list_rnn": ListRNN,
         "workbench": Workbench,
+        "gated_deltanet": GatedDeltaNet,
         "lstm": LSTM,
         "gru": GRU,
         "mingru": MinGRU,

@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-GROUPS = (("ntm", "mann", "dam", "gru", "lstm"), ("dnc", "sam", "sdnc"))
+GROUPS = (("ntm", "mann", "dam", "gru", "lstm"), ("dnc", "sam", "sdnc", "gated_deltanet"))
+WITHOUT_SLOTS = ("gru", "lstm", "gated_deltanet")
 FILES = (".nbi", ".nbc", ".kept")
 
 
@@ -25,7 +26,7 @@ def compile_cores(names: list[str]) -> None:
     starts = torch.zeros(1, 9, dtype=torch.bool).index_fill(1, torch.tensor(4), True)
     for name in names:
         for dtype in (torch.float32, torch.float64):
-            sizes = {"size": 8} if name in ("gru", "lstm") else {"slots": 8, "word_size": 4}
+            sizes = {"size": 8} if name in WITHOUT_SLOTS else {"slots": 8, "word_size": 4}
             core = memory.make_core(name, input_size=3, output_size=2, **sizes).to(dtype)
             memory.unroll(core, torch.zeros(1, 9, 3, dtype=dtype), None, starts)[0].sum().backward()
             with torch.no_grad():

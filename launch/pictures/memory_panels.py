@@ -16,7 +16,7 @@ from lukasa.launch.pictures.episode_panels import Features, Panel, Slots, Symbol
 from lukasa.launch.pictures.slot_views import LEAST, SlotView, ages, dense_view, sparse_view
 from lukasa.launch.pictures.stack_panels import stack_panels
 
-SHOWN = ("write", "read", "age", "attention", "relations", "stacks", "ponder", "hidden", "gates", "usage")
+SHOWN = ("write", "read", "age", "attention", "relations", "stacks", "ponder", "hidden", "matrices", "gates", "usage")
 """What is drawn unless somebody says otherwise, as far as the core has it."""
 
 WEIGHTINGS = {"write": "Blues", "read": "Oranges", "least_used": "Greys", "usage": "Greens"}
@@ -32,6 +32,8 @@ GATES = {
     "interpolation_gates": ("interpolation gate",),
     "free_gates": ("free gate",),
     "read_modes": ("read backward", "read by content", "read forward"),
+    "decay_gates": ("share kept",),
+    "strength_gates": ("write strength",),
     "write_shifts": ("write shift",),
     "read_shifts": ("read shift",),
     "recency_gates": ("read least recent gate", "write least recent gate"),
@@ -97,6 +99,8 @@ def memory_panels(
             panels.append(Symbols("steps of thought", recorded[name]))
         elif name == "hidden" and name in recorded:
             panels.append(Features("hidden units", recorded[name], limits=(-1, 1), colours="RdBu_r"))
+        elif name == "matrices" and name in recorded:
+            panels.append(_matrices(recorded[name]))
         elif name == "gates":
             panels += _gates(recorded)
         elif name in ("strengths", "sharpness"):
@@ -217,3 +221,11 @@ def _norms(memory: np.ndarray) -> Panel:
     view = dense_view({"memory": norms})
     lengths = view.weights["memory"][:, 0]
     return Slots(f"length of each word: {view.caption}", lengths, view.slots, "Greys", top=float(lengths.max()) or None)
+
+
+def _matrices(matrices: np.ndarray) -> Panel:
+    """Of matrices [T, heads, keys, values] the length of every row: how much is held under each number of a key."""
+    lengths: Any = np.linalg.norm(matrices, axis=-1)
+    heads = matrices.shape[1]
+    of = f", {heads} matrices one below another" if heads > 1 else ""
+    return Features(f"matrix: length of each row{of}", lengths.reshape(len(lengths), -1), colours="Greys")

@@ -35,6 +35,7 @@ OPTIONS = {
     "rmc": {"slots": 4, "heads": 2, "head_size": 4},
     "stack_rnn": {"size": 8, "stacks": 6},
     "list_rnn": {"size": 8, "lists": 1, "no_op": True},
+    "gated_deltanet": {"size": 8, "heads": 2, "key_size": 4, "value_size": 4},
     "lstm": {"size": 8},
     "gru": {"size": 8},
     "mingru": {"size": 8},

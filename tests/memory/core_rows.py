@@ -79,6 +79,8 @@ BENCH_OF_TWO = {**BENCH_WEIGHTS, "read": (R, N + 3), "write": (1, N + 3), "memor
 TIMED = {"organisation": "by_time", "addressing": "top_k", "top": 2, "writing": "append", "forgetting": "learned"}
 GRAPH = {"organisation": "graph", "writing": "gated", "forgetting": "decay", "controller": "gru"}
 LEVELS = {"organisation": "two_levels", "addressing": "sparsemax", "forgetting": "interference", "compression": 2}
+DELTA: dict[str, Any] = {"size": 7, "heads": R, "key_size": 4, "value_size": 3}
+DELTA_MATRIX = {"matrices": (R, 4, 3), "decay_gates": (R,), "strength_gates": (R,)}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -139,6 +141,23 @@ ROWS = {
     "workbench-levels": Row("workbench", {**BENCH, **LEVELS}, BENCH_OF_TWO),
     "workbench-similar": Row(
         "workbench", {**BENCH, "writing": "most_similar", "controller": "feedforward"}, BENCH_WEIGHTS
+    ),
+    "gated_deltanet": Row("gated_deltanet", DELTA, DELTA_MATRIX),
+    "gated_deltanet-2": Row(
+        "gated_deltanet",
+        {**DELTA, "layers": 2, "convolution": "off", "gate": "off", "negative_eigenvalues": True},
+        {"matrices": (2 * R, 4, 3)},
+    ),
+    "deltanet": Row("gated_deltanet", {**DELTA, "rule": "delta", "features": "elu", "taps": 3}, DELTA_MATRIX),
+    "fast_weights": Row(
+        "gated_deltanet",
+        {**DELTA, "rule": "fast_weights", "key_size": 8, "feature_copies": 2},
+        {"matrices": (R, 32, 3)},
+    ),
+    "linear_attention": Row(
+        "gated_deltanet",
+        {**DELTA, "rule": "linear_attention", "convolution": "on", "taps": 8, "gate": "on"},
+        DELTA_MATRIX,
     ),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),

@@ -94,7 +94,9 @@ def test_starts_reset_what_is_left(name: str, part: str):
     torch.testing.assert_close(outputs[:, 2:], memory.unroll(core, inputs[:, 2:])[0], **SAME)
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.core in (*RECURRENT, "snail", "gtrxl")])
+@pytest.mark.parametrize(
+    "name", [name for name, row in ROWS.items() if row.core in (*RECURRENT, "snail", "gtrxl", "gated_deltanet")]
+)
 def test_whole_sequences_in_one_call_are_not_taken_past_the_wiping(name: str):
     core = make(ROWS[name])
     assert hasattr(core, "sequence")

@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "lru": {"size": 6, "states": 4},
     **{name: {"size": 6} for name in ("lstm", "gru", "mingru", "feedforward")},
     "gtrxl": {"length": 8, "size": 6, "heads": 2, "head_size": 3, "mlp_size": 6},
+    "gated_deltanet": {"size": 6, "heads": 2, "key_size": 3, "value_size": 3},
 }
 
 

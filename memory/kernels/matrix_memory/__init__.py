@@ -1,0 +1,5 @@
+"""Memories that are a matrix, over a whole sequence with resets inside it."""
+
+from lukasa.memory.kernels.matrix_memory.interface import convolution, hadamard, of_length, rank_one, stabilise, trace
+
+__all__ = ["convolution", "hadamard", "of_length", "rank_one", "stabilise", "trace"]
