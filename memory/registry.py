@@ -18,7 +18,7 @@ from lukasa.memory.matrix_memories.gated_deltanet import GatedDeltaNet
 from lukasa.memory.ntm import NTM
 from lukasa.memory.rmc import RMC
 from lukasa.memory.sam import SAM
-from lukasa.memory.scans import FFM, LRU, MinGRU
+from lukasa.memory.scans import FFM, LMU, LRU, MinGRU
 from lukasa.memory.sdnc import SDNC
 from lukasa.memory.snail import SNAIL
 from lukasa.memory.sparse.indexes import check_index_options
@@ -47,6 +47,7 @@ CORES: Registry[type[Core]] = Registry(
         "mingru": MinGRU,
         "lru": LRU,
         "ffm": FFM,
+        "lmu": LMU,
         "feedforward": FeedForward,
     },
     subclass_of(Core, "lukasa.memory.Core"),

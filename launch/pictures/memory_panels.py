@@ -16,7 +16,20 @@ from lukasa.launch.pictures.episode_panels import Features, Panel, Slots, Symbol
 from lukasa.launch.pictures.slot_views import LEAST, SlotView, ages, dense_view, sparse_view
 from lukasa.launch.pictures.stack_panels import stack_panels
 
-SHOWN = ("write", "read", "age", "attention", "relations", "stacks", "ponder", "hidden", "matrices", "gates", "usage")
+SHOWN = (
+    "write",
+    "read",
+    "age",
+    "attention",
+    "window",
+    "relations",
+    "stacks",
+    "ponder",
+    "hidden",
+    "matrices",
+    "gates",
+    "usage",
+)
 """What is drawn unless somebody says otherwise, as far as the core has it."""
 
 WEIGHTINGS = {"write": "Blues", "read": "Oranges", "least_used": "Greys", "usage": "Greens"}
@@ -97,6 +110,8 @@ def memory_panels(
             panels += stack_panels(recorded)
         elif name == "ponder" and name in recorded:
             panels.append(Symbols("steps of thought", recorded[name]))
+        elif name == "window" and name in recorded:
+            panels += _windows(recorded[name])
         elif name == "hidden" and name in recorded:
             panels.append(Features("hidden units", recorded[name], limits=(-1, 1), colours="RdBu_r"))
         elif name == "matrices" and name in recorded:
@@ -164,6 +179,16 @@ def _attention(weights: np.ndarray, lag: int | None) -> list[Panel]:
     return [
         _by_age(weights[:, block, ::-1], f"attention block {block + 1}: steps back", lag)
         for block in range(weights.shape[1])
+    ]
+
+
+def _windows(signals: np.ndarray) -> list[Panel]:
+    """What each memory holds of the past, [T, memories, steps back]; of the same sign the same colour."""
+    memories, most = signals.shape[1], float(abs(signals).max(initial=1e-12))
+    captions = [f"memory{f' {number + 1}' if memories > 1 else ''}: steps back" for number in range(memories)]
+    return [
+        Features(captions[number], signals[:, number], limits=(-most, most), colours="RdBu_r")
+        for number in range(memories)
     ]
 
 

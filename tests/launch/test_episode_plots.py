@@ -40,6 +40,7 @@ OPTIONS = {
     "gru": {"size": 8},
     "mingru": {"size": 8},
     "lru": {"size": 8, "states": 4},
+    "lmu": {"size": 8, "order": 4, "window": 6.0},
     "ffm": {"size": 8, "trace_size": 4, "context_size": 2},
     "feedforward": {"size": 8},
 }

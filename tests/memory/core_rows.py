@@ -59,6 +59,7 @@ LINKS = ("links.logs", "links.survival", "links.recent_weights")
 MANN: dict[str, Any] = {"slots": N, "word_size": W, "read_heads": R, "controller_size": H}
 SNAIL: dict[str, Any] = {"length": 8, "filters": 4, "key_size": 3, "value_size": 2}
 RING: dict[str, Any] = {"r_min": 0.5, "r_max": 0.9, "max_phase": 0.5}
+LMU: dict[str, Any] = {"size": H, "order": 4, "window": 6.0}
 PERIODS: dict[str, Any] = {"layers": 2, "min_period": 2.0, "max_period": 16.0}
 GTRXL: dict[str, Any] = {"length": 8, "size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5}
 DNTM: dict[str, Any] = {"slots": N, "word_size": W, "address_size": 2, "controller": "gru", "controller_size": H}
@@ -169,6 +170,9 @@ ROWS = {
     "lru-ring": Row("lru", {"size": H, "states": 5, "layers": 1, **RING}, {"hidden": (10,)}),
     "ffm": Row("ffm", {"size": H, "trace_size": 3, "context_size": 2}, {"hidden": (12,)}),
     "ffm-2": Row("ffm", {"size": H, "trace_size": 3, "context_size": 2, **PERIODS}, {"hidden": (2 * 12,)}),
+    "lmu": Row("lmu", LMU, {"hidden": (H,), "coefficients": (1, 1, 4), "window": (1, 6)}),
+    "lmu-2": Row("lmu", {**LMU, "memories": 2, "layers": 2}, {"coefficients": (2, 2, 4), "window": (4, 6)}),
+    "lmu-parallel": Row("lmu", {**LMU, "memories": 3, "parallel": True}, {"coefficients": (1, 3, 4), "window": (3, 6)}),
     "feedforward": Row("feedforward", {"size": H}, {"hidden": (H,)}, remembers=False),
 }
 EVERY_CORE = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

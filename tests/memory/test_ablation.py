@@ -78,6 +78,8 @@ def test_parts_are_what_the_core_carries(row: Row):
     expected = PARTS
     if row.core == "feedforward":
         expected = ()
+    elif row.core == "lmu":
+        expected = ("memory",) if row.options.get("parallel") else PARTS
     elif "recurrent" in memory.core_options(row.core):
         expected = PARTS if row.options.get("recurrent", True) else ("memory",)
     elif "controller" not in memory.core_options(row.core) or row.options.get("controller") == "feedforward":

@@ -7,7 +7,7 @@ from lukasa import memory
 from tests.memory.core_rows import ROWS, Row
 
 CORES = ("ntm", "dnc", "mann", "snail", "gtrxl", "lstm", "gru", "feedforward")
-CORES += ("mingru", "lru", "ffm")
+CORES += ("mingru", "lru", "ffm", "lmu")
 CORES += ("dntm", "rmc", "stack_rnn", "list_rnn")
 CORES += ("gated_deltanet",)
 # Two layers that normalise what is nearly zero multiply a rounding by more than MIXED allows.

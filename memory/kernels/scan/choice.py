@@ -7,6 +7,8 @@ Legend: B batch, T time, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -76,7 +78,7 @@ def _run(
     dtype = first.dtype
     with whole_precision(b.device):
         tensors = [whole(one) for one in (a, b, first, fresh)]
-        if b.shape[1] > 1 and is_native(*tensors):
+        if b.shape[1] > 1 and is_native(tensors[1], tensors):
             from lukasa.memory.kernels.scan import native
 
             states, last = native.run(paired, starts, *tensors)
@@ -85,9 +87,14 @@ def _run(
         return states.to(dtype), last.to(dtype)
 
 
-def is_native(*tensors: Tensor) -> bool:
-    """Whether compiled loops can take these tensors, the second of which is [B, T, ...]; says once what is missing."""
-    if obstacle_of_the_call(tensors[1]) or obstacle_of_the_tensors(tensors[1], tensors):
+def is_native(inputs: Tensor, tensors: Sequence[Tensor]) -> bool:
+    """Whether compiled loops can take a call; says once what is missing.
+
+    Args:
+        inputs: [B, T, ...], what is read at each step.
+        tensors: all that the call is given.
+    """
+    if obstacle_of_the_call(inputs) or obstacle_of_the_tensors(inputs, tensors):
         return False
     if not has_numba():
         say_once(NO_NUMBA)

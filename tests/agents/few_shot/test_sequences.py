@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mann": {"slots": 5, "word_size": 3, "read_heads": 2, "controller_size": 6},
     "snail": {"length": 8, "filters": 3, "key_size": 2, "value_size": 2},
     "ffm": {"size": 6, "trace_size": 3, "context_size": 2},
+    "lmu": {"size": 6, "order": 4, "window": 8.0},
     "lru": {"size": 6, "states": 4},
     **{name: {"size": 6} for name in ("lstm", "gru", "mingru", "feedforward")},
     "gtrxl": {"length": 8, "size": 6, "heads": 2, "head_size": 3, "mlp_size": 6},
