@@ -12,6 +12,7 @@ from lukasa.ground.registry import Registry
 from lukasa.tasks.addition import BinaryAddition
 from lukasa.tasks.associative_recall import AssociativeRecall
 from lukasa.tasks.babi import Babi, MadeBabi
+from lukasa.tasks.changing_pairs import ChangingPairs
 from lukasa.tasks.copying import Copy, Reverse
 from lukasa.tasks.graph_tasks import Inference, ShortestPath, Traversal
 from lukasa.tasks.key_value import KeyValue
@@ -20,8 +21,10 @@ from lukasa.tasks.mqar import MQAR
 from lukasa.tasks.ngrams import NGrams
 from lukasa.tasks.nth_farthest import NthFarthest
 from lukasa.tasks.omniglot import OmniglotPresentations
+from lukasa.tasks.parity import Parity
 from lukasa.tasks.priority_sort import PrioritySort
 from lukasa.tasks.repeat_copy import RepeatCopy
+from lukasa.tasks.running_sum import RunningSum
 from lukasa.tasks.samplers import Sampler
 from lukasa.tasks.spec import Spec
 from lukasa.tasks.stack_languages import COUNTS, StackLanguage
@@ -217,6 +220,12 @@ TASKS: Registry[Task] = Registry(
                 {"min_digits": 11, "max_digits": 20},
             ),
             _task("key_value", "recall the value of every key", KeyValue, {"min_pairs": 17, "max_pairs": 32}),
+            _task(
+                "changing_pairs",
+                "recall the newest value of every key",
+                ChangingPairs,
+                {"min_pairs": 25, "max_pairs": 48},
+            ),
             replace(
                 _task("mqar", "recall values of keys among random tokens", MQAR, {"pairs": 16, "length": 256}),
                 lengths=_mqar_length,
@@ -224,6 +233,13 @@ TASKS: Registry[Task] = Registry(
             _long(
                 _task("nth_farthest", "which vector is the n-th farthest from another", NthFarthest, {"pause": 16}),
                 "pause",
+            ),
+            _task("parity", "say whether the number of 1s in a vector is odd", Parity, None),
+            _task(
+                "running_sum",
+                "add decimal numbers one after another",
+                RunningSum,
+                {"numbers": 10},
             ),
             _long(
                 _task(

@@ -37,6 +37,7 @@ class Copy:
         max_length: words in the longest sequence.
         rounds: sequences shown and recalled one after another in one row, as in the test of memory re-use of
             Graves et al. 2016.
+        pause: steps that show nothing between a sequence and its delimiter, over which it has to be kept.
         equal_lengths: whether all rows of a batch have the same lengths, so that none is padded.
     """
 
@@ -44,11 +45,13 @@ class Copy:
     min_length: int = 1
     max_length: int = 20
     rounds: int = 1
+    pause: int = 0
     equal_lengths: bool = False
 
     def __post_init__(self) -> None:
         check_whole("copy", "bits", self.bits, 1)
         check_whole("copy", "rounds", self.rounds, 1)
+        check_whole("copy", "pause", self.pause, 0)
         check_range("copy", "length", self.min_length, self.max_length)
 
     @property
@@ -61,7 +64,7 @@ class Copy:
         """Draw a batch; nothing but the generator decides which."""
         sizes = (batch_size, self.rounds)
         lengths = draw_whole(sizes, self.min_length, self.max_length, generator, alike=self.equal_lengths)
-        return _show_and_recall(lengths, self.bits, generator, backwards=False)
+        return _show_and_recall(lengths, self.bits, generator, pause=self.pause)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +122,16 @@ def _spec(bits: int, mean_words: float, holds: int, paper: str) -> Spec:
     )
 
 
-def _show_and_recall(lengths: torch.Tensor, bits: int, generator: Generator, *, backwards: bool) -> Batch:
+def _show_and_recall(
+    lengths: torch.Tensor, bits: int, generator: Generator, *, pause: int = 0, backwards: bool = False
+) -> Batch:
     # lengths: [B, R], words in each round
     longest = int(lengths.max())
     words = draw_bits((len(lengths), lengths.shape[1] * longest, bits), generator)  # [B, R * L, bits]
-    blocks = lay_out(torch.stack([lengths, torch.ones_like(lengths), lengths], -1).flatten(1))
-    shown, delimiter, recalled = (blocks.phase(number, of=3) for number in range(3))
-    turn = blocks.block // 3
+    waits, once = torch.full_like(lengths, pause), torch.ones_like(lengths)
+    blocks = lay_out(torch.stack([lengths, waits, once, lengths], -1).flatten(1))
+    shown, delimiter, recalled = (blocks.phase(number, of=4) for number in (0, 2, 3))
+    turn = blocks.block // 4
     place = torch.where(recalled & backwards, lengths.gather(1, turn) - 1 - blocks.offset, blocks.offset)
     word = pick(words, turn * longest + place)  # [B, T, bits]
     inputs = torch.cat([word * shown[..., None], delimiter[..., None].float()], -1)

@@ -137,6 +137,37 @@ def key_value(rows, spec) -> Answers:
     return {step: stored[tuple(keys[step])] for step in np.flatnonzero(asks)}
 
 
+def changing_pairs(rows, spec) -> Answers:
+    keys, values = columns(rows, spec, "key"), columns(rows, spec, "value")
+    asks, stored, answers = columns(rows, spec, "query")[:, 0], {}, {}
+    for step in range(len(rows)):
+        if asks[step]:
+            answers[step] = stored[tuple(keys[step])]
+        else:
+            stored[tuple(keys[step])] = list(values[step])
+    return answers
+
+
+def parity(rows, spec) -> Answers:
+    assert set(np.unique(rows)) <= {-1.0, 0.0, 1.0}
+    return {0: [sum(number == 1 for number in rows[0]) % 2]}
+
+
+def running_sum(rows, spec) -> Answers:
+    numbers = []
+    for row in rows:
+        digits = row.reshape(-1, 10)
+        text = "".join(str(digit.argmax()) for digit in digits if digit.any())
+        assert all(not digit.any() for digit in digits[len(text) :])
+        assert text == str(int(text))
+        numbers.append(int(text))
+    sums = [str(sum(numbers[: step + 1])) for step in range(len(rows))]
+    width = spec.target.symbols
+    return {
+        step: [int(digit) for digit in sums[step]] + [10] * (width - len(sums[step])) for step in range(1, len(rows))
+    }
+
+
 def mqar(rows, spec) -> Answers:
     """Also where a random token happens to be a key, which is not scored."""
     tokens, pairs = rows.argmax(1), spec.holds
@@ -287,6 +318,9 @@ ORACLES = {
     "stack_reversal": stack_reversal,
     "binary_addition": binary_addition,
     "key_value": key_value,
+    "changing_pairs": changing_pairs,
+    "parity": parity,
+    "running_sum": running_sum,
     "mqar": mqar,
     "nth_farthest": nth_farthest,
     "traversal": traversal,
