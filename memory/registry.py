@@ -7,6 +7,7 @@ from typing import Any
 
 from lukasa.ground.options import check_options, check_value, options_of, takes_any_option
 from lukasa.ground.registry import Registry, is_own, subclass_of
+from lukasa.memory.act import ACT
 from lukasa.memory.attention.gtrxl import GTrXL
 from lukasa.memory.baselines import GRU, LSTM, FeedForward
 from lukasa.memory.core import Core
@@ -42,6 +43,7 @@ CORES: Registry[type[Core]] = Registry(
         "list_rnn": ListRNN,
         "workbench": Workbench,
         "gated_deltanet": GatedDeltaNet,
+        "act": ACT,
         "lstm": LSTM,
         "gru": GRU,
         "mingru": MinGRU,
@@ -89,6 +91,11 @@ def check_core_options(name: str, options: dict[str, Any]) -> None:
         return
     known = core_options(name)
     check_options(f"core {name!r}", options, known, values=True)
+    if {"core", "core_options"} <= known.keys():
+        inner = options.get("core_options")
+        if not isinstance(inner, dict | None):
+            raise ValueError(f"option 'core_options' of core {name!r} is {inner!r}: expected options by name, or None")
+        check_core_options(options.get("core", known["core"].default), inner or {})
     if {"index", "index_options"} <= known.keys() and {"index", "index_options"} & options.keys():
         given = options.get("index_options")
         _check_index_options(f"option 'index_options' of core {name!r}", given)

@@ -288,6 +288,17 @@ def test_settings_of_a_recipe_stay_beside_those_of_the_command_line(monkeypatch)
     assert read_command_line("rl", words).experiment.env_settings == {"corridor": 7, "max_episode_steps": 30}
 
 
+def test_options_of_the_core_inside_another_are_typed_and_checked(capsys):
+    words = ["--core", "act", "--memory.core", "ntm", "--memory.core-options", "slots", "16", "controller", "gru"]
+    for kind in ("rl", "task"):
+        found = read_command_line(kind, words).experiment.memory
+        assert found["core_options"] == {"slots": 16, "controller": "gru"}
+    assert "'slotz': did you mean 'slots'" in fails(capsys, "train", "task", *words[:5], "slotz", "16")
+    assert "'sam': its memory is changed in place" in fails(
+        capsys, "train", "task", "--core", "act", "--memory.core", "sam"
+    )
+
+
 def test_options_of_an_index_are_typed(capsys):
     words = ["--core", "sam", "--memory.index-options", "tables", "4", "--memory.index", "lsh"]
     assert read_command_line("rl", words).experiment.memory["index_options"] == {"tables": 4}

@@ -82,6 +82,7 @@ GRAPH = {"organisation": "graph", "writing": "gated", "forgetting": "decay", "co
 LEVELS = {"organisation": "two_levels", "addressing": "sparsemax", "forgetting": "interference", "compression": 2}
 DELTA: dict[str, Any] = {"size": 7, "heads": R, "key_size": 4, "value_size": 3}
 DELTA_MATRIX = {"matrices": (R, 4, 3), "decay_gates": (R,), "strength_gates": (R,)}
+ACT: dict[str, Any] = {"core_options": {"size": H}, "size": H, "max_steps": 3, "halting_bias": 0.0}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -160,6 +161,10 @@ ROWS = {
         {**DELTA, "rule": "linear_attention", "convolution": "on", "taps": 8, "gate": "on"},
         DELTA_MATRIX,
     ),
+    "act-lstm": Row("act", ACT, {"ponder": (), "hidden": (H,)}),
+    "act-ntm": Row("act", {**ACT, "core": "ntm", "core_options": NTM}, {"ponder": (), **NTM_WEIGHTS}),
+    "act-snail": Row("act", {**ACT, "core": "snail", "core_options": SNAIL}, {"ponder": (), "attention": (3, 9)}),
+    "act-feedforward": Row("act", {**ACT, "core": "feedforward"}, {"ponder": (), "hidden": (H,)}, remembers=False),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),

@@ -75,14 +75,16 @@ def test_wiped_once_the_steps_before_leave_no_trace_of_the_part(name: str, part:
 
 @EVERY_CORE
 def test_parts_are_what_the_core_carries(row: Row):
-    expected = PARTS
-    if row.core == "feedforward":
+    name, options, expected = row.core, row.options, PARTS
+    if name == "act":
+        name, options = options.get("core", "lstm"), options["core_options"]
+    if name == "feedforward":
         expected = ()
-    elif row.core == "lmu":
-        expected = ("memory",) if row.options.get("parallel") else PARTS
-    elif "recurrent" in memory.core_options(row.core):
-        expected = PARTS if row.options.get("recurrent", True) else ("memory",)
-    elif "controller" not in memory.core_options(row.core) or row.options.get("controller") == "feedforward":
+    elif name == "lmu":
+        expected = ("memory",) if options.get("parallel") else PARTS
+    elif "recurrent" in memory.core_options(name):
+        expected = PARTS if options.get("recurrent", True) else ("memory",)
+    elif "controller" not in memory.core_options(name) or options.get("controller") == "feedforward":
         expected = ("memory",)
     assert memory.state_parts(make(row)) == expected
 

@@ -8,7 +8,7 @@ from tests.memory.core_rows import ROWS, Row
 
 CORES = ("ntm", "dnc", "mann", "snail", "gtrxl", "lstm", "gru", "feedforward")
 CORES += ("mingru", "lru", "ffm", "lmu")
-CORES += ("dntm", "rmc", "stack_rnn", "list_rnn")
+CORES += ("act", "dntm", "rmc", "stack_rnn", "list_rnn")
 CORES += ("gated_deltanet",)
 # Two layers that normalise what is nearly zero multiply a rounding by more than MIXED allows.
 DENSE = {name: row for name, row in ROWS.items() if row.core in CORES and name != "gated_deltanet-2"}

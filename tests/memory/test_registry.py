@@ -31,7 +31,7 @@ def test_options_have_resolved_types_and_defaults_that_pass_their_own_check(name
     options = memory.core_options(name)
     assert not {"input_size", "output_size", "self"} & set(options)
     for option in options.values():
-        simple = option.annotation in (int, float, bool, IndexName, IndexOptions)
+        simple = option.annotation in (int, float, bool, IndexName, IndexOptions, dict[str, Any] | None)
         assert simple or get_origin(option.annotation) is Literal
         assert option.default is not inspect.Parameter.empty
     memory.check_core_options(name, {option: parameter.default for option, parameter in options.items()})
