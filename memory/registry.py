@@ -8,6 +8,7 @@ from typing import Any
 from lukasa.ground.options import check_options, check_value, options_of, takes_any_option
 from lukasa.ground.registry import Registry, is_own, subclass_of
 from lukasa.memory.act import ACT
+from lukasa.memory.attention.compressive import CompressiveTransformer
 from lukasa.memory.attention.gtrxl import GTrXL
 from lukasa.memory.baselines import GRU, LSTM, FeedForward
 from lukasa.memory.core import Core
@@ -37,6 +38,7 @@ CORES: Registry[type[Core]] = Registry(
         "mann": MANN,
         "snail": SNAIL,
         "gtrxl": GTrXL,
+        "compressive_transformer": CompressiveTransformer,
         "dntm": DNTM,
         "rmc": RMC,
         "stack_rnn": StackRNN,

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from lukasa import memory
+from lukasa.memory.attention.compressive import CompressiveTransformer
 from lukasa.memory.attention.gtrxl import GTrXL
 from lukasa.memory.controllers import CONTROLLERS, AttentionController
 
@@ -35,7 +36,7 @@ def make_orthogonal(encoder: nn.Module, core: memory.Core, value_hidden: nn.Line
     if type(core) not in memory.CORES.values():
         return
     for part in core.modules():
-        if isinstance(part, AttentionController | GTrXL):
+        if isinstance(part, AttentionController | GTrXL | CompressiveTransformer):
             _draw(part.input)  # behind it are layer norms, and gates that begin as they are meant to
         elif isinstance(part, tuple(CONTROLLERS.values())):
             for layer in part.modules():

@@ -79,15 +79,15 @@ class GatedLayer(nn.Module):
         mlp_size: M.
         gate: kind of the gates.
         gate_bias: b_g at first.
-        length: L.
+        distances: of ``RelativeAttention``.
     """
 
     def __init__(
-        self, size: int, heads: int, head_size: int, mlp_size: int, gate: GateKind, gate_bias: float, length: int
+        self, size: int, heads: int, head_size: int, mlp_size: int, gate: GateKind, gate_bias: float, distances: int
     ):
         super().__init__()
         self.before_attention, self.before_mlp = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.attention = RelativeAttention(size, heads, head_size, length + 1)
+        self.attention = RelativeAttention(size, heads, head_size, distances)
         self.mlp = nn.Sequential(nn.Linear(size, mlp_size), nn.ReLU(), nn.Linear(mlp_size, size))
         self.after_attention, self.after_mlp = Gate(gate, size, gate_bias), Gate(gate, size, gate_bias)
 
@@ -97,6 +97,13 @@ class GatedLayer(nn.Module):
         read, weights = self.attention(normed[:, past.shape[1] :], normed, visible, distance)
         stream = self.after_attention(stream, F.relu(read))
         return self.after_mlp(stream, F.relu(self.mlp(self.before_mlp(stream)))), weights
+
+    def content(self, new: Tensor, held: Tensor) -> Tensor:
+        """``RelativeAttention.content`` of steps and places as this layer norms them; its weights get no gradient."""
+        norm = self.before_attention
+        weight, bias = norm.weight.detach(), norm.bias.detach()
+        new, held = (F.layer_norm(part, (part.shape[-1],), weight, bias, norm.eps) for part in (new, held))
+        return self.attention.content(new, held)
 
 
 class GatedTransformer(nn.Module):
@@ -128,7 +135,7 @@ class GatedTransformer(nn.Module):
         super().__init__()
         self.size, self.length = size, length
         self.layers = nn.ModuleList(
-            GatedLayer(size, heads, head_size, mlp_size, gate, gate_bias, length) for _ in range(layers)
+            GatedLayer(size, heads, head_size, mlp_size, gate, gate_bias, length + 1) for _ in range(layers)
         )
 
     def initial_state(self, batch_size: int) -> WindowState:

@@ -30,6 +30,7 @@ OPTIONS = {
     "sam": {"slots": 2**20, "word_size": 4, "heads": 1, "controller_size": 8},
     "sdnc": {"slots": 2**20, "word_size": 4, "heads": 2, "controller_size": 8},
     "snail": {"length": 8, "filters": 4, "key_size": 4, "value_size": 4},
+    "compressive_transformer": {"length": 4, "compressed": 4, "rate": 2, "segment": 2, "size": 8, "mlp_size": 8},
     "gtrxl": {"length": 8, "size": 8, "head_size": 4, "mlp_size": 8},
     "act": {"core": "ntm", "core_options": {"slots": 32, "word_size": 4, "controller_size": 8}, "halting_bias": -1.0},
     "dntm": {"slots": 32, "word_size": 4, "address_size": 4, "read_steps": 2, "controller_size": 8},

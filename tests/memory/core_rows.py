@@ -83,6 +83,10 @@ LEVELS = {"organisation": "two_levels", "addressing": "sparsemax", "forgetting":
 DELTA: dict[str, Any] = {"size": 7, "heads": R, "key_size": 4, "value_size": 3}
 DELTA_MATRIX = {"matrices": (R, 4, 3), "decay_gates": (R,), "strength_gates": (R,)}
 ACT: dict[str, Any] = {"core_options": {"size": H}, "size": H, "max_steps": 3, "halting_bias": 0.0}
+COMPRESSIVE: dict[str, Any] = {
+    **{"length": 2, "compressed": 2, "rate": 2, "segment": 2},
+    **{"size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5},
+}
 DAM_WEIGHTS = {**ACCESS_WEIGHTS, "memory": (N, W), "usage": (N,)}
 ROWS = {
     "ntm-lstm": Row("ntm", NTM, NTM_WEIGHTS),
@@ -165,6 +169,17 @@ ROWS = {
     "act-ntm": Row("act", {**ACT, "core": "ntm", "core_options": NTM}, {"ponder": (), **NTM_WEIGHTS}),
     "act-snail": Row("act", {**ACT, "core": "snail", "core_options": SNAIL}, {"ponder": (), "attention": (3, 9)}),
     "act-feedforward": Row("act", {**ACT, "core": "feedforward"}, {"ponder": (), "hidden": (H,)}, remembers=False),
+    "compressive": Row("compressive_transformer", COMPRESSIVE, {"attention": (4, 6)}),
+    "compressive-mean": Row(
+        "compressive_transformer",
+        {**COMPRESSIVE, "compression": "mean", "task_gradient": False, "gate": "gru", "gate_bias": 0.0, "layers": 1},
+        {"attention": (2, 6)},
+    ),
+    "compressive-max": Row(
+        "compressive_transformer",
+        {**COMPRESSIVE, "compression": "max", "length": 1, "rate": 1, "compressed": 3, "layers": 1},
+        {"attention": (2, 6)},
+    ),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),

@@ -17,6 +17,7 @@ from tests.memory.core_rows import EVERY_CORE, ROWS, SAME, Row, assert_same_stat
 CASES = [(name, part) for name, row in ROWS.items() for part in memory.state_parts(make(row))]
 EVERY_CASE = pytest.mark.parametrize(("name", "part"), CASES, ids=["-".join(case) for case in CASES])
 RECURRENT = ("lstm", "gru", "mingru", "lru", "ffm")
+WHOLE = ("snail", "gtrxl", "compressive_transformer", "gated_deltanet")
 
 
 def by_hand(core: Core, inputs: Tensor, part: str) -> tuple[Tensor, Any]:
@@ -98,9 +99,7 @@ def test_starts_reset_what_is_left(name: str, part: str):
     torch.testing.assert_close(outputs[:, 2:], memory.unroll(core, inputs[:, 2:])[0], **SAME)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, row in ROWS.items() if row.core in (*RECURRENT, "snail", "gtrxl", "gated_deltanet")]
-)
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.core in (*RECURRENT, *WHOLE)])
 def test_whole_sequences_in_one_call_are_not_taken_past_the_wiping(name: str):
     core = make(ROWS[name])
     assert hasattr(core, "sequence")

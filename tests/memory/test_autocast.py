@@ -6,7 +6,7 @@ import torch
 from lukasa import memory
 from tests.memory.core_rows import ROWS, Row
 
-CORES = ("ntm", "dnc", "mann", "snail", "gtrxl", "lstm", "gru", "feedforward")
+CORES = ("ntm", "dnc", "mann", "snail", "gtrxl", "compressive_transformer", "lstm", "gru", "feedforward")
 CORES += ("mingru", "lru", "ffm", "lmu")
 CORES += ("act", "dntm", "rmc", "stack_rnn", "list_rnn")
 CORES += ("gated_deltanet",)

@@ -90,8 +90,8 @@ def test_unknown_core_names_the_nearest(wrong: str, near: str):
 
 
 def test_unknown_core_that_resembles_none_lists_all():
-    with pytest.raises(memory.UnknownNameError, match=r"^unknown core 'transformer-xl': known are ntm, dnc, "):
-        memory.make_core("transformer-xl", **SIZES)
+    with pytest.raises(memory.UnknownNameError, match=r"^unknown core 'quasar': known are ntm, dnc, "):
+        memory.make_core("quasar", **SIZES)
 
 
 @pytest.mark.parametrize(

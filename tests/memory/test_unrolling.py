@@ -69,7 +69,8 @@ def cases(core: memory.Core) -> dict[str, tuple[Callable[[Tensor], Any], type[Ex
 
 
 @pytest.mark.parametrize(
-    "name", ["ntm-lstm", "dnc-gru", "sam-lstm", "sdnc-gru", "dam-lstm", "mann-lstm", "snail", "gtrxl", "lstm"]
+    "name",
+    ["ntm-lstm", "dnc-gru", "sam-lstm", "sdnc-gru", "dam-lstm", "mann-lstm", "snail", "gtrxl", "compressive", "lstm"],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(name: str):
     core = make(ROWS[name])

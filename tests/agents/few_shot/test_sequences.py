@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "lmu": {"size": 6, "order": 4, "window": 8.0},
     "lru": {"size": 6, "states": 4},
     **{name: {"size": 6} for name in ("lstm", "gru", "mingru", "feedforward")},
+    "compressive_transformer": {"length": 2, "compressed": 2, "rate": 2, "segment": 2, "size": 6, "mlp_size": 6},
     "gtrxl": {"length": 8, "size": 6, "heads": 2, "head_size": 3, "mlp_size": 6},
     "gated_deltanet": {"size": 6, "heads": 2, "key_size": 3, "value_size": 3},
 }
