@@ -17,6 +17,8 @@ from lukasa.memory.dnc import DNC
 from lukasa.memory.dntm import DNTM
 from lukasa.memory.mann import MANN
 from lukasa.memory.matrix_memories.gated_deltanet import GatedDeltaNet
+from lukasa.memory.matrix_memories.mlstm import MLSTM
+from lukasa.memory.matrix_memories.shm import SHM
 from lukasa.memory.ntm import NTM
 from lukasa.memory.rmc import RMC
 from lukasa.memory.sam import SAM
@@ -46,6 +48,8 @@ CORES: Registry[type[Core]] = Registry(
         "workbench": Workbench,
         "gated_deltanet": GatedDeltaNet,
         "act": ACT,
+        "mlstm": MLSTM,
+        "shm": SHM,
         "lstm": LSTM,
         "gru": GRU,
         "mingru": MinGRU,

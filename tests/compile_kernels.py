@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-GROUPS = (("ntm", "mann", "dam", "gru", "lstm"), ("dnc", "sam", "sdnc", "gated_deltanet"))
-WITHOUT_SLOTS = ("gru", "lstm", "gated_deltanet")
+GROUPS = (("ntm", "mann", "dam", "gru", "lstm"), ("dnc", "sam", "sdnc", "gated_deltanet", "mlstm", "shm"))
+WITHOUT_SLOTS = ("gru", "lstm", "gated_deltanet", "mlstm", "shm")
 FILES = (".nbi", ".nbc", ".kept")
 
 

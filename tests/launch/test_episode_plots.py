@@ -38,6 +38,8 @@ OPTIONS = {
     "stack_rnn": {"size": 8, "stacks": 6},
     "list_rnn": {"size": 8, "lists": 1, "no_op": True},
     "gated_deltanet": {"size": 8, "heads": 2, "key_size": 4, "value_size": 4},
+    "mlstm": {"size": 8, "heads": 2, "key_size": 4, "value_size": 4},
+    "shm": {"size": 8, "key_size": 4, "value_size": 4},
     "lstm": {"size": 8},
     "gru": {"size": 8},
     "mingru": {"size": 8},

@@ -81,6 +81,9 @@ TIMED = {"organisation": "by_time", "addressing": "top_k", "top": 2, "writing": 
 GRAPH = {"organisation": "graph", "writing": "gated", "forgetting": "decay", "controller": "gru"}
 LEVELS = {"organisation": "two_levels", "addressing": "sparsemax", "forgetting": "interference", "compression": 2}
 DELTA: dict[str, Any] = {"size": 7, "heads": R, "key_size": 4, "value_size": 3}
+MLSTM: dict[str, Any] = {"size": 7, "heads": R, "key_size": 4, "value_size": 3}
+BARE: dict[str, Any] = {"convolution": False, "forget_gate": "exponential", "output_gate": "sigmoid"}
+SHM: dict[str, Any] = {"size": 7, "heads": R, "key_size": 8, "value_size": 4, "thetas": 5}
 DELTA_MATRIX = {"matrices": (R, 4, 3), "decay_gates": (R,), "strength_gates": (R,)}
 ACT: dict[str, Any] = {"core_options": {"size": H}, "size": H, "max_steps": 3, "halting_bias": 0.0}
 COMPRESSIVE: dict[str, Any] = {
@@ -180,6 +183,11 @@ ROWS = {
         {**COMPRESSIVE, "compression": "max", "length": 1, "rate": 1, "compressed": 3, "layers": 1},
         {"attention": (2, 6)},
     ),
+    "mlstm": Row("mlstm", MLSTM, DELTA_MATRIX),
+    "mlstm-2": Row("mlstm", {**MLSTM, "layers": 2}, {"matrices": (2 * R, 4, 3)}),
+    "mlstm-bare": Row("mlstm", {**MLSTM, **BARE, "expansion": 2}, {"matrices": (R, 4, 3)}),
+    "shm": Row("shm", SHM, {"matrices": (R, 8, 4), "strength_gates": (R,)}),
+    "shm-2": Row("shm", {**SHM, "heads": 1, "layers": 2, "centre": False}, {"matrices": (2, 8, 4)}),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),

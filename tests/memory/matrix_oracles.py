@@ -129,3 +129,70 @@ class DeltaHeads:
         self.matrices[h] = state
         read = state @ q
         return read if self.rule == "fast_weights" else read / math.sqrt((read**2).mean() + 1e-5)
+
+
+class MatrixLSTM:
+    """mLSTM (Beck et al. 2024, section 2.3) as its equations say, without the stabiliser; in its block."""
+
+    def __init__(self, heads: int, forget_gate: str = "sigmoid", output_gate: str = "silu", convolution: bool = True):
+        self.heads, self.forget_gate, self.output_gate = heads, forget_gate, output_gate
+        self.convolves = convolution
+
+    def reset(self) -> None:
+        self.convolution = Convolution()
+        self.cells: list[Any] = [0.0] * self.heads
+        self.normalisers: list[Any] = [0.0] * self.heads
+
+    def step(self, parameters: Named, prefix: str, x: Array) -> Array:
+        up = linear(parameters, f"{prefix}.up", x)
+        mixed = self.convolution(parameters, f"{prefix}.convolution", up) if self.convolves else silu(up)
+        queries = linear(parameters, f"{prefix}.queries", mixed).reshape(self.heads, -1)
+        keys = linear(parameters, f"{prefix}.keys", mixed).reshape(self.heads, -1)
+        values = linear(parameters, f"{prefix}.values", up).reshape(self.heads, -1)
+        gates = linear(parameters, f"{prefix}.gates", mixed)
+        reads = []
+        for h in range(self.heads):
+            enter, told = math.exp(gates[h]), gates[self.heads + h]
+            forget = sigmoid(told) if self.forget_gate == "sigmoid" else math.exp(told)
+            key = keys[h] / math.sqrt(len(keys[h]))
+            self.cells[h] = forget * self.cells[h] + enter * np.outer(values[h], key)
+            self.normalisers[h] = forget * self.normalisers[h] + enter * key
+            read = self.cells[h] @ queries[h] / max(abs(self.normalisers[h] @ queries[h]), 1.0)
+            centred = read - read.mean()
+            reads.append(centred / math.sqrt((centred**2).mean() + 1e-5))
+        read = np.concatenate(reads) * parameters[f"{prefix}.scale"]
+        skipped = linear(parameters, f"{prefix}.skip", mixed) if f"{prefix}.skip.weight" in parameters else mixed
+        told = linear(parameters, f"{prefix}.out_gate", x)
+        opened = silu(told) if self.output_gate == "silu" else 1 / (1 + np.exp(-told))
+        return parameters[f"{prefix}.down.weight"] @ ((read + parameters[f"{prefix}.skip_scale"] * skipped) * opened)
+
+
+class HadamardHeads:
+    """Stable Hadamard Memory (Le et al. 2025, eq. 4 and 9 to 11), with M as in the paper: [V, K]."""
+
+    def __init__(self, heads: int, chosen: list[int], centre: bool = True):
+        self.heads, self.chosen, self.centre = heads, chosen, centre
+
+    def reset(self) -> None:
+        self.steps = 0
+        self.matrices: list[Any] = [0.0] * self.heads
+
+    def step(self, parameters: Named, prefix: str, x: Array) -> Array:
+        thetas = parameters[f"{prefix}.theta"]
+        thetas = thetas - thetas.mean(0) if self.centre else thetas
+        query, key, value, column, theta = (
+            part.reshape(self.heads, -1)
+            for part in (
+                *(linear(parameters, f"{prefix}.{name}", x) for name in ("queries", "keys", "values", "calibration")),
+                thetas[self.chosen[self.steps]],
+            )
+        )
+        strength = linear(parameters, f"{prefix}.strength", x)
+        self.steps += 1
+        reads = []
+        for h in range(self.heads):
+            k, q = (np.maximum(one[h], 0) / (np.maximum(one[h], 0).sum() + 1e-5) for one in (key, query))
+            update = sigmoid(strength[h]) * np.outer(value[h], k)
+            self.matrices[h] = self.matrices[h] * (1 + np.tanh(np.outer(theta[h], column[h]))) + update
+            reads.append(self.matrices[h] @ q)
+        return parameters[f"{prefix}.output.weight"] @ np.concatenate(reads)

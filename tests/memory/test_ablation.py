@@ -17,7 +17,7 @@ from tests.memory.core_rows import EVERY_CORE, ROWS, SAME, Row, assert_same_stat
 CASES = [(name, part) for name, row in ROWS.items() for part in memory.state_parts(make(row))]
 EVERY_CASE = pytest.mark.parametrize(("name", "part"), CASES, ids=["-".join(case) for case in CASES])
 RECURRENT = ("lstm", "gru", "mingru", "lru", "ffm")
-WHOLE = ("snail", "gtrxl", "compressive_transformer", "gated_deltanet")
+WHOLE = ("snail", "gtrxl", "compressive_transformer", "gated_deltanet", "mlstm", "shm")
 
 
 def by_hand(core: Core, inputs: Tensor, part: str) -> tuple[Tensor, Any]:

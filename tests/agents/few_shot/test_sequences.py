@@ -31,6 +31,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "compressive_transformer": {"length": 2, "compressed": 2, "rate": 2, "segment": 2, "size": 6, "mlp_size": 6},
     "gtrxl": {"length": 8, "size": 6, "heads": 2, "head_size": 3, "mlp_size": 6},
     "gated_deltanet": {"size": 6, "heads": 2, "key_size": 3, "value_size": 3},
+    "mlstm": {"size": 6, "heads": 2, "key_size": 3, "value_size": 3},
+    "shm": {"size": 6, "key_size": 3, "value_size": 3},
 }
 
 
