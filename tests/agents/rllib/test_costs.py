@@ -27,7 +27,8 @@ def learner_and_batch(base=MemoryPPOConfig):
     return learner, learner_batch(learner, ship(runner.sample(num_timesteps=30)))
 
 
-def test_cost_is_the_mean_over_the_steps_that_count():
+@pytest.mark.ray
+def test_cost_is_the_mean_over_the_steps_that_count(ray_cluster):
     """Of rows cut from fragments of 10 steps: neither padding nor the bootstrap step pays."""
     learner, batch = learner_and_batch()
     module = learner.module[DEFAULT_MODULE_ID].unwrapped()
@@ -40,8 +41,9 @@ def test_cost_is_the_mean_over_the_steps_that_count():
     torch.testing.assert_close(module.forward_train(batch)[MEMORY_COST], expected)
 
 
+@pytest.mark.ray
 @pytest.mark.parametrize("base", ALGORITHMS)
-def test_every_learner_adds_the_cost_to_its_loss_and_reports_it(base):
+def test_every_learner_adds_the_cost_to_its_loss_and_reports_it(base, ray_cluster):
     """The gradient reaches a parameter of the core that no output depends on."""
     learner, batch = learner_and_batch(base)
     module = learner.module[DEFAULT_MODULE_ID].unwrapped()
