@@ -12,6 +12,7 @@ from lukasa.launch.options.fields import split_words
 SUBJECTS = {
     "sparse": ("lukasa.benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
     "cores": ("lukasa.benchmarks.cores", "the dense cores beside their equations and public implementations"),
+    "field": ("lukasa.benchmarks.every_core", "a step of every core, beside PyTorch's and packages of others"),
     "states": ("lukasa.benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
     "gpu": ("lukasa.benchmarks.gpu", "the tests that need a GPU, and what it gives beside the CPU, in eight minutes"),
     "recurrent": ("lukasa.benchmarks.recurrent", "the LSTM and GRU cores beside torch.nn, with resets and without"),

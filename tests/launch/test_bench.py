@@ -25,7 +25,7 @@ TINY_WORDS = [word for name, value in TINY.items() for word in (f"--{name}", str
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ([], "takes one subject: choose one of sparse, cores, states"),
+        ([], "takes one subject: choose one of sparse, cores, field"),
         (["sprase"], "did you mean 'sparse'?"),
         (["sparse", "--slots", "many"], "option --slots has 'many': expected whole numbers such as 1024,16384"),
         (["sparse", "--dense", "2^8,4"], "option --dense: a memory of 4 slots is too small to measure"),
@@ -33,6 +33,9 @@ TINY_WORDS = [word for name, value in TINY.items() for word in (f"--{name}", str
         (["sparse", "--index", "exakt"], "did you mean 'exact'?"),
         (["sparse", "--run", "RUN"], "there is no run at RUN"),
         (["episodes", "--recipes", "omniglot_man"], "did you mean 'omniglot_mann'?"),
+        (["field", "--steps", "0"], "option --steps is 0: expected at least 1"),
+        (["field", "--batch", "0"], "option --batch has no size of at least 1"),
+        (["field", "--cores", "gur"], "did you mean 'gru'?"),
         (["episodes", "--batches", "0"], "option --batches is 0: expected at least 1"),
     ],
 )
