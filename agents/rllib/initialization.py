@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from lukasa import memory
+from lukasa.memory.act import ACT
 from lukasa.memory.attention.compressive import CompressiveTransformer
 from lukasa.memory.attention.gtrxl import GTrXL
 from lukasa.memory.controllers import CONTROLLERS, AttentionController
@@ -33,9 +34,16 @@ def make_orthogonal(encoder: nn.Module, core: memory.Core, value_hidden: nn.Line
     for layer in (*encoder.modules(), value_hidden):
         if isinstance(layer, nn.Linear | nn.Conv2d):
             _draw(layer)
+    _draw_core(core)
+
+
+def _draw_core(core: memory.Core) -> None:
+    """The controller and the output layer of a core of this project, and of one inside it."""
     if type(core) not in memory.CORES.values():
         return
-    for part in core.modules():
+    if isinstance(core, ACT):
+        _draw_core(core.core)
+    for part in () if isinstance(core, ACT) else core.modules():
         if isinstance(part, AttentionController | GTrXL | CompressiveTransformer):
             _draw(part.input)  # behind it are layer norms, and gates that begin as they are meant to
         elif isinstance(part, tuple(CONTROLLERS.values())):

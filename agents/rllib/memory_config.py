@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -58,7 +59,8 @@ class MemoryConfig(AlgorithmConfig):
         normalize_returns: bool = True,
         orthogonal: bool = True,
         max_seq_len: int | None = None,
-        **core_options: Any,
+        core_options: Mapping[str, Any] | None = None,
+        **more_core_options: Any,
     ):
         """Choose the memory; each call starts anew from the defaults.
 
@@ -77,7 +79,9 @@ class MemoryConfig(AlgorithmConfig):
                 it came, rather than PyTorch's own.
             max_seq_len: steps of a chunk, the unit of back-propagation through time; by default the fragments that
                 the runners sample are cut into equal chunks of about 64 steps.
-            **core_options: the core's own options (``memory.core_options(core)`` lists them).
+            core_options: the core's own options (``memory.core_options(core)`` lists them), also those that have the
+                name of an argument here, as ``core`` of the core "act" has.
+            **more_core_options: the core's own options by keyword.
 
         Returns:
             This config.
@@ -88,7 +92,7 @@ class MemoryConfig(AlgorithmConfig):
         """
         self.memory_settings = {
             "core": core_path(core) if isinstance(core, type) else core,
-            "core_options": core_options,
+            "core_options": {**(core_options or {}), **more_core_options},
             "embedding_size": embedding_size,
             "output_size": output_size,
             "previous_action": previous_action,

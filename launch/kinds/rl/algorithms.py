@@ -62,7 +62,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
         normalize_returns=experiment.normalize_returns,
         orthogonal=experiment.orthogonal,
         max_seq_len=experiment.max_seq_len,
-        **experiment.memory,
+        core_options=experiment.memory,
     )
     config.callbacks([EpisodeOutcomes, Waits])
     # One batch an iteration keeps ctrl-C quick; asynchronous algorithms, whose batches are many, get a second.

@@ -35,6 +35,16 @@ def test_settings_reach_the_module(config_class):
     )
 
 
+def test_options_of_a_core_may_have_the_names_of_settings():
+    options = {"core": "gru", "core_options": {"size": 8}, "size": 16}
+    for config in (
+        MemoryPPOConfig().memory(core="act", core_options=options),
+        MemoryPPOConfig().memory(core="act", core_options={**options, "size": 3}, size=16),
+    ):
+        settings = MemorySettings.from_model_config(config.model_config)
+        assert (settings.core, settings.core_options) == ("act", options)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

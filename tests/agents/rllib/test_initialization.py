@@ -9,6 +9,7 @@ from ray.rllib.core.columns import Columns
 
 from lukasa import memory
 from lukasa.agents.rllib import MemoryRLModule, MemorySettings
+from lukasa.agents.rllib.initialization import make_orthogonal
 from lukasa.agents.rllib.module import EPISODE_START
 from tests.agents.rllib.test_module import OwnCore
 
@@ -67,7 +68,20 @@ def test_heads_of_a_memory_begin_as_they_are_meant_to(core):
     plain, orthogonal = (module(core, kind, **options).core.state_dict() for kind in (False, True))
     changed = {name for name in plain if not torch.equal(plain[name], orthogonal[name])}
     assert {name for name in plain if name.startswith("output.")} <= changed
-    assert all(name.startswith(("controller.", "output.", "input.")) for name in changed)
+    inside = (name.removeprefix("core.") for name in changed)  # of the core inside another
+    assert all(name.startswith(("controller.", "output.", "input.")) for name in inside)
+
+
+def test_core_inside_another_begins_as_it_would_alone():
+    inner = module("act", True, core_options={"size": 8}).core.core
+    for gate in inner.controller.layers.weight_hh_l0.chunk(4):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-4, rtol=0)
+    assert inner.output.bias.count_nonzero() == 0
+    own = memory.make_core("act", input_size=3, output_size=2, core=OWN, core_options={"size": 8})
+    before = {name: one.clone() for name, one in own.state_dict().items()}
+    make_orthogonal(torch.nn.Identity(), own, torch.nn.Linear(2, 2))
+    changed = {name for name, one in own.state_dict().items() if not torch.equal(one, before[name])}
+    assert changed == {"output.weight", "output.bias"}
 
 
 def test_core_of_ones_own_begins_as_it_was_made():
