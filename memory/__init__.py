@@ -2,6 +2,7 @@
 
 from lukasa.ground.names import UnknownNameError
 from lukasa.memory.ablation import state_parts, without
+from lukasa.memory.act import ACT
 from lukasa.memory.auxiliary import Auxiliary
 from lukasa.memory.collecting import add_choice, add_cost, collect_auxiliary
 from lukasa.memory.controlled import Controlled
@@ -21,6 +22,7 @@ from lukasa.memory.states import (
 from lukasa.memory.unrolling import unroll
 
 __all__ = [
+    "ACT",
     "CORES",
     "Auxiliary",
     "Controlled",

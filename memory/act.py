@@ -19,6 +19,7 @@ from lukasa.memory.collecting import add_choice, add_cost
 from lukasa.memory.core import HALVES, Core, State, check_inputs, whole_precision
 from lukasa.memory.derivatives import needs_reference
 from lukasa.memory.halting import Halting, HaltingUnit, begin, halt, ponder_cost
+from lukasa.memory.registry import CORES, make_core
 from lukasa.memory.states import map_state, reset_rows, state_leaves
 
 
@@ -70,8 +71,6 @@ class ACT(Core):
         ponder_weight: float = 0.01,
         halting_bias: float = 1.0,
     ):
-        from lukasa.memory.registry import make_core  # which holds this class too
-
         super().__init__()
         if not 0 < epsilon < 1:
             raise ValueError(f"option 'epsilon' of core 'act' is {epsilon:g}: expected a number between 0 and 1")
@@ -214,3 +213,6 @@ def _can_be_averaged(name: str, state: State) -> bool:
             )
         numbers = numbers and (leaf.is_floating_point() or leaf.is_complex())
     return numbers
+
+
+CORES.register("act", ACT)  # here, as it is made of the others

@@ -7,7 +7,6 @@ from typing import Any
 
 from lukasa.ground.options import check_options, check_value, options_of, takes_any_option
 from lukasa.ground.registry import Registry, is_own, subclass_of
-from lukasa.memory.act import ACT
 from lukasa.memory.attention.compressive import CompressiveTransformer
 from lukasa.memory.attention.gtrxl import GTrXL
 from lukasa.memory.baselines import GRU, LSTM, FeedForward
@@ -47,7 +46,6 @@ CORES: Registry[type[Core]] = Registry(
         "list_rnn": ListRNN,
         "workbench": Workbench,
         "gated_deltanet": GatedDeltaNet,
-        "act": ACT,
         "mlstm": MLSTM,
         "shm": SHM,
         "lstm": LSTM,
