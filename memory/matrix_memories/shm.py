@@ -116,9 +116,9 @@ class SHMLayer(nn.Module):
         count, theta = len(self.theta), self.theta
         if self.centre:
             theta = theta - theta.mean(0)
-        if self.selection == "drawn":
-            return theta[torch.randint(count, steps.shape, device=steps.device)]
-        return theta[scattered(steps, count)]
+        drawn = self.selection == "drawn"
+        which = torch.randint(count, steps.shape, device=steps.device) if drawn else scattered(steps, count)
+        return F.embedding(which, theta)
 
 
 def _counted(before: Tensor, steps: int, starts: Tensor | None) -> Tensor:
