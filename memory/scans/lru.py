@@ -85,7 +85,8 @@ class LRULayer(nn.Module):
         enter = torch.exp(self.log_scale).repeat(2).unsqueeze(1) * self.enter
         states, last = complex_scan(a, F.linear(inputs, enter), hidden, starts)
         real, imaginary = self.leave.unbind(0)
-        return F.linear(states.to(inputs.dtype), torch.cat([real, -imaginary], 1)) + self.skip * inputs, last
+        read = F.linear(states.to(inputs.dtype), torch.cat([real, -imaginary], 1))
+        return torch.addcmul(read, self.skip.to(read.dtype), inputs.to(read.dtype)), last
 
 
 class LRUBlock(nn.Module):
@@ -104,8 +105,7 @@ class LRUBlock(nn.Module):
     def forward(self, inputs: Tensor, hidden: Tensor, starts: Tensor | None) -> tuple[Tensor, Tensor]:
         """As the recurrence."""
         mixed, last = self.recurrence(self.norm(inputs), hidden, starts)
-        value, gate = self.gated(F.gelu(mixed)).chunk(2, -1)
-        return inputs + value * torch.sigmoid(gate), last
+        return inputs + F.glu(self.gated(F.gelu(mixed)), -1), last
 
 
 class LRU(Core):

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lukasa.memory.core import Core, check_inputs
-from lukasa.memory.kernels.scan import scan
+from lukasa.memory.core import Core, check_inputs, whole, whole_precision
+from lukasa.memory.kernels.scan import is_native, scan
 
 Candidate = Literal["linear", "positive"]
 
@@ -43,6 +43,34 @@ def gates(emitted: Tensor, candidate: Candidate = "linear") -> tuple[Tensor, Ten
 def positive(values: Tensor) -> Tensor:
     """G(x) = x + 0.5 for x ≥ 0, else σ(x); in Feng et al. 2024, appendix B.2: above 0, continuous, of slope 1 above."""
     return torch.where(values >= 0, values + 0.5, torch.sigmoid(values))
+
+
+def run(emitted: Tensor, candidate: Candidate, hidden: Tensor, starts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """A layer over a sequence: all h_t = (1 − z_t) ∘ h_{t-1} + z_t ∘ h̃_t, and the last one.
+
+    Args:
+        emitted: [B, T, 2 H], as ``gates`` takes it.
+        candidate: likewise.
+        hidden: [B, H], before the first step.
+        starts: bool [B, T], where it is replaced by zeros before the step; None where it never is.
+
+    Returns:
+        [B, T, H] and [B, H], in the dtype of ``hidden``. Halves are computed in float32.
+    """
+
+    def by_scan(emitted: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+        kept, update, new = gates(emitted, candidate)
+        return scan(kept, update * new, first, starts)
+
+    with whole_precision(emitted.device):
+        tensors = whole(emitted), whole(hidden)
+        if emitted.shape[1] > 1 and is_native(emitted, tensors):
+            from lukasa.memory.kernels.scan import gated
+
+            states, last = gated.run(by_scan, candidate == "positive", starts, *tensors)
+        else:
+            states, last = by_scan(*tensors)
+        return states.to(hidden.dtype), last.to(hidden.dtype)
 
 
 class MinGRU(Core):
@@ -94,8 +122,7 @@ class MinGRU(Core):
         """All steps at once, with resets inside: inputs [B, T, D] to outputs [B, T, K]."""
         below, last = inputs, []
         for layer, hidden in zip(self.layers, state.hidden.unbind(1), strict=True):
-            kept, update, new = gates(layer(below), self.candidate)
-            states, after = scan(kept, update * new, hidden, starts)
+            states, after = run(layer(below), self.candidate, hidden, starts)
             below = states.to(inputs.dtype)
             last.append(after)
         return self.output(below), MinGRUState(torch.stack(last, 1))

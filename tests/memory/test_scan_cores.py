@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from lukasa import memory
-from lukasa.memory.scans import FFM, LRU, MinGRU
+from lukasa.memory.scans import FFM, LRU, MinGRU, mingru
 from lukasa.memory.scans.ffm import decay
 from lukasa.memory.scans.lru import eigenvalues, ring
-from lukasa.memory.scans.mingru import gates
+from lukasa.memory.scans.mingru import gates, run
 from tests.memory.core_rows import ROWS, make, numbers, sequences, watched
 from tests.memory.gradients import check_core_gradients
 from tests.memory.oracles import Array, Named, sigmoid
@@ -148,6 +148,45 @@ def test_a_minimal_gru_interpolates():
     emitted = torch.tensor([0.0, 0.0, -1e-12, 0.0]).double()
     torch.testing.assert_close(gates(emitted, "positive")[2], torch.full((2,), 0.5).double())
     assert (gates(torch.linspace(-30, 30, 22), "positive")[2] > 0).all()
+
+
+def gated_results(way: Any, candidate: Any, sizes: tuple[int, int, int], starts: Tensor | None) -> list[Tensor]:
+    """States, the last one, and gradients; by compiled loops and, where they are not asked for, by the scan."""
+    draw, (rows, steps, size) = Sampler(3), sizes
+    leaves = [4 * draw.normal(rows, steps, 2 * size), draw.normal(rows, size)]
+    leaves = [leaf.to(way).requires_grad_() for leaf in leaves]
+    states, last = run(leaves[0], candidate, leaves[1], starts)
+    return [states, last, *torch.autograd.grad(states.sin().sum() + last.square().sum(), leaves)]
+
+
+@pytest.mark.parametrize("candidate", ["linear", "positive"])
+@pytest.mark.parametrize("sizes", [(3, 7, 5), (1, 9, 1), (18, 4, 40)], ids=str)
+def test_gates_in_the_loop_equal_the_scan(candidate: str, sizes: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch):
+    """With uninitialised memory full of NaN, and resets side by side."""
+    found = []
+    for native in (True, False):
+        monkeypatch.setattr(mingru, "is_native", lambda *_, native=native: native)
+        torch.use_deterministic_algorithms(True)
+        try:
+            for starts in (None, torch.rand(sizes[:2], generator=torch.Generator().manual_seed(0)) < 0.4):
+                found.append(gated_results(torch.float64, candidate, sizes, starts))
+        finally:
+            torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(found[:2], found[2:], rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_gates_in_the_loop_have_the_same_bits_for_any_number_of_threads(dtype: torch.dtype):
+    starts, found = torch.rand(37, 6, generator=torch.Generator().manual_seed(1)) < 0.2, []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(gated_results(dtype, "positive", (37, 6, 21), starts))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(one, same) for one, same in zip(found[0], other, strict=True))
 
 
 def test_eigenvalues_begin_uniform_on_their_ring():

@@ -3,6 +3,6 @@
 ``choice`` decides whether a call can take compiled loops, without importing the compiler. README.md has the derivation.
 """
 
-from lukasa.memory.kernels.scan.choice import complex_scan, scan
+from lukasa.memory.kernels.scan.choice import complex_scan, is_native, scan
 
-__all__ = ["complex_scan", "scan"]
+__all__ = ["complex_scan", "is_native", "scan"]

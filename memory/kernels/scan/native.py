@@ -59,7 +59,7 @@ def _forward(
     states = torch.empty_like(b, memory_format=torch.contiguous_format)
     function = loops.complex_forward if paired else loops.forward
     given = (_over_time(a), b, first, fresh)
-    _over_items(function, paired, states, *map(_array, given), _resets(starts), numbers(states))
+    _over_items(function, paired, states, *arrays_of(*given), resets_of(starts), numbers(states))
     return states, states[:, -1].clone()
 
 
@@ -76,7 +76,7 @@ def _backward(
     to_a = states.new_zeros(len(states), 1, states.shape[2]) if a.dim() == 1 else torch.empty_like(states)
     to_b, to_fresh = torch.empty_like(states), states.new_zeros(first.shape)
     function = loops.complex_backward if paired else loops.backward
-    given = (*map(_array, (_over_time(a), first, fresh)), _resets(starts), *map(_array, (states, arrived)))
+    given = (*arrays_of(_over_time(a), first, fresh), resets_of(starts), *arrays_of(states, arrived))
     _over_items(function, paired, states, *given, *map(numbers, (to_a, to_b, to_first, to_fresh)))
     return to_a.sum((0, 1)) if a.dim() == 1 else to_a, to_b, to_first, to_fresh
 
@@ -96,11 +96,13 @@ def _over_time(a: Tensor) -> Tensor:
     return a.view(1, 1, -1) if a.dim() == 1 else a
 
 
-def _array(tensor: Tensor) -> Any:
-    return numbers(tensor.contiguous())
+def arrays_of(*tensors: Tensor) -> list[Any]:
+    """Tensors as arrays whose numbers lie one behind another."""
+    return [numbers(tensor.contiguous()) for tensor in tensors]
 
 
-def _resets(starts: Tensor | None) -> Any:
+def resets_of(starts: Tensor | None) -> Any:
+    """Where rows are reset, as the compiled functions take it: [0, 0] where nothing is."""
     return numbers(torch.zeros(0, 0, dtype=torch.bool) if starts is None else starts.contiguous())
 
 
