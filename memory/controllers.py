@@ -143,8 +143,9 @@ class AttentionController(nn.Module):
     def __init__(self, input_size: int, size: int, layers: int, window: int):
         super().__init__()
         self.input = nn.Linear(input_size, size)
-        sizes = {"heads": HEADS, "head_size": max(1, size // HEADS), "mlp_size": size}
-        self.layers = GatedTransformer(size, layers=layers, length=window, **sizes)
+        self.layers = GatedTransformer(
+            size, layers=layers, length=window, heads=HEADS, head_size=max(1, size // HEADS), mlp_size=size
+        )
         self.output_size = size
 
     def initial_state(self, batch_size: int) -> WindowState:
