@@ -16,6 +16,8 @@ CORES = {
     "gtrxl": {"length": 6, **SMALL},
     "compressive_transformer": {"length": 3, "compressed": 2, "rate": 2, "segment": 2, **SMALL},
 }
+ATTENDING = {"slots": 8, "word_size": 4, "controller": "attention", "controller_size": 8, "controller_window": 6}
+CONTROLLERS = {"ntm": ATTENDING, "sam": {**ATTENDING, "heads": 1, "reads": 2, "index": "exact"}}
 EVERY_CORE = pytest.mark.parametrize("core", CORES)
 
 
@@ -26,11 +28,11 @@ def _ray(ray_cluster):
 
 def configured(core, **options):
     config = ppo(**options)
-    return config.memory(core=core, **CORES[core], max_seq_len=config.max_seq_len)
+    return config.memory(core=core, **(CORES | CONTROLLERS)[core], max_seq_len=config.max_seq_len)
 
 
 @pytest.mark.ray
-@EVERY_CORE
+@pytest.mark.parametrize("core", CORES | CONTROLLERS)
 def test_learner_recomputes_what_the_runner_decided(core):
     """Chunks of four steps of episodes of 25, whose windows are full and whose segments are under way."""
     config = configured(core)
