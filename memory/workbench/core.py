@@ -81,7 +81,7 @@ class Workbench(Controlled):
         long_slots: slots of the long memory of "two_levels".
         compression: words that share one slot of the long memory.
         half_life: steps in which "decay" halves a strength.
-        capacity: words of the full strength that "interference" leaves room for; half of the slots by default.
+        capacity: words of the full strength that "interference" leaves room for.
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
@@ -108,12 +108,11 @@ class Workbench(Controlled):
         long_slots: int = 16,
         compression: int = 4,
         half_life: float = 100.0,
-        capacity: float | None = None,
+        capacity: float = 16.0,
         controller: Kind = "lstm",
         controller_size: int = 64,
         controller_layers: int = 1,
     ):
-        capacity = slots / 2 if capacity is None else capacity
         _check(organisation, writing, top, slots, temperature, similarity, half_life, capacity)
         gated, learned, timed, graph = (
             writing == "gated",
