@@ -3,9 +3,12 @@
     python -m lukasa.benchmarks.who_solves_what [--cores lstm ntm] [--seeds 0 1] [--seconds 40] [--out FILE.jsonl]
 
 Each cell of the table is one core on one subject: it is trained until its sequences or its seconds of CPU are used
-up, then scored on the validation split and at twice the trained length. A cell is a line of JSON in ``--out``, written
-when it is done: what was killed and is started again goes on with the cells that are missing. The table stands beside
-it.
+up, then scored on the validation split and at twice the trained length; where it has a memory beside its controller,
+also with that memory wiped before every step. A cell is a line of JSON in ``--out``, written when it is done: what was
+killed and is started again goes on with the cells that are missing. The table stands beside it, and a picture of what
+each core gets right against the bytes of its state.
+
+A core may be given options: ``workbench+writing=append+addressing=top_k`` takes part beside ``workbench``.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch.optim.lr_scheduler import LambdaLR
 
 from lukasa import memory
 from lukasa.agents.learning import make_optimizer
 from lukasa.agents.sequence import evaluate, sequence_trainer
+from lukasa.ground.names import UnknownNameError
 from lukasa.launch.kinds.supervised.settings import make_sampler, split_sequences
 from lukasa.launch.options.parsing import parse
+from lukasa.tasks import Spec
 from lukasa.tasks.stack_languages import COUNTS
 
 SOLVED = 99.0
@@ -57,10 +63,27 @@ CONTESTANTS = {
 
 
 def contestant(name: str) -> Contestant:
-    """How a core takes part."""
-    known = memory.core_options(name)
+    """How a core takes part, with the options that its name ends in.
+
+    Raises:
+        UnknownNameError: there is no such core or option.
+        ValueError: an option has a value that it cannot have.
+    """
+    core, *given = name.split("+")
+    known = memory.core_options(core)
     sizes = {option: size for option, size in MEMORY.items() if option in known}
-    return CONTESTANTS.get(name) or Contestant(sizes)
+    usual = CONTESTANTS.get(core) or Contestant(sizes)
+    options = {key: _typed(value) for key, _, value in (one.partition("=") for one in given)}
+    memory.check_core_options(core, options)
+    return Contestant(usual.options | options, usual.lr)
+
+
+def _typed(word: str) -> Any:
+    """A number, true, false or null as JSON has them; else the word itself."""
+    try:
+        return json.loads(word)
+    except json.JSONDecodeError:
+        return word
 
 
 @dataclass(frozen=True)
@@ -86,8 +109,22 @@ def _mqar(pairs: int) -> Subject:
 SUBJECTS = {
     **{f"stack_{name}": _ranged(f"stack_{name}", "n", 10) for name in COUNTS},
     "binary_addition": _ranged("binary_addition", "digits", 5),
+    "copy": _ranged("copy", "length", 10),
+    "associative_recall": Subject(
+        "associative_recall", {"min_items": 2, "max_items": 4}, {"min_items": 8, "max_items": 8}
+    ),
+    "changing_pairs": Subject(
+        "changing_pairs",
+        {"keys": 4, "min_pairs": 16, "max_pairs": 16},
+        {"keys": 4, "min_pairs": 36, "max_pairs": 36},
+    ),
+    "nth_farthest": Subject("nth_farthest", {"vectors": 4, "numbers": 4}, {"vectors": 4, "numbers": 4, "pause": 4}),
     **{f"mqar_{pairs}": _mqar(pairs) for pairs in (4, 8, 16)},
 }
+
+
+USUAL = tuple(name for name in SUBJECTS if name.startswith(("stack_", "binary_", "mqar_")))
+"""What is measured if nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +143,7 @@ class Settings:
     """
 
     cores: tuple[str, ...] = tuple(CONTESTANTS)
-    subjects: tuple[str, ...] = tuple(SUBJECTS)
+    subjects: tuple[str, ...] = USUAL
     seeds: tuple[int, ...] = (0,)
     sequences: int = 100_000
     seconds: float = 40.0
@@ -122,7 +159,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Cell:
-    """One core on one subject: percent right on the validation split and at twice the length, and what it took."""
+    """One core on one subject: percent right on the validation split and at twice the length, and what it took.
+
+    ``wiped`` is percent right on the validation split with the memory wiped before every step, None of a core that has
+    none beside its controller; ``state`` is the bytes of a row's state after one such sequence, 0 where not measured.
+    """
 
     subject: str
     core: str
@@ -137,6 +178,8 @@ class Cell:
     lr: float
     budget: dict[str, float]
     torch: str = torch.__version__
+    wiped: float | None = None
+    state: int = 0
 
 
 def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
@@ -145,7 +188,8 @@ def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
     sampler = make_sampler(on.task, "train", on.trained)
     spec = sampler.spec
     torch.manual_seed(seed)
-    core = memory.make_core(name, input_size=spec.input_size, output_size=spec.output_size, **taking_part.options)
+    sizes = {"input_size": spec.input_size, "output_size": spec.output_size}
+    core = memory.make_core(name.partition("+")[0], **sizes, **taking_part.options)
     trained = [parameter for parameter in core.parameters() if parameter.requires_grad]
     optimizer = make_optimizer("adam", trained, taking_part.lr)
     started = time.process_time()  # not the clock's: others may use the machine too
@@ -168,26 +212,42 @@ def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
     while used() < 1:
         loss = trainer.step().loss
     seconds = time.process_time() - started
+    wiped = memory.without(core, "memory") if "controller" in memory.state_parts(core) else None
     return Cell(
         subject=subject,
         core=name,
         seed=seed,
         validation=score(core, on.task, on.trained),
         doubled=score(core, on.task, on.doubled),
-        chance=spec.chance,
+        chance=percent_of_chance(spec),
         sequences=trainer.done,
         seconds=round(seconds, 1),
         loss=loss,
         options=taking_part.options,
         lr=taking_part.lr,
         budget=settings.budget,
+        wiped=None if wiped is None else score(wiped, on.task, on.trained),
+        state=state_bytes(core, on.task, on.trained),
     )
+
+
+def percent_of_chance(spec: Spec) -> float:
+    """Percent right of one who guesses."""
+    return {"bits per sequence": 50.0, "error %": 100 - spec.chance}.get(spec.unit, spec.chance)
 
 
 def score(core: memory.Core, task: str, sizes: dict[str, Any]) -> float:
     """Percent right on sequences of the validation split; where answers feed back, the core sees its own."""
     sampler = make_sampler(task, "validation", sizes)
-    return evaluate(core, sampler.spec, split_sequences(task, sampler, "validation", EVALUATED)).score
+    return 100 - evaluate(core, sampler.spec, split_sequences(task, sampler, "validation", EVALUATED)).wrong
+
+
+@torch.no_grad()
+def state_bytes(core: memory.Core, task: str, sizes: dict[str, Any]) -> int:
+    """Of one row after a sequence, so that a memory that grows has grown."""
+    batch = make_sampler(task, "validation", sizes).sample(1, torch.Generator().manual_seed(0))
+    _, state = memory.unroll(core, batch.inputs)
+    return sum(part.numel() * part.element_size() for part in memory.state_to_dict(state).values())
 
 
 def read_cells(settings: Settings) -> list[Cell]:
@@ -227,7 +287,8 @@ def table(cells: list[Cell]) -> str:
     lines = [
         f"Percent right on the validation split / at twice the trained length, mean over seeds, {EVALUATED} sequences "
         f"each. **Bold**: solved, at least {SOLVED:g} % right. Of stack languages and addition an answer is right when "
-        "each of its predictable symbols is; of MQAR each value counts.",
+        "each of its predictable symbols is; of MQAR each value counts, of words each bit. In brackets: with the "
+        "memory wiped before every step, of cores that have one beside their controller.",
         "",
         f"Budget of a cell: {budget['sequences']:,} sequences or {budget['seconds']:g} s of CPU, whichever ends first, "
         f"in batches of {budget['batch_size']}; Adam, a rate that falls to 0 along a cosine.",
@@ -248,7 +309,28 @@ def _shown(cells: list[Cell]) -> str:
     means = [
         statistics.mean(values) for values in zip(*((cell.validation, cell.doubled) for cell in cells), strict=True)
     ]
-    return " / ".join(f"**{mean:.1f}**" if mean >= SOLVED else f"{mean:.1f}" for mean in means)
+    wiped = [cell.wiped for cell in cells if cell.wiped is not None]
+    found = " / ".join(f"**{mean:.1f}**" if mean >= SOLVED else f"{mean:.1f}" for mean in means)
+    return f"{found} ({statistics.mean(wiped):.1f})" if wiped else found
+
+
+def draw(cells: list[Cell], path: Path) -> None:
+    """A panel a subject: percent right on the validation split against the bytes of the state, a point a core."""
+    subjects = list(dict.fromkeys(cell.subject for cell in cells))
+    columns = min(4, len(subjects))
+    rows = -(-len(subjects) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    for place, subject in enumerate(subjects, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        of_subject = [cell for cell in cells if cell.subject == subject]
+        for core in dict.fromkeys(cell.core for cell in of_subject):
+            mine = [cell for cell in of_subject if cell.core == core]
+            spot = mine[0].state, statistics.mean(cell.validation for cell in mine)
+            axes.plot(*spot, "o", markersize=4)
+            axes.annotate(core, spot, fontsize=6, xytext=(3, 3), textcoords="offset points")
+        axes.axhline(of_subject[0].chance, color="grey", linewidth=0.8, linestyle=":", label="chance")
+        axes.set(title=subject, xscale="log", ylim=(-3, 106), xlabel="bytes of a row's state", ylabel="right, %")
+    figure.savefig(path, dpi=120)
 
 
 def check(settings: Settings) -> None:
@@ -257,10 +339,14 @@ def check(settings: Settings) -> None:
     Raises:
         SystemExit: the message lists those that there are.
     """
-    for what, names, known in (("core", settings.cores, memory.CORES), ("subject", settings.subjects, SUBJECTS)):
-        for name in names:
-            if name not in known:
-                raise SystemExit(f"unknown {what} {name!r}: choose among {', '.join(known)}")
+    for name in settings.subjects:
+        if name not in SUBJECTS:
+            raise SystemExit(f"unknown subject {name!r}: choose among {', '.join(SUBJECTS)}")
+    for name in settings.cores:
+        try:
+            contestant(name)
+        except (UnknownNameError, ValueError) as error:
+            raise SystemExit(str(error)) from None
 
 
 def main(settings: Settings) -> None:
@@ -283,6 +369,8 @@ def main(settings: Settings) -> None:
     if not cells:
         raise SystemExit("there is no cell to measure: give at least one core, subject and seed")
     settings.out.with_suffix(".md").write_text(table(cells))
+    if all(cell.state for cell in cells):
+        draw(cells, settings.out.with_suffix(".png"))
     print(table(cells), end="")
 
 
