@@ -101,6 +101,7 @@ class DeltaLayer(nn.Module):
     ) -> tuple[Tensor, GatedDeltaNetState, Recording]:
         """What inputs [B, T, E] lead to, the next state, and a recording of the last step."""
         mixed, decay, strength = self.mixing(inputs), *self._gates(inputs)
+        gate = self.gate(inputs) if self.choice.gate else None
         with whole_precision(inputs.device):
             keys, queries, values, window = self._parts(mixed.to(state.memory.dtype), state.window, starts)
             decay, strength = decay.to(values.dtype), strength.to(values.dtype)
@@ -113,14 +114,18 @@ class DeltaLayer(nn.Module):
                 sums = matrix_memory.trace(starts, keys, decay, strength, normaliser)
                 reads = reads / ((sums * queries).sum(-1, keepdim=True) + EPSILON)
                 normaliser = sums[:, -1]
-            if self.choice.rule in ("gated_delta", "delta"):
-                reads = matrix_memory.of_length(reads, mean=True)
+            reads = self._opened(reads, gate)
         reads = reads.flatten(2)
-        if self.choice.gate:
-            reads = reads * F.silu(self.gate(inputs))
         shown = {"matrices": memory, "decay_gates": decay[:, -1], "strength_gates": strength[:, -1]}
         added = F.linear(reads, self.output.weight.to(reads.dtype))
         return added, GatedDeltaNetState(memory, normaliser, window), shown
+
+    def _opened(self, reads: Tensor, gate: Tensor | None) -> Tensor:
+        """What of the reads [B, T, H, V] goes on."""
+        opening = None if gate is None else gate.to(reads.dtype).unflatten(-1, (self.heads, -1))
+        if self.choice.rule not in ("gated_delta", "delta"):
+            return reads if opening is None else reads * F.silu(opening)
+        return matrix_memory.of_length(reads, mean=True) if opening is None else matrix_memory.gated(reads, opening)
 
     def _parts(self, mixed: Tensor, window: Any, starts: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Any]:
         """Keys and queries [B, T, H, F], values [B, T, H, V], and the window after them."""

@@ -54,6 +54,11 @@ ARGUMENTS: dict[str, tuple[str, Callable[..., list[Tensor]], Callable[..., dict[
     "hadamard": ("hadamard", _hadamard, lambda k: {}),
     "length": ("of_length", lambda draw, b, t, h, k, v: [draw.normal(b, t, h, k)], lambda k: {"mean": False}),
     "mean square": ("of_length", lambda draw, b, t, h, k, v: [draw.normal(b, t, h, k)], lambda k: {"mean": True}),
+    "gated": (
+        "gated",
+        lambda draw, b, t, h, k, v: [draw.normal(b, t, h, k), 3 * draw.normal(b, t, h, k)],
+        lambda k: {},
+    ),
     "convolution": (
         "convolution",
         lambda draw, b, t, h, k, v: [draw.normal(b, t, k + v), draw.normal(b, 3, k + v), draw.normal(4, k + v)],

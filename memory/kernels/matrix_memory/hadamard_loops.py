@@ -26,8 +26,6 @@ class Given(NamedTuple):
 class Room(NamedTuple):
     """Room to work in."""
 
-    keys: Any  # [K]
-    others: Any  # [K]
     matrices: Any  # [N, K, V], before each step since a checkpoint
     bends: Any  # [N, K, V], tanh(θ ⊗ v_c) of each of these steps
 

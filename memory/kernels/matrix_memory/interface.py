@@ -48,6 +48,11 @@ def of_length(vectors: Tensor, *, mean: bool = False) -> Tensor:
     return _run("of_length", None, (vectors,), mean=mean)[0]
 
 
+def gated(*tensors: Tensor) -> Tensor:
+    """As in ``reference.gated``; vectors [B, T, ..., K]."""
+    return _run("gated", None, tensors)[0]
+
+
 def _run(name: str, starts: Tensor | None, tensors: tuple[Tensor, ...], **options: Any) -> Any:
     if not _by_loops(tensors):
         return getattr(reference, name)(starts, *tensors, **options)

@@ -172,7 +172,7 @@ def _trace_backward(starts: Tensor | None, tensors: Tensors, results: Tensors, _
 def _hadamard_room(steps: int, state: Tensor) -> hadamard_loops.Room:
     keys, values = state.shape[-2:]
     many = (steps, keys, values)
-    return hadamard_loops.Room(*_empty(state, (keys,), (keys,), many, many))
+    return hadamard_loops.Room(*_empty(state, many, many))
 
 
 def _hadamard_forward(starts: Tensor | None, tensors: Tensors, keep: bool) -> Any:
@@ -209,32 +209,28 @@ def _hadamard_backward(starts: Tensor | None, tensors: Tensors, _: Tensors, kept
     return *made, to_state
 
 
-def _convolution_forward(starts: Tensor | None, tensors: Tensors, keep: bool, widths: tuple[int, ...]) -> Any:
-    inputs, window, weight = tensors
-    sums = torch.empty_like(inputs)
-    arrays = numbers(inputs), numbers(window), numbers(weight), _resets(starts), numbers(sums)
-    _over_rows(convolution_loops.convolution_forward, inputs, *arrays)
-    results = tuple(inputs.new_empty(*inputs.shape[:2], width) for width in widths)
-    for first, result in zip(_places(widths), results, strict=True):
-        _over_rows(convolution_loops.silu_forward, inputs, numbers(sums), first, numbers(result))
-    return results, (sums,) if keep else ()
-
-
-def _places(widths: tuple[int, ...]) -> list[int]:
-    """Where each part begins."""
-    return [sum(widths[:index]) for index in range(len(widths))]
+def _convolution_forward(starts: Tensor | None, tensors: Tensors, _: bool, widths: tuple[int, ...]) -> Any:
+    inputs, first = tensors[0], 0
+    arrays, results = (*map(numbers, tensors), _resets(starts)), []
+    for width in widths:
+        results.append(inputs.new_empty(*inputs.shape[:2], width))
+        _over_rows(convolution_loops.convolution_forward, inputs, *arrays, first, numbers(results[-1]))
+        first += width
+    return tuple(results), ()
 
 
 def _convolution_backward(
-    starts: Tensor | None, tensors: Tensors, _: Tensors, kept: Tensors, slopes: Tensors, widths: tuple[int, ...]
+    starts: Tensor | None, tensors: Tensors, _: Tensors, __: Tensors, slopes: Tensors, widths: tuple[int, ...]
 ) -> Any:
     inputs, window, weight = tensors
-    to_inputs, to_window = torch.empty_like(inputs), torch.zeros_like(window)
-    to_weight, to_sums = weight.new_zeros(len(inputs), *weight.shape), kept[0].clone()  # backward may come again
-    for first, slope in zip(_places(widths), slopes, strict=True):
-        _over_rows(convolution_loops.silu_backward, inputs, numbers(to_sums), first, numbers(slope.contiguous()))
-    made = numbers(to_sums), *map(numbers, (to_inputs, to_window, to_weight))
-    _over_rows(convolution_loops.convolution_backward, inputs, *map(numbers, tensors), _resets(starts), *made)
+    to_inputs, to_window, to_sums = torch.empty_like(inputs), torch.zeros_like(window), torch.empty_like(inputs)
+    to_weight = weight.new_zeros(len(inputs), *weight.shape)
+    arrays, told, first = (*map(numbers, tensors), _resets(starts)), numbers(to_sums), 0
+    for width, slope in zip(widths, slopes, strict=True):
+        _over_rows(convolution_loops.silu_backward, inputs, *arrays, first, numbers(slope.contiguous()), told)
+        first += width
+    made = map(numbers, (to_inputs, to_window, to_weight))
+    _over_rows(convolution_loops.convolution_backward, inputs, *arrays, told, *made)
     return to_inputs, to_window, to_weight.sum(0)
 
 
@@ -274,11 +270,48 @@ def _length_backward(_: Any, tensors: Tensors, results: Tensors, kept: Tensors, 
     return (made,)
 
 
+def _gated_forward(_: Tensor | None, tensors: Tensors, keep: bool) -> Any:
+    reads, gates = tensors
+    out, shrinking = torch.empty_like(reads), reads.new_empty(reads.shape[:-1])
+    flat = [numbers(one.view(-1, reads.shape[-1])) for one in (reads, gates, out)]
+    share = _share(reads, True)
+    small = type(share)(reference.SMALL_MEAN)
+    over_rows(
+        lambda begin, end: call(
+            length_loops.gated_forward, out.dtype, begin, end, *flat, share, small, numbers(shrinking.view(-1))
+        ),
+        shrinking.numel(),
+        MANY,
+    )
+    return (out,), (shrinking,) if keep else ()
+
+
+def _gated_backward(_: Any, tensors: Tensors, __: Tensors, kept: Tensors, slopes: Tensors) -> Tensors:
+    made = [torch.empty_like(one) for one in tensors]
+    width = made[0].shape[-1]
+    flat = [numbers(one.contiguous().view(-1, width)) for one in (*tensors, slopes[0], *made)]
+    over_rows(
+        lambda begin, end: call(
+            length_loops.gated_backward,
+            made[0].dtype,
+            begin,
+            end,
+            *flat,
+            _share(made[0], True),
+            numbers(kept[0].view(-1)),
+        ),
+        kept[0].numel(),
+        MANY,
+    )
+    return made
+
+
 OPERATIONS = {
     "rank_one": Operation(reference.rank_one, _rank_one_forward, _rank_one_backward),
     "stabilise": Operation(reference.stabilise, _stabilise_forward, _stabilise_backward),
     "trace": Operation(reference.trace, _trace_forward, _trace_backward),
     "hadamard": Operation(reference.hadamard, _hadamard_forward, _hadamard_backward),
     "convolution": Operation(reference.convolution, _convolution_forward, _convolution_backward),
+    "gated": Operation(reference.gated, _gated_forward, _gated_backward),
     "of_length": Operation(reference.of_length, _length_forward, _length_backward),
 }

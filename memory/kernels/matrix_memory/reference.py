@@ -193,3 +193,17 @@ def of_length(_: Tensor | None, vectors: Tensor, mean: bool) -> tuple[Tensor]:
     squares = vectors.square()
     total = squares.mean(-1, keepdim=True) if mean else squares.sum(-1, keepdim=True)
     return (vectors * torch.rsqrt(total + (SMALL_MEAN if mean else SMALL)),)
+
+
+def gated(_: Tensor | None, vectors: Tensor, gates: Tensor) -> tuple[Tensor]:
+    """Vectors divided by the root of their mean square, times SiLU of their gates.
+
+    Args:
+        _: not used.
+        vectors: [..., K].
+        gates: [..., K].
+
+    Returns:
+        [..., K].
+    """
+    return (of_length(None, vectors, mean=True)[0] * F.silu(gates),)
