@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.supervised.experiment import CurriculumOptions, TaskExperiment
+from lukasa.launch.kinds.supervised.field_recipes import FIELD_RECIPES
 from lukasa.launch.options.typed import core_options_class, task_options_class
 
 FAST = TaskExperiment(optimizer="adam", lr=1e-3, batch_size=8, clip_norm=10.0, schedule="cosine", final_lr=0.01)
@@ -282,7 +283,7 @@ TASK_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
         omniglot_mann_strings,
         omniglot_mann_strings_15,
     )
-}
+} | FIELD_RECIPES
 """The recipes of `lukasa train task`, by name."""
 
 TASK = Experiments(
