@@ -97,7 +97,7 @@ class Without(Core):
         super().__init__()
         self.core, self.part = core, part
         self.input_size, self.output_size = core.input_size, core.output_size
-        self.chooses = core.chooses
+        self.chooses, self.rounds = core.chooses, core.rounds
 
     @property
     def recorder(self) -> list[dict[str, Tensor]] | None:  # pyright: ignore

@@ -79,7 +79,7 @@ class ACT(Core):
         self.input_size, self.output_size = input_size, output_size
         self.max_steps, self.ponder_weight = max_steps, ponder_weight
         self.core = make_core(core, input_size=input_size + 1, output_size=size, **(core_options or {}))
-        self.chooses = self.core.chooses
+        self.chooses, self.rounds = self.core.chooses, self.core.rounds
         self.averages = _can_be_averaged(core, self.core.initial_state(1))
         self.halting = HaltingUnit(size, epsilon=epsilon, bias=halting_bias)
         self.output = nn.Linear(size, output_size)

@@ -34,6 +34,8 @@ class Core(nn.Module):
         chooses: whether its steps choose at random and hand their choices out (``memory.add_choice``), to be judged by
             Reinforce. A class or, where an option decides, a core sets it; who runs a core twice, to act and to learn,
             has to refuse one that would choose anew.
+        rounds: whether it rounds in evaluation mode what it does by degrees in training. Who acts in the one and learns
+            in the other, as RLlib does, has to refuse it.
     """
 
     input_size: int
@@ -42,6 +44,7 @@ class Core(nn.Module):
     auxiliary: Auxiliary | None = None
     resets_inside: ClassVar[bool] = False
     chooses: bool = False
+    rounds: bool = False
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

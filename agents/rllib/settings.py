@@ -63,7 +63,7 @@ class MemorySettings:
         return memory.make_core(self.core, input_size=input_size, output_size=self.output_size, **self.core_options)
 
     def refuse_choices(self) -> None:
-        """Refuse a core that chooses at random: what a learner's pass chose would not be what the runner's did.
+        """Refuse a core that chooses at random, or rounds: a learner's pass would not do what the runner's did.
 
         Raises:
             ValueError: with these options it does.
@@ -74,6 +74,12 @@ class MemorySettings:
             except Exception:  # of one's own, that other widths suit: the module says so when it builds it
                 return
         refuse_choices(core, "an RLlib agent")
+        if core.rounds:
+            raise ValueError(
+                f"with these options core {type(core).__name__} rounds what it does in evaluation mode, in which an "
+                "RLlib agent acts, and not in training mode, in which it learns: choose options with which it does not,"
+                " such as rounding 'never', or train it on a task (lukasa train task)"
+            )
 
 
 def core_path(core: str | type[memory.Core]) -> str:

@@ -62,7 +62,7 @@ class ListRNN(Core):
             raise ValueError(
                 f"option 'elements' of core 'list_rnn' is {elements}: expected at most {2 * reach + 1} (2 reach + 1)"
             )
-        self.input_size, self.output_size, self.rounding = input_size, output_size, rounding
+        self.input_size, self.output_size, self.rounds = input_size, output_size, rounding == "eval"
         self.shape = (lists, 2 * reach + 1, word_size)
         self.places = [reach + (place + 1) // 2 * (1 if place % 2 else -1) for place in range(elements)]
         sizes = {"structures": lists, "elements": elements, "word_size": word_size, "actions": 3 + no_op}
@@ -77,7 +77,7 @@ class ListRNN(Core):
     def forward(self, inputs: Tensor, state: ListRNNState) -> tuple[Tensor, ListRNNState]:
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
-        rounded = self.rounding == "eval" and not self.training
+        rounded = self.rounds and not self.training
         read = torch.stack([state.lists[:, :, place] for place in self.places], 2)
         hidden, moves, carried = self.controller(inputs, read, state.controller, rounded)
         with whole_precision(inputs.device):

@@ -60,7 +60,7 @@ class StackRNN(Core):
         super().__init__()
         if elements > depth:
             raise ValueError(f"option 'elements' of core 'stack_rnn' is {elements}: expected at most {depth} (depth)")
-        self.input_size, self.output_size, self.rounding = input_size, output_size, rounding
+        self.input_size, self.output_size, self.rounds = input_size, output_size, rounding == "eval"
         self.shape, self.elements = (stacks, depth, word_size), elements
         sizes = {"structures": stacks, "elements": elements, "word_size": word_size, "actions": 2 + no_op}
         self.controller = Mover(input_size, size, **sizes, recurrent=recurrent)
@@ -74,7 +74,7 @@ class StackRNN(Core):
     def forward(self, inputs: Tensor, state: StackRNNState) -> tuple[Tensor, StackRNNState]:
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
-        rounded = self.rounding == "eval" and not self.training
+        rounded = self.rounds and not self.training
         hidden, moves, carried = self.controller(inputs, state.stacks[:, :, : self.elements], state.controller, rounded)
         with whole_precision(inputs.device):
             stacks = push_and_pop(state.stacks.to(moves.actions.dtype), moves)

@@ -203,3 +203,26 @@ def test_it_may_be_put_around_itself():
 def test_what_cannot_be_is_refused(options: dict[str, Any], told: str):
     with pytest.raises(ValueError, match=told):
         memory.make_core("act", input_size=3, output_size=2, **options)
+
+
+DENSE = {name: row for name, row in core_rows.ROWS.items() if not row.sparse and row.core != "act"}
+
+
+@pytest.mark.parametrize("row", DENSE.values(), ids=DENSE)
+def test_any_dense_core_can_be_inside(row: core_rows.Row):
+    """A row thinks beside others what it would alone, also where it began anew; all gradients are finite."""
+    core = act(core=row.core, core_options=row.options, ponder_weight=0.1)
+    inputs, starts = INPUTS[:, :4], torch.zeros(3, 4, dtype=torch.bool)
+    starts[1, 2] = True
+    with memory.collect_auxiliary(core) as auxiliary, memory.record(core) as recording:
+        outputs, _ = memory.unroll(core, inputs, None, starts)
+    ponder, cost = recording.stacked()["ponder"], auxiliary.cost()
+    assert ponder.max() > 1
+    assert cost is not None
+    assert all(part.shape[:2] == (3, 4) for part in recording.stacked().values())
+    slopes = torch.autograd.grad(outputs.square().sum() + cost, list(core.parameters()), materialize_grads=True)
+    assert all(slope.isfinite().all() for slope in slopes)
+    for index in range(3):
+        this = slice(index, index + 1)
+        alone, _ = memory.unroll(core, inputs[this], None, starts[this])
+        torch.testing.assert_close(alone, outputs[this], **core_rows.CLOSE)

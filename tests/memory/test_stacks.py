@@ -179,6 +179,7 @@ def test_actions_are_rounded_in_evaluation_alone_and_only_if_asked_for(name: str
         ("eval", False, True),
     ):
         core = memory.make_core(name, input_size=3, output_size=2, rounding=rounding).train(training)
+        assert core.rounds == memory.without(core, "memory").rounds == (rounding == "eval")
         with memory.record(core) as recording:
             memory.unroll(core, Sampler(3).normal(2, 4, 3).float())
         actions = recording.stacked()[what]

@@ -72,6 +72,21 @@ def test_core_that_chooses_is_refused_when_it_is_chosen(base):
     base().memory(core=PATH, chooses=False)
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "inside another"])
+@pytest.mark.parametrize("core", ["stack_rnn", "list_rnn"])
+def test_core_that_acts_otherwise_than_it_learns_is_refused(core, inside):
+    """RLlib explores in evaluation mode."""
+
+    def choose(rounding):
+        options = {"rounding": rounding}
+        options = {"core": core, "core_options": options} if inside else options
+        MemoryPPOConfig().memory(core="act" if inside else core, core_options=options)
+
+    with pytest.raises(ValueError, match="rounds what it does in evaluation mode, in which an RLlib agent acts"):
+        choose("eval")
+    choose("never")
+
+
 def test_looking_for_choices_draws_nothing():
     torch.manual_seed(0)
     expected = torch.rand(3)
