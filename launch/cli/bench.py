@@ -16,6 +16,10 @@ SUBJECTS = {
     "states": ("lukasa.benchmarks.state_bytes", "bytes that an env runner ships per environment step"),
     "gpu": ("lukasa.benchmarks.gpu", "the tests that need a GPU, and what it gives beside the CPU, in eight minutes"),
     "recurrent": ("lukasa.benchmarks.recurrent", "the LSTM and GRU cores beside torch.nn, with resets and without"),
+    "scans": (
+        "lukasa.benchmarks.scans",
+        "cores that run a whole sequence at once, beside their steps and torch's LSTM",
+    ),
     "rl": ("lukasa.benchmarks.rl_speed", "what sampling and learning of the RL recipes cost, beside a bare loop"),
     "acting": ("lukasa.benchmarks.acting", "one step without gradient, with weights packed once and at each step"),
     "runners": (
