@@ -222,7 +222,8 @@ class GatedDeltaNet(Core):
         )
         _check(choice, key_size, negative_eigenvalues)
         made = [DeltaLayer(size, heads, key_size, value_size, choice) for _ in range(layers)]
-        self.stack = Stack(input_size, output_size, size, made)
+        self.stack = Stack(input_size, size, made)
+        self.output = nn.Linear(size, output_size)
 
     def initial_state(self, batch_size: int) -> GatedDeltaNetState:
         """Nothing is written."""
@@ -231,17 +232,17 @@ class GatedDeltaNet(Core):
     def forward(self, inputs: Tensor, state: GatedDeltaNetState) -> tuple[Tensor, GatedDeltaNetState]:
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
-        outputs, after, shown = self.stack(inputs.unsqueeze(1), state, None)
+        hidden, after, shown = self.stack(inputs.unsqueeze(1), state, None)
         if self.recorder is not None:
             self.recorder.append(shown)
-        return outputs.squeeze(1), after
+        return self.output(hidden.squeeze(1)), after
 
     def sequence(
         self, inputs: Tensor, state: GatedDeltaNetState, starts: Tensor | None = None
     ) -> tuple[Tensor, GatedDeltaNetState]:
         """All steps at once: inputs [B, T, D] to outputs [B, T, K]."""
-        outputs, after, _ = self.stack(inputs, state, starts)
-        return outputs, after
+        hidden, after, _ = self.stack(inputs, state, starts)
+        return self.output(hidden), after
 
 
 def _check(choice: Choice, key_size: int, negative_eigenvalues: bool) -> None:

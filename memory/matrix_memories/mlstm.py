@@ -160,7 +160,8 @@ class MLSTM(Core):
         self.input_size, self.output_size = input_size, output_size
         choice = Choice(forget_gate, output_gate, taps if convolution else 1)
         made = [MLSTMLayer(size, expansion * size, heads, key_size, value_size, choice) for _ in range(layers)]
-        self.stack = Stack(input_size, output_size, size, made)
+        self.stack = Stack(input_size, size, made)
+        self.output = nn.Linear(size, output_size)
 
     def initial_state(self, batch_size: int) -> MLSTMState:
         """Nothing is written."""
@@ -169,12 +170,12 @@ class MLSTM(Core):
     def forward(self, inputs: Tensor, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
-        outputs, after, shown = self.stack(inputs.unsqueeze(1), state, None)
+        hidden, after, shown = self.stack(inputs.unsqueeze(1), state, None)
         if self.recorder is not None:
             self.recorder.append(shown)
-        return outputs.squeeze(1), after
+        return self.output(hidden.squeeze(1)), after
 
     def sequence(self, inputs: Tensor, state: MLSTMState, starts: Tensor | None = None) -> tuple[Tensor, MLSTMState]:
         """All steps at once: inputs [B, T, D] to outputs [B, T, K]."""
-        outputs, after, _ = self.stack(inputs, state, starts)
-        return outputs, after
+        hidden, after, _ = self.stack(inputs, state, starts)
+        return self.output(hidden), after

@@ -179,7 +179,8 @@ class SHM(Core):
                 "thetas is 1 and centre is on: one θ less its mean is 0, and nothing is calibrated: take more thetas"
             )
         made = [SHMLayer(size, heads, key_size, value_size, thetas, selection, centre) for _ in range(layers)]
-        self.stack = Stack(input_size, output_size, size, made)
+        self.stack = Stack(input_size, size, made)
+        self.output = nn.Linear(size, output_size)
 
     def initial_state(self, batch_size: int) -> SHMState:
         """Nothing is written."""
@@ -188,12 +189,12 @@ class SHM(Core):
     def forward(self, inputs: Tensor, state: SHMState) -> tuple[Tensor, SHMState]:
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
-        outputs, after, shown = self.stack(inputs.unsqueeze(1), state, None)
+        hidden, after, shown = self.stack(inputs.unsqueeze(1), state, None)
         if self.recorder is not None:
             self.recorder.append(shown)
-        return outputs.squeeze(1), after
+        return self.output(hidden.squeeze(1)), after
 
     def sequence(self, inputs: Tensor, state: SHMState, starts: Tensor | None = None) -> tuple[Tensor, SHMState]:
         """All steps at once: inputs [B, T, D] to outputs [B, T, K]."""
-        outputs, after, _ = self.stack(inputs, state, starts)
-        return outputs, after
+        hidden, after, _ = self.stack(inputs, state, starts)
+        return self.output(hidden), after

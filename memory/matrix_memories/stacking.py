@@ -1,6 +1,6 @@
 """What surrounds such a memory: layers one above another, each with a matrix of its own for every head.
 
-Legend: B batch, T time, D input width, K output width, L layers, E width of the layers.
+Legend: B batch, T time, D input width, L layers, E width of the layers.
 """
 
 from __future__ import annotations
@@ -21,30 +21,28 @@ Recording = dict[str, Tensor]
 
 
 class Stack(nn.Module):
-    """An input layer, layers that read what is normalised and add to it, and a linear output.
+    """An input layer, layers that read what is normalised and add to it, and a last norm.
 
     Args:
         input_size: D.
-        output_size: K.
         size: E.
         layers: each takes inputs [B, T, E], its part of the state, with tensors [B, ...], and ``starts``, and gives
             what it adds, the next state, and what is to be recorded of its last step.
     """
 
-    def __init__(self, input_size: int, output_size: int, size: int, layers: Sequence[nn.Module]):
+    def __init__(self, input_size: int, size: int, layers: Sequence[nn.Module]):
         super().__init__()
         self.into = nn.Linear(input_size, size)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in layers)
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(size)
-        self.output = nn.Linear(size, output_size)
 
     def initial_state(self, batch_size: int) -> State:
         """Of all layers."""
         return _joined([layer.initial_state(batch_size) for layer in self.layers])  # type: ignore[operator]
 
     def forward(self, inputs: Tensor, state: State, starts: Tensor | None) -> tuple[Tensor, State, Recording]:
-        """Inputs [B, T, D] to outputs [B, T, K], the last state and a recording of the last step."""
+        """Inputs [B, T, D] to [B, T, E], the last state and a recording of the last step."""
         whole = in_full_precision(state)
         # what layers add up is kept whole, as the memory is: a read can be beyond what float16 holds
         hidden = self.into(inputs).to(whole[0].dtype)
@@ -57,7 +55,7 @@ class Stack(nn.Module):
         names = recorded[0]
         shown = {name: torch.cat([seen[name] for seen in recorded], 1) for name in names}
         return (
-            self.output(_normalised(self.norm, hidden).to(inputs.dtype)),
+            _normalised(self.norm, hidden).to(inputs.dtype),
             in_dtype(state[0].dtype, _joined(parts)),
             shown,
         )

@@ -50,7 +50,7 @@ def through_layers(parameters: Named, layers: list[Any], inputs: Array, starts: 
                 layer.reset()
             seen = layer_norm(parameters, f"stack.norms.{index}", x)
             x = x + layer.step(parameters, f"stack.layers.{index}", seen)
-        outputs.append(linear(parameters, "stack.output", layer_norm(parameters, "stack.norm", x)))
+        outputs.append(linear(parameters, "output", layer_norm(parameters, "stack.norm", x)))
     return np.stack(outputs)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lukasa import memory
 from lukasa.memory.kernels import matrix_memory
 from lukasa.memory.kernels.matrix_memory import reference
 from tests.memory.samples import Sampler
@@ -135,16 +136,26 @@ def test_memory_of_the_way_back_is_that_of_a_few_matrices(name: str):
 
 
 def test_few_steps_transforms_and_graphs_of_gradients_take_the_equations():
-    _, tensors, options = arguments("delta", (2, 9, 2, 3, 3), torch.float64)
-    expected = reference.rank_one(None, *tensors, **options)
+    operation, tensors, options = arguments("delta", (2, 9, 2, 3, 3), torch.float64)
+    expected = getattr(reference, operation)(None, *tensors, **options)
     short = [one[:, :1] if one.dim() != 4 or one.shape[1] == 9 else one for one in tensors[:-1]]
     torch.testing.assert_close(
-        matrix_memory.rank_one(None, *short, tensors[-1], **options)[0], expected[0][:, :1], rtol=0, atol=1e-12
+        matrix_memory.rank_one(None, *short, tensors[-1], delta=True)[0], expected[0][:, :1], rtol=0, atol=1e-12
     )
-    mapped = torch.func.vmap(lambda *some: matrix_memory.rank_one(None, *some, **options)[0])(
-        *(one.unsqueeze(0) for one in tensors)
-    )
+    run: Any = lambda *some: matrix_memory.rank_one(None, *some, delta=True)[0]  # noqa: E731
+    mapped = torch.func.vmap(run)(*(one.unsqueeze(0) for one in tensors))
     torch.testing.assert_close(mapped[0], expected[0], rtol=0, atol=1e-12)
-    assert torch.autograd.gradgradcheck(
-        lambda *some: matrix_memory.rank_one(None, *some, **options)[0], tensors, fast_mode=True
-    )
+    assert torch.autograd.gradgradcheck(run, tensors, fast_mode=True)
+
+
+def test_without_numba_the_equations_run_and_it_is_said_once(monkeypatch: pytest.MonkeyPatch):
+    from lukasa.memory.kernels.sequence import choice
+
+    core = memory.make_core("mlstm", input_size=3, output_size=2, size=8, heads=2, key_size=4, value_size=4)
+    inputs = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    expected, _ = memory.unroll(core, inputs)
+    monkeypatch.setattr(choice, "has_numba", lambda: False)
+    choice.say_once.cache_clear()
+    with pytest.warns(UserWarning, match="Numba is not installed"):
+        found, _ = memory.unroll(core, inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

@@ -18,7 +18,7 @@ from lukasa.memory.kernels.matrix_memory import (
     convolution_loops,
     gate_loops,
     hadamard_loops,
-    length_loops,
+    lengths,
     rank_one_loops,
     reference,
 )
@@ -30,9 +30,6 @@ AT_ONCE = 8
 """Pairs that a call works on, one after another."""
 BYTES = 2**18
 """Of the matrices between two checkpoints, which are made again on the way back: they stay in the processor's cache."""
-
-MANY = 8192
-"""Vectors that a call works on, where each is short."""
 
 Tensors = Sequence[Tensor]
 
@@ -234,84 +231,12 @@ def _convolution_backward(
     return to_inputs, to_window, to_weight.sum(0)
 
 
-def _share(vectors: Tensor, mean: bool) -> Any:
-    """What the squared length counts, as a number of the same kind."""
-    return numbers(vectors).dtype.type(1 / vectors.shape[-1] if mean else 1)
-
-
-def _length_forward(_: Tensor | None, tensors: Tensors, keep: bool, mean: bool) -> Any:
-    (vectors,) = tensors
-    out, shrinking = torch.empty_like(vectors), vectors.new_empty(vectors.shape[:-1])
-    share = _share(vectors, mean)
-    arrays = (
-        numbers(vectors.view(-1, vectors.shape[-1])),
-        share,
-        type(share)(reference.SMALL_MEAN if mean else reference.SMALL),
-    )
-    results = numbers(out.view(-1, out.shape[-1])), numbers(shrinking.view(-1))
-    over_rows(
-        lambda begin, end: call(length_loops.length_forward, vectors.dtype, begin, end, *arrays, *results),
-        shrinking.numel(),
-        MANY,
-    )
-    return (out,), (shrinking,) if keep else ()
-
-
-def _length_backward(_: Any, tensors: Tensors, results: Tensors, kept: Tensors, slopes: Tensors, mean: bool) -> Tensors:
-    width = tensors[0].shape[-1]
-    made = torch.empty_like(tensors[0])
-    arrays = numbers(results[0].view(-1, width)), numbers(kept[0].view(-1)), _share(made, mean)
-    ends = numbers(slopes[0].contiguous().view(-1, width)), numbers(made.view(-1, width))
-    over_rows(
-        lambda begin, end: call(length_loops.length_backward, made.dtype, begin, end, *arrays, *ends),
-        kept[0].numel(),
-        MANY,
-    )
-    return (made,)
-
-
-def _gated_forward(_: Tensor | None, tensors: Tensors, keep: bool) -> Any:
-    reads, gates = tensors
-    out, shrinking = torch.empty_like(reads), reads.new_empty(reads.shape[:-1])
-    flat = [numbers(one.view(-1, reads.shape[-1])) for one in (reads, gates, out)]
-    share = _share(reads, True)
-    small = type(share)(reference.SMALL_MEAN)
-    over_rows(
-        lambda begin, end: call(
-            length_loops.gated_forward, out.dtype, begin, end, *flat, share, small, numbers(shrinking.view(-1))
-        ),
-        shrinking.numel(),
-        MANY,
-    )
-    return (out,), (shrinking,) if keep else ()
-
-
-def _gated_backward(_: Any, tensors: Tensors, __: Tensors, kept: Tensors, slopes: Tensors) -> Tensors:
-    made = [torch.empty_like(one) for one in tensors]
-    width = made[0].shape[-1]
-    flat = [numbers(one.contiguous().view(-1, width)) for one in (*tensors, slopes[0], *made)]
-    over_rows(
-        lambda begin, end: call(
-            length_loops.gated_backward,
-            made[0].dtype,
-            begin,
-            end,
-            *flat,
-            _share(made[0], True),
-            numbers(kept[0].view(-1)),
-        ),
-        kept[0].numel(),
-        MANY,
-    )
-    return made
-
-
 OPERATIONS = {
     "rank_one": Operation(reference.rank_one, _rank_one_forward, _rank_one_backward),
     "stabilise": Operation(reference.stabilise, _stabilise_forward, _stabilise_backward),
     "trace": Operation(reference.trace, _trace_forward, _trace_backward),
     "hadamard": Operation(reference.hadamard, _hadamard_forward, _hadamard_backward),
     "convolution": Operation(reference.convolution, _convolution_forward, _convolution_backward),
-    "gated": Operation(reference.gated, _gated_forward, _gated_backward),
-    "of_length": Operation(reference.of_length, _length_forward, _length_backward),
+    "gated": Operation(reference.gated, lengths.gated_forward, lengths.gated_backward),
+    "of_length": Operation(reference.of_length, lengths.length_forward, lengths.length_backward),
 }
