@@ -77,7 +77,8 @@ class Workbench(Controlled):
         forgetting: how words fade.
         top: slots that "top_k" reads.
         temperature: of "gumbel".
-        similarity: the cosine from which on "most_similar" takes two words for the same.
+        similarity: from which on "most_similar" takes two words for the same: the cosine of what sets each apart from
+            the mean of all.
         long_slots: slots of the long memory of "two_levels".
         compression: words that share one slot of the long memory.
         half_life: steps in which "decay" halves a strength.
@@ -194,10 +195,10 @@ class Workbench(Controlled):
 
     def _write(self, slots: Slots, beside: Any, told: Told) -> tuple[Slots, Any, Tensor]:
         """The slots after forgetting and writing, what is beside them, and the share of each slot that was written."""
-        likeness = _cosine(told.word.unsqueeze(1), slots.memory[:, : self.slots]).squeeze(1)
+        short = Slots(*(part[:, : self.slots] for part in slots))
         sought = self._content(slots, told.seek) if self.writing == "gated" else None
         share, strength = place(
-            self.writing, slots.ages[:, : self.slots], likeness, sought, told.write_gate, self.similarity
+            self.writing, short.ages, likeness(told.word, short), sought, told.write_gate, self.similarity
         )
         if isinstance(beside, Levels):
             slots, beside = displace(slots, share, beside, self.compression)
@@ -237,6 +238,23 @@ def _cosine(keys: Tensor, memory: Tensor) -> Tensor:
     """Of keys [B, R, W] and words [B, S, W]: [B, R, S]."""
     scales = [(part.square().sum(-1) + NORM_EPSILON).rsqrt() for part in (keys, memory)]
     return keys @ memory.transpose(1, 2) * scales[0].unsqueeze(2) * scales[1].unsqueeze(1)
+
+
+def likeness(word: Tensor, slots: Slots) -> Tensor:
+    """Cosine of what sets a new word and each stored one apart from the mean of all of them, the new one included.
+
+    Words that a controller writes have much in common, most of all before it is trained: as they are, all are alike.
+
+    Args:
+        word: [B, W].
+        slots: with N slots.
+
+    Returns:
+        [B, N]; 1 for a word that is stored, unless it is the only one; 0 where nothing was written.
+    """
+    filled = (slots.ages < NEVER).to(word.dtype).unsqueeze(2)  # [B, N, 1]
+    mean = (word.unsqueeze(1) + (filled * slots.memory).sum(1, keepdim=True)) / (1 + filled.sum(1, keepdim=True))
+    return _cosine(word.unsqueeze(1) - mean, filled * (slots.memory - mean)).squeeze(1)
 
 
 def _of_strength(scores: Tensor, strengths: Tensor) -> Tensor:

@@ -47,11 +47,11 @@ def place(
     Args:
         kind: one of the above.
         ages: int64 [B, N], steps since the last writing.
-        likeness: [B, N], cosine of the new word and the word in a slot; anything where nothing was written.
+        likeness: [B, N], of the new word and the word in a slot, at most 1; anything where nothing was written.
         sought: of a gated write, where the controller looks by content, [B, N], and the gate [B, 1] between that, at 0,
             and the oldest slot.
         gate: [B, 1], the write gate.
-        threshold: the cosine from which on two words are alike.
+        threshold: the likeness from which on two words are alike.
     """
     slots = ages.shape[1]
     oldest = one_slot(ages.argmax(1), slots)  # the first of those never written

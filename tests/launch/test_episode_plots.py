@@ -40,6 +40,7 @@ OPTIONS = {
     "gated_deltanet": {"size": 8, "heads": 2, "key_size": 4, "value_size": 4},
     "mlstm": {"size": 8, "heads": 2, "key_size": 4, "value_size": 4},
     "shm": {"size": 8, "key_size": 4, "value_size": 4},
+    "workbench": {"slots": 8, "word_size": 4, "controller_size": 8, "organisation": "two_levels", "long_slots": 4},
     "lstm": {"size": 8},
     "gru": {"size": 8},
     "mingru": {"size": 8},

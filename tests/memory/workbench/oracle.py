@@ -155,7 +155,14 @@ def _place(bench: Bench, told: dict[str, Any]) -> tuple[Vector, float]:
     if kind == "append":
         return (one if short[oldest].age is None else nothing), told["gate"]
     if kind == "most_similar":
-        alike = [(cosine(told["word"], slot.word), -n) for n, slot in enumerate(short) if slot.age is not None]
+        stored = [slot.word for slot in short if slot.age is not None]
+        mean = [sum(column) / (1 + len(stored)) for column in zip(told["word"], *stored, strict=True)]
+
+        def apart(word: Vector) -> Vector:
+            return [x - y for x, y in zip(word, mean, strict=True)]
+
+        word = apart(told["word"])
+        alike = [(cosine(word, apart(slot.word)), -n) for n, slot in enumerate(short) if slot.age is not None]
         if alike and max(alike)[0] >= bench.options["similarity"]:
             return [float(n == -max(alike)[1]) for n in range(len(bench.slots))], told["gate"]
     if kind == "gated":

@@ -193,8 +193,8 @@ def test_append_only_writing_ends_with_the_memory():
 
 def test_a_word_like_one_that_is_stored_takes_its_place():
     first, second = torch.eye(3).double()[:2]
-    state = written(make({"writing": "most_similar"}, similarity=0.9), torch.stack([first, second, 2 * first]))
-    torch.testing.assert_close(state.memory[0, :2], torch.stack([2 * first, second]))
+    state = written(make({"writing": "most_similar"}, similarity=0.9), torch.stack([first, second, 1.1 * first]))
+    torch.testing.assert_close(state.memory[0, :2], torch.stack([1.1 * first, second]))
     assert state.strengths[0].tolist() == [1, 1, 0, 0]
 
 
