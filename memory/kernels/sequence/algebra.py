@@ -1,9 +1,11 @@
 """Compiled sums and products of vectors and matrices.
 
-Every result is summed in an order that depends on its own row alone, never on how many rows are worked on together.
-A loop that writes to one place, or sums, becomes vector instructions; one that does several things may not, as the
-compiler cannot tell which arrays overlap. An index that is a sum is slow (it might be negative): take a view of the
-stretch and index that from 0.
+Every result is summed in an order that depends on its own row alone: never on how many rows are worked on together, nor
+on where arrays lie. Of a loop that writes the compiler makes two versions, as it cannot tell which arrays overlap, and
+takes the one without vectors where some lie close to each other. So a sum over a vector is a function of its own
+(``"reassoc"``), whose loop writes nothing. A loop that writes to one place, or sums, becomes vector instructions; one
+that does several things may not. An index that is a sum is slow (it might be negative): take a view of the stretch and
+index that from 0.
 
 Legend: R rows, K numbers in, J numbers out.
 """
@@ -87,6 +89,33 @@ def dot(a, i, b, j):
     found = a.dtype.type(0)
     for n in range(a.shape[1]):
         found += a[i, n] * b[j, n]
+    return found
+
+
+@compiled("reassoc")
+def inner(a, b):
+    """The scalar product of two vectors."""
+    found = a.dtype.type(0)
+    for n in range(a.shape[0]):
+        found += a[n] * b[n]
+    return found
+
+
+@compiled("reassoc")
+def inner_of_three(a, b, c):
+    """Σ a b c over three vectors."""
+    found = a.dtype.type(0)
+    for n in range(a.shape[0]):
+        found += a[n] * b[n] * c[n]
+    return found
+
+
+@compiled("reassoc")
+def inner_apart(a, b, c):
+    """Σ a (b − c) over three vectors."""
+    found = a.dtype.type(0)
+    for n in range(a.shape[0]):
+        found += a[n] * (b[n] - c[n])
     return found
 
 

@@ -69,7 +69,8 @@ def compiled(*reassociate: str, entry: bool = False) -> Callable[[Callable[..., 
 
     A product and a sum may become one operation (``contract``), which changes neither NaN nor infinity and is the same
     in every row. Sums over a vector may be taken in another, fixed order where ``reassociate`` is given; it must not be
-    where the order of operations matters, as in the reduction of an argument. Arrays are not counted (``_nrt``): they
+    where the order of operations matters, as in the reduction of an argument, nor to a function that writes to an array
+    (see ``algebra``). Arrays are not counted (``_nrt``): they
     are made outside, where they stay until the call ends; counting takes an eighth of the time and longer to compile.
     Only an ``entry`` can be called from Python: what a call needs is larger than most functions.
     """

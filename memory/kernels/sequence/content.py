@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from lukasa.memory.addressing import NORM_EPSILON
-from lukasa.memory.kernels.sequence.algebra import add_some_products, clear, dot, largest, total
+from lukasa.memory.kernels.sequence.algebra import add_some_products, clear, dot, inner, largest, total
 from lukasa.memory.kernels.sequence.arithmetic import exponential
 from lukasa.memory.kernels.sequence.compiling import compiled
 
@@ -88,7 +88,7 @@ def softmax_back(content, to_content, first, last, to_similarity):
             to_similarity[h, n] = content[h, n] * (to_content[h, n] - along)
 
 
-@compiled("reassoc")
+@compiled()
 def content_back(
     told,
     keys,
@@ -139,11 +139,10 @@ def content_back(
         for n in range(slots):
             theirs[n] += work[n] * mine[n]
         for h in range(first, last):
-            to, key, to_scaled = to_similarity[h], scaled[0, h, w], zero
+            to, key = to_similarity[h], scaled[0, h, w]
+            scaled[1, h, w] = inner(to, mine)
             for n in range(slots):
-                to_scaled += to[n] * mine[n]
                 theirs[n] += to[n] * key
-            scaled[1, h, w] = to_scaled
     for h in range(first, last):
         along = zero
         for w in range(word):

@@ -5,10 +5,11 @@ Legend: R read heads, N slots.
 
 from __future__ import annotations
 
+from lukasa.memory.kernels.sequence.algebra import inner, inner_apart, total
 from lukasa.memory.kernels.sequence.compiling import compiled
 
 
-@compiled("reassoc")
+@compiled()
 def follow_links(before, precedence, write_weights, read_weights, links, ahead, back):
     """L[i, j] = (1 − w[i] − w[j]) L'[i, j] + w[i] p'[j], L[i, i] = 0; f = L w^r, b = Lᵀ w^r, in one pass.
 
@@ -31,14 +32,13 @@ def follow_links(before, precedence, write_weights, read_weights, links, ahead, 
             links[i, j] = (one - weight - write_weights[0, j]) * before[i, j] + weight * precedence[j]
         links[i, i] = zero
         for h in range(read_weights.shape[0]):
-            link, weights, to, read, found = links[i], read_weights[h], back[h], read_weights[h, i], zero
+            link, to, read = links[i], back[h], read_weights[h, i]
+            ahead[h, i] = inner(link, read_weights[h])
             for j in range(slots):
-                found += link[j] * weights[j]
                 to[j] += link[j] * read
-            ahead[h, i] = found
 
 
-@compiled("reassoc")
+@compiled()
 def links_back(
     before,
     links,
@@ -76,17 +76,16 @@ def links_back(
     for i in range(slots):
         to_link = to_links[i]
         for h in range(heads):
-            to_f, read, to_v = to_ahead[h, i], read_weights[h, i], zero
+            to_f, read = to_ahead[h, i], read_weights[h, i]
             weights, to_weights, to_b, link = read_weights[h], to_read[h], to_back[h], links[i]
             for j in range(slots):
                 to_link[j] += to_f * weights[j] + read * to_b[j]
                 to_weights[j] += to_f * link[j]
-                to_v += to_b[j] * link[j]
-            to_weights[i] += to_v
+            to_weights[i] += inner(to_b, link)
         to_link[i] = zero
-        weight, to_weight, old = write_weights[0, i], zero, before[i]
+        weight, old = write_weights[0, i], before[i]
+        to_weight = inner_apart(to_link, precedence, old)
         for j in range(slots):
-            to_weight += to_link[j] * (precedence[j] - old[j])
             to_written[j] -= to_link[j] * old[j]
         for j in range(slots):
             to_precedence[j] += to_link[j] * weight
@@ -104,13 +103,10 @@ def precede(before, write_weights, precedence):
         precedence[n] = rest * before[n] + write_weights[0, n]
 
 
-@compiled("reassoc")
+@compiled()
 def precede_back(before, write_weights, to_precedence, to_write):
     """From the gradient of p, replaced by that of p', to that of w, which is added."""
-    rest, lost = before.dtype.type(1), before.dtype.type(0)
-    for n in range(before.shape[0]):
-        rest -= write_weights[0, n]
-        lost += to_precedence[n] * before[n]
+    rest, lost = before.dtype.type(1) - total(write_weights, 0), inner(to_precedence, before)
     for n in range(before.shape[0]):
         to_write[0, n] += to_precedence[n] - lost
         to_precedence[n] *= rest

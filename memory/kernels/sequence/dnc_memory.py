@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
-from lukasa.memory.kernels.sequence.algebra import lerp
+from lukasa.memory.kernels.sequence.algebra import dot, inner, inner_apart, inner_of_three, lerp
 from lukasa.memory.kernels.sequence.arithmetic import exponential, sigmoid
 from lukasa.memory.kernels.sequence.compiling import compiled
 from lukasa.memory.kernels.sequence.ntm_address import softplus
@@ -87,7 +87,7 @@ def write(told, heads, memory, content, allocation, weights, written, squares):
             squares[n] += written[w, n] * written[w, n]
 
 
-@compiled("reassoc")
+@compiled()
 def write_back(
     told, heads, memory, content, allocation, weights, to_memory, to_write, to_content, to_allocation, to_told
 ):
@@ -106,27 +106,29 @@ def write_back(
         to_allocation: [N], receives that of the allocation.
         to_told: [I], receives those of e, v, g_a and g_w.
     """
-    slots, zero, one = allocation.shape[0], told.dtype.type(0), told.dtype.type(1)
+    slots, one = allocation.shape[0], told.dtype.type(1)
     weight, to_weight = weights[0], to_write[0]
     for w in range(heads.word):
         erase, add, mine, theirs = told[heads.erase + w], told[heads.add + w], memory[w], to_memory[w]
-        to_erase = to_add = zero
+        to_told[heads.erase + w], to_told[heads.add + w] = -inner_of_three(theirs, weight, mine), inner(theirs, weight)
         for n in range(slots):
             to_weight[n] += theirs[n] * (add - mine[n] * erase)
-            to_add += theirs[n] * weight[n]
-            to_erase -= theirs[n] * weight[n] * mine[n]
             theirs[n] *= one - weight[n] * erase
-        to_told[heads.erase + w], to_told[heads.add + w] = to_erase, to_add
     allocation_gate, write_gate = told[heads.allocation_gate], told[heads.write_gate]
-    to_write_gate = to_allocation_gate = zero
+    to_told[heads.write_gate] = _of_write_gate(to_weight, content[0], allocation, allocation_gate)
+    to_told[heads.allocation_gate] = write_gate * inner_apart(to_weight, allocation, content[0])
     for n in range(slots):
-        apart = allocation[n] - content[0, n]
-        to_write_gate += to_write[0, n] * (content[0, n] + allocation_gate * apart)
-        to_blend = to_write[0, n] * write_gate
-        to_allocation_gate += to_blend * apart
+        to_blend = to_weight[n] * write_gate
         to_allocation[n] = to_blend * allocation_gate
         to_content[0, n] = to_blend - to_allocation[n]
-    to_told[heads.write_gate], to_told[heads.allocation_gate] = to_write_gate, to_allocation_gate
+
+
+@compiled("reassoc")
+def _of_write_gate(to_weight, content, allocation, allocation_gate):
+    found = to_weight.dtype.type(0)
+    for n in range(to_weight.shape[0]):
+        found += to_weight[n] * (content[n] + allocation_gate * (allocation[n] - content[n]))
+    return found
 
 
 @compiled()
@@ -140,18 +142,15 @@ def read_weights(told, heads, content, ahead, back, weights):
             )
 
 
-@compiled("reassoc")
+@compiled()
 def read_weights_back(told, heads, content, ahead, back, to_weights, to_content, to_ahead, to_back, to_told):
     """From the gradient of the read weights to those of b, c, f and π."""
     for h in range(heads.readers):
         place = heads.modes + 3 * h
-        by_back = by_content = by_ahead = told.dtype.type(0)
+        to_told[place], to_told[place + 2] = dot(to_weights, h, back, h), dot(to_weights, h, ahead, h)
+        to_told[place + 1] = dot(to_weights, h, content, h + 1)
         for n in range(to_weights.shape[1]):
             to = to_weights[h, n]
-            by_back += to * back[h, n]
-            by_content += to * content[h + 1, n]
-            by_ahead += to * ahead[h, n]
             to_back[h, n] = to * told[place]
             to_content[h + 1, n] = to * told[place + 1]
             to_ahead[h, n] = to * told[place + 2]
-        to_told[place], to_told[place + 1], to_told[place + 2] = by_back, by_content, by_ahead

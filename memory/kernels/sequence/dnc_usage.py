@@ -5,7 +5,7 @@ Legend: R read heads, N slots.
 
 from __future__ import annotations
 
-from lukasa.memory.kernels.sequence.algebra import lerp
+from lukasa.memory.kernels.sequence.algebra import inner, lerp
 from lukasa.memory.kernels.sequence.compiling import compiled
 
 
@@ -98,7 +98,7 @@ def allocate_back(usage, order, to_allocation, to_usage, products):
         later = to_allocation[n] * (one - usage[n]) + usage[n] * later
 
 
-@compiled("reassoc")
+@compiled()
 def use_back(told, free_gates, before, write_weights, read_weights, to_usage, to_write, to_read, to_told, used):
     """From the gradient of the usage to those of what it was made of.
 
@@ -114,7 +114,7 @@ def use_back(told, free_gates, before, write_weights, read_weights, to_usage, to
         to_told: [I], receives that of the gates.
         used: [N], to work in.
     """
-    zero, one, slots = told.dtype.type(0), told.dtype.type(1), before.shape[0]
+    one, slots = told.dtype.type(1), before.shape[0]
     for h in range(read_weights.shape[0]):
         for n in range(slots):
             used[n] = to_usage[n] * lerp(before[n], one, write_weights[0, n], one)
@@ -123,11 +123,10 @@ def use_back(told, free_gates, before, write_weights, read_weights, to_usage, to
                 gate = told[free_gates + other]
                 for n in range(slots):
                     used[n] *= one - gate * read_weights[other, n]
-        gate, to_gate = told[free_gates + h], zero
+        gate = told[free_gates + h]
+        to_told[free_gates + h] = -inner(used, read_weights[h])
         for n in range(slots):
-            to_gate -= used[n] * read_weights[h, n]
             to_read[h, n] -= used[n] * gate
-        to_told[free_gates + h] = to_gate
     for h in range(read_weights.shape[0]):
         gate = told[free_gates + h]
         for n in range(slots):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lukasa.memory.kernels.sequence.algebra import lerp
+from lukasa.memory.kernels.sequence.algebra import dot, inner, lerp
 from lukasa.memory.kernels.sequence.arithmetic import sigmoid
 from lukasa.memory.kernels.sequence.compiling import compiled
 from lukasa.memory.kernels.sequence.ntm_address import softplus
@@ -97,7 +97,7 @@ def write(told, heads, memory, before, least_used, written, weights, squares):
             squares[n] += written[w, n] * written[w, n]
 
 
-@compiled("reassoc")
+@compiled()
 def write_back(told, heads, before, least_used, weights, to_memory, to_write, to_weights, to_told):
     """From the gradient of the written memory, in place, to those of the weights before, of the gates and of the words.
 
@@ -117,17 +117,15 @@ def write_back(told, heads, before, least_used, weights, to_memory, to_write, to
         theirs = to_memory[w]
         for h in range(heads.readers):
             place = heads.words + h * heads.word + w
-            word, to_word, weight, to_weight = told[place], zero, weights[h], to_write[h]
+            word, to_weight = told[place], to_write[h]
+            to_told[place] += inner(weights[h], theirs)
             for n in range(slots):
-                to_word += weight[n] * theirs[n]
                 to_weight[n] += word * theirs[n]
-            to_told[place] += to_word
         for h in range(heads.readers):
             to_memory[w, int(least_used[h])] = zero
     for h in range(heads.readers):
-        gate, open_to, to_gate = told[heads.gates + h], told[heads.opens + h], zero
+        gate, open_to, to_gate = told[heads.gates + h], told[heads.opens + h], dot(to_write, h, before, h)
         for n in range(slots):
-            to_gate += to_write[h, n] * before[h, n]
             to_weights[h, n] = open_to * gate * to_write[h, n]
         to_mine = to_write[h, int(least_used[h])]
         to_told[heads.gates + h] = open_to * (to_gate - to_mine)

@@ -12,7 +12,7 @@ import itertools
 import math
 from typing import Any, NamedTuple
 
-from lukasa.memory.kernels.sequence.algebra import clear, dot, largest, lerp, total
+from lukasa.memory.kernels.sequence.algebra import clear, dot, inner, inner_apart, largest, lerp, total
 from lukasa.memory.kernels.sequence.arithmetic import exponential, logarithm, sigmoid
 from lukasa.memory.kernels.sequence.compiling import compiled
 from lukasa.memory.kernels.sequence.content import content_weights
@@ -159,7 +159,7 @@ def _sharpen(sharpness, kept, h):
     kept.numbers[h, 1], kept.numbers[h, 2] = top, amount
 
 
-@compiled("reassoc")
+@compiled()
 def address_back(told, heads, first, last, before, kept, to_weights, to_told, to_similarity, circles):
     """From the gradients of the weights to those of γ, s and g, of the weights before, and of the similarities.
 
@@ -181,38 +181,33 @@ def address_back(told, heads, first, last, before, kept, to_weights, to_told, to
     for h in range(first, last):
         gate, along = told[heads.gates + h], dot(to_weights, h, weights, h)
         factor = told[heads.sharpness + h] / (kept.numbers[h, 2] * kept.numbers[h, 1])
-        to_sharpness = zero
         for n in range(slots):
-            to_power = to_weights[h, n] - along
             log = weights[h, n] * logarithm(relative[h, n])
-            to_sharpness += to_power * (zero if weights[h, n] == zero else log)
-            to_weights[h, n] = to_power * slope[h, n] * factor
+            circles[1, n] = zero if weights[h, n] == zero else log
+            to_weights[h, n] -= along
             to_similarity[h, n] = lerp(before[h, n], content[h, n], gate, one)
-        to_told[heads.sharpness + h] = to_sharpness
+        to_told[heads.sharpness + h] = inner(to_weights[h], circles[1])
+        for n in range(slots):
+            to_weights[h, n] *= slope[h, n] * factor
         close_circle(to_similarity[h], circles[0], reach)
         close_circle(to_weights[h], circles[1], reach)
         _unshift(told, to_told, heads.shift + h * heads.shifts, heads.shifts, circles, to_weights[h])
-        to_gate = through = zero
-        for n in range(slots):
-            to_gate += to_weights[h, n] * (content[h, n] - before[h, n])
-            through += gate * to_weights[h, n] * content[h, n]
-        to_told[heads.gates + h] = to_gate
+        to_told[heads.gates + h] = inner_apart(to_weights[h], content[h], before[h])
+        through = gate * inner(to_weights[h], content[h])
         for n in range(slots):
             to_content = gate * to_weights[h, n]
             to_similarity[h, n] = content[h, n] * (to_content - through)
             to_weights[h, n] -= to_content
 
 
-@compiled("reassoc")
+@compiled()
 def _unshift(told, to_told, place, shifts, circles, to_blended):
     """From the gradient of the shifted weights, the second circle, to those of the shifts and of what was shifted."""
     slots = to_blended.shape[0]
     to_shifted = circles[1, shifts // 2 :]
     clear(to_blended)
     for o in range(shifts):
-        weight, to_shift = told[place + o], told.dtype.type(0)
-        moved, back = circles[0, shifts - 1 - o :], circles[1, o:]
+        weight, moved, back = told[place + o], circles[0, shifts - 1 - o :], circles[1, o:]
+        to_told[place + o] = inner(to_shifted[:slots], moved)
         for n in range(slots):
-            to_shift += to_shifted[n] * moved[n]
             to_blended[n] += weight * back[n]
-        to_told[place + o] = to_shift

@@ -8,7 +8,7 @@ interface.
 
 from __future__ import annotations
 
-from lukasa.memory.kernels.sequence.algebra import add_products, clear
+from lukasa.memory.kernels.sequence.algebra import add_products, clear, inner, inner_of_three
 from lukasa.memory.kernels.sequence.compiling import compiled
 
 
@@ -31,13 +31,13 @@ def write(told, heads, memory, weights, written, squares):
             squares[n] += written[w, n] * written[w, n]
 
 
-@compiled("reassoc")
+@compiled()
 def write_back(told, heads, memory, weights, to_memory, to_weights, to_told, kept):
     """From the gradient of the written memory to that of the one before, in place, and to w, e and a.
 
     ``kept`` is [P + 1, N], to work in: what is left of a row of the memory after each erasure.
     """
-    zero, one, slots = told.dtype.type(0), told.dtype.type(1), memory.shape[1]
+    one, slots = told.dtype.type(1), memory.shape[1]
     for w in range(heads.word):
         theirs = to_memory[w]
         for p in range(heads.writers):
@@ -48,23 +48,20 @@ def write_back(told, heads, memory, weights, to_memory, to_weights, to_told, kep
                     left[n] = before[n] - before[n] * weight[n] * erase
         for p in range(heads.writers):
             weight, to_weight = weights[heads.readers + p], to_weights[heads.readers + p]
-            place, to_add = heads.add + p * heads.word + w, zero
+            place = heads.add + p * heads.word + w
             add = told[place]
+            to_told[place] = inner(weight, theirs)
             for n in range(slots):
-                to_add += weight[n] * theirs[n]
                 to_weight[n] += add * theirs[n]
-            to_told[place] = to_add
         for p in range(heads.writers - 1, -1, -1):
             before = memory[w] if p == 0 else kept[p]
             weight, to_weight = weights[heads.readers + p], to_weights[heads.readers + p]
-            place, to_erase = heads.erase + p * heads.word + w, zero
+            place = heads.erase + p * heads.word + w
             erase = told[place]
+            to_told[place] = -inner_of_three(theirs, before, weight)
             for n in range(slots):
-                lost = theirs[n] * before[n]
-                to_erase -= lost * weight[n]
-                to_weight[n] -= lost * erase
+                to_weight[n] -= theirs[n] * before[n] * erase
                 theirs[n] *= one - weight[n] * erase
-            to_told[place] = to_erase
 
 
 @compiled()

@@ -1,0 +1,103 @@
+"""The bits of native code do not depend on where in memory its arrays happen to lie.
+
+A compiler cannot tell which arrays overlap. It makes two versions of a loop, and decides at each call by how far apart
+the arrays lie; small ones lie close by chance. Both versions have to do the same arithmetic in the same order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lukasa import memory
+from tests.memory.samples import Sampler, lively_core
+
+pytest.importorskip("numba")
+from lukasa.memory.kernels.sequence import function, layer_function
+from lukasa.memory.kernels.sparse_access import sequence
+
+APART = 1 << 14
+"""Bytes between arrays that are farther from each other than any vector reaches."""
+ORDERS = 40
+"""In which arrays lie next to each other."""
+LARGEST = 1 << 16
+CORES: dict[str, dict[str, Any]] = {
+    **{name: {"slots": 4, "word_size": 3, "controller_size": 3} for name in ("ntm", "mann", "dnc", "dam")},
+    **{f"{name}-13": {"slots": 13, "word_size": 9, "controller_size": 10} for name in ("ntm", "mann", "dnc", "dam")},
+    **{name: {"slots": 16, "word_size": 6, "controller_size": 8, "reads": 4} for name in ("sam", "sdnc")},
+    **{name: {"size": 8} for name in ("lstm", "gru")},
+}
+
+
+def arrays_in(argument: Any) -> Iterator[np.ndarray]:
+    if isinstance(argument, np.ndarray):
+        if argument.size and argument.nbytes <= LARGEST and argument.flags.c_contiguous and argument.flags.writeable:
+            yield argument
+    elif isinstance(argument, tuple):
+        for part in argument:
+            yield from arrays_in(part)
+
+
+def moved(argument: Any, places: dict[int, np.ndarray]) -> Any:
+    """An argument with other arrays in place of its own."""
+    if isinstance(argument, np.ndarray):
+        return places.get(id(argument), argument)
+    if isinstance(argument, tuple):
+        parts = [moved(part, places) for part in argument]
+        return type(argument)(*parts) if hasattr(argument, "_fields") else tuple(parts)
+    return argument
+
+
+def placed(call: Any, apart: int, order: random.Random) -> Any:
+    """``call`` with every small array of its arguments moved, so many bytes behind another, in any order."""
+
+    def elsewhere(function: Any, kind: Any, *arguments: Any) -> None:
+        found = {id(array): array for array in arrays_in(arguments)}
+        found = {key: found[key] for key in order.sample(list(found), len(found))}
+        arena = np.zeros(sum(array.nbytes + apart + 8 for array in found.values()) + 64, np.uint8)
+        at, places = -arena.ctypes.data % 64, {}
+        for key, array in found.items():
+            places[key] = arena[at : at + array.nbytes].view(array.dtype).reshape(array.shape)
+            places[key][...] = array
+            at += -(-array.nbytes // 8) * 8 + apart
+        call(function, kind, *moved(arguments, places))
+        for key, array in found.items():
+            array[...] = places[key]
+
+    return elsewhere
+
+
+def bits(name: str, dtype: torch.dtype) -> Sequence[Tensor]:
+    """Outputs, the last state and every gradient."""
+    core = lively_core(name.partition("-")[0], **CORES[name]).to(dtype)
+    inputs = Sampler(3).normal(3, 6, 3).to(dtype).requires_grad_()
+    starts = torch.zeros(3, 6, dtype=torch.bool)
+    starts[1, 3] = True
+    assert memory.why_slow(core, inputs) == "this call runs the whole sequence in native code" or "lstm" in name
+    outputs, state = memory.unroll(core, inputs, core.initial_state(3), starts)
+    last = [part for part in memory.state_to_dict(state).values() if part.requires_grad]
+    wanted = [inputs, *core.parameters()]
+    objective = sum(
+        (part * torch.linspace(0.5, 1.5, part.numel(), dtype=dtype).view_as(part)).sum() for part in (outputs, *last)
+    )
+    gradients = torch.autograd.grad(objective, wanted, allow_unused=True)
+    return [outputs.detach(), *(part.detach() for part in last), *(one for one in gradients if one is not None)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("name", CORES)
+def test_bits_do_not_depend_on_where_arrays_lie(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    found, order = [], random.Random(0)
+    for apart in (APART, *[0] * ORDERS):
+        with monkeypatch.context() as patch:
+            for module in (function, layer_function, sequence):
+                patch.setattr(module, "call", placed(module.call, apart, order))
+            found.append(bits(name, dtype))
+    for near in found[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(near, found[0], strict=True))
