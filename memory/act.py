@@ -88,6 +88,7 @@ class ACT(Core):
         """That of the inner core."""
         return self.core.initial_state(batch_size)
 
+    @torch.compiler.disable(recursive=False)  # how often it goes round is known as it goes: what is called is compiled
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
@@ -96,14 +97,14 @@ class ACT(Core):
         halting = begin(torch.ones(len(inputs), dtype=torch.bool, device=inputs.device), dtype)
         means, carried = Means(self.averages, dtype), state
         # Whether all have halted cannot be looked up while a call is transformed or traced.
-        blind = needs_reference() or torch.compiler.is_compiling()
+        blind = needs_reference()
         for number in range(self.max_steps):
             thought = self._think(torch.cat([inputs, torch.full_like(inputs[:, :1], number == 0)], 1), carried)
             weights, after = self._halt(thought.emitted.to(own), halting, number == self.max_steps - 1)
             with whole_precision(inputs.device):
                 means.add(thought, weights, halting.running)
             # A row that has halted stays where it is, so that it cannot run away while others think.
-            carried = reset_rows(carried, thought.state, halting.running) if number else thought.state
+            carried = _moved_on(carried, thought.state, halting.running) if number else thought.state
             halting = after
             if not blind and not halting.running.any():
                 break
@@ -127,6 +128,7 @@ class ACT(Core):
                 inner.recorder, inner.auxiliary = watched
         return Thought(emitted, state, steps[0] if steps else {}, handed_out)
 
+    @torch.compiler.disable
     def _halt(self, emitted: Tensor, before: Halting, last: bool) -> tuple[Tensor, Halting]:
         """The weight of a step [B], and who goes on; in the precision of sums over many steps."""
         probability = self.halting.linear(emitted).squeeze(1).to(before.total.dtype).sigmoid()
@@ -160,6 +162,7 @@ class Means:
         self.costs: dict[str, Tensor] = {}
         self.log_probability: Tensor | None = None
 
+    @torch.compiler.disable
     def add(self, thought: Thought, weights: Tensor, running: Tensor) -> None:
         """Add one step.
 
@@ -196,6 +199,11 @@ class Means:
         if handed_out.choices:
             choice = part(torch.cat(handed_out.choices, 1).sum(1), torch.ones_like(weights))
             self.log_probability = choice if self.log_probability is None else self.log_probability + choice
+
+
+@torch.compiler.disable
+def _moved_on(state: State, after: State, running: Tensor) -> State:
+    return reset_rows(state, after, running)
 
 
 def _can_be_averaged(name: str, state: State) -> bool:
