@@ -88,7 +88,6 @@ class ACT(Core):
         """That of the inner core."""
         return self.core.initial_state(batch_size)
 
-    @torch.compiler.disable(recursive=False)  # how often it goes round is known as it goes: what is called is compiled
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
@@ -97,6 +96,7 @@ class ACT(Core):
         halting = begin(torch.ones(len(inputs), dtype=torch.bool, device=inputs.device), dtype)
         means, carried = Means(self.averages, dtype), state
         # Whether all have halted cannot be looked up while a call is transformed or traced.
+        # A compiler takes the steps one by one, as it is kept from what comes between them.
         blind = needs_reference()
         for number in range(self.max_steps):
             thought = self._think(torch.cat([inputs, torch.full_like(inputs[:, :1], number == 0)], 1), carried)
