@@ -1,7 +1,7 @@
 """``lukasa bench field``: what a step of every core costs, beside PyTorch's LSTM and GRU and packages of others.
 
-All candidates take turns in one process. Packages are measured where they can be imported: ``dnc``, ``mambapy``,
-``mingru-pytorch`` and ``lru-pytorch``.
+All candidates take turns in one process, and time is processor time, which other programs disturb least. Packages are
+measured where they can be imported: ``dnc``, ``mambapy``, ``mingru-pytorch`` and ``lru-pytorch``.
 
 Legend: B batch, T time, D input width.
 """
@@ -183,9 +183,9 @@ def candidates(settings: Settings) -> Iterator[Candidate]:
 def train(candidate: Candidate, inputs: Tensor) -> float:
     """Milliseconds of a sequence, forward and backward."""
     candidate.module.zero_grad()
-    began = time.perf_counter()
+    began = time.process_time()
     candidate.run(inputs).square().mean().backward()
-    return (time.perf_counter() - began) * 1e3
+    return (time.process_time() - began) * 1e3
 
 
 def by_steps(candidate: Candidate, inputs: Tensor) -> float:
@@ -200,10 +200,10 @@ def act(core: memory.Core) -> float:
     inputs, best = torch.randn(1, 1, WIDTH), float("inf")
     for _ in range(3):
         state = core.initial_state(1)
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(ACTED):
             _, state = memory.unroll(core, inputs, state)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     return ACTED / best
 
 

@@ -98,13 +98,13 @@ GAP = {"bits": 4, "min_length": 4, "max_length": 4, "pause": 64}
 
 def gap_compressive_transformer() -> TaskExperiment:
     """A Compressive Transformer copies across a gap of four times its window (Rae et al. 2020)."""
-    memory = {"length": 8, "compressed": 8, "segment": 8, "rate": 8, "size": 64}
+    memory = {"length": 16, "compressed": 16, "rate": 4, "segment": 8, "layers": 1, "size": 64}
     return replace(FAST, task="copy", sampler=GAP, core="compressive_transformer", memory=memory, steps=200_000)
 
 
 def gap_gtrxl() -> TaskExperiment:
     """A gated Transformer-XL with as large a state copies across a gap of four times its window."""
-    return replace(gap_compressive_transformer(), core="gtrxl", memory={"length": 16, "size": 64})
+    return replace(gap_compressive_transformer(), core="gtrxl", memory={"length": 40, "layers": 1, "size": 64})
 
 
 def mqar_gated_deltanet() -> TaskExperiment:
