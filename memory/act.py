@@ -22,6 +22,9 @@ from lukasa.memory.halting import Halting, HaltingUnit, begin, halt, ponder_cost
 from lukasa.memory.registry import CORES, make_core
 from lukasa.memory.states import map_state, reset_rows, state_leaves
 
+by_itself: Any = torch.compiler.disable
+"""A decorator: a compiler takes the inner steps, and leaves to Python what comes between them."""
+
 
 class Thought(NamedTuple):
     """What one step of the inner core gave."""
@@ -96,7 +99,6 @@ class ACT(Core):
         halting = begin(torch.ones(len(inputs), dtype=torch.bool, device=inputs.device), dtype)
         means, carried = Means(self.averages, dtype), state
         # Whether all have halted cannot be looked up while a call is transformed or traced.
-        # A compiler takes the steps one by one, as it is kept from what comes between them.
         blind = needs_reference()
         for number in range(self.max_steps):
             thought = self._think(torch.cat([inputs, torch.full_like(inputs[:, :1], number == 0)], 1), carried)
@@ -128,7 +130,7 @@ class ACT(Core):
                 inner.recorder, inner.auxiliary = watched
         return Thought(emitted, state, steps[0] if steps else {}, handed_out)
 
-    @torch.compiler.disable
+    @by_itself
     def _halt(self, emitted: Tensor, before: Halting, last: bool) -> tuple[Tensor, Halting]:
         """The weight of a step [B], and who goes on; in the precision of sums over many steps."""
         probability = self.halting.linear(emitted).squeeze(1).to(before.total.dtype).sigmoid()
@@ -162,7 +164,7 @@ class Means:
         self.costs: dict[str, Tensor] = {}
         self.log_probability: Tensor | None = None
 
-    @torch.compiler.disable
+    @by_itself
     def add(self, thought: Thought, weights: Tensor, running: Tensor) -> None:
         """Add one step.
 
@@ -201,7 +203,7 @@ class Means:
             self.log_probability = choice if self.log_probability is None else self.log_probability + choice
 
 
-@torch.compiler.disable
+@by_itself
 def _moved_on(state: State, after: State, running: Tensor) -> State:
     return reset_rows(state, after, running)
 

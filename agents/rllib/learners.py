@@ -22,7 +22,21 @@ from lukasa.agents.rllib.module import MEMORY_COST, MemoryRLModule
 from lukasa.agents.rllib.normalization import add, discounted_returns
 
 
-class NormalizingLearner(TorchLearner):
+class PayingLearner(TorchLearner):
+    """The share of a learner that pays for what the core costs beside its task."""
+
+    def compute_loss_for_module(self, *, module_id: Any, config: Any, batch: Any, fwd_out: Any) -> Tensor:
+        """RLlib's loss, and the core's own costs, which already have the weights that its options give them."""
+        loss: Any = super().compute_loss_for_module
+        loss = loss(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
+        cost = fwd_out.get(MEMORY_COST)
+        if cost is None:
+            return loss
+        self.metrics.log_value((module_id, MEMORY_COST), cost.detach(), window=1)
+        return loss + cost
+
+
+class NormalizingLearner(PayingLearner):
     """The share of a learner that follows the scale of observations and returns."""
 
     def build(self) -> None:
@@ -75,27 +89,13 @@ class NormalizingLearner(TorchLearner):
         return cast(MemoryRLModule, self.module[DEFAULT_MODULE_ID].unwrapped())
 
 
-class PayingLearner(TorchLearner):
-    """The share of a learner that pays for what the core costs beside its task."""
-
-    def compute_loss_for_module(self, *, module_id: Any, config: Any, batch: Any, fwd_out: Any) -> Tensor:
-        """RLlib's loss, and the core's own costs, which already have the weights that its options give them."""
-        loss: Any = super().compute_loss_for_module
-        loss = loss(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
-        cost = fwd_out.get(MEMORY_COST)
-        if cost is None:
-            return loss
-        self.metrics.log_value((module_id, MEMORY_COST), cost.detach(), window=1)
-        return loss + cost
-
-
-class MemoryPPOLearner(PayingLearner, NormalizingLearner, PPOTorchLearner):
+class MemoryPPOLearner(NormalizingLearner, PPOTorchLearner):
     """PPO's learner."""
 
 
-class MemoryAPPOLearner(PayingLearner, NormalizingLearner, APPOTorchLearner):
+class MemoryAPPOLearner(NormalizingLearner, APPOTorchLearner):
     """APPO's learner."""
 
 
-class MemoryIMPALALearner(PayingLearner, NormalizingLearner, IMPALATorchLearner):
+class MemoryIMPALALearner(NormalizingLearner, IMPALATorchLearner):
     """IMPALA's learner."""
