@@ -20,7 +20,7 @@ from lukasa.memory.collecting import add_choice, add_cost
 from lukasa.memory.controlled import Controlled, Shown
 from lukasa.memory.controllers import WINDOW, Kind
 
-Addressing: TypeAlias = Literal["soft", "straight-through", "reinforce"]
+Addressing: TypeAlias = Literal["soft", "straight_through", "reinforce"]
 
 READ, WRITE = 0, 1
 """The two heads."""
@@ -61,7 +61,7 @@ class DNTM(Controlled):
     """A dynamic NTM: a head that writes, and one that reads, perhaps several times in a row.
 
     With ``addressing="soft"`` it is differentiable as an NTM is. Both others are at one slot at a time.
-    "straight-through" takes the most likely slot, and gradients flow as if the weights were soft. "reinforce" draws a
+    "straight_through" takes the most likely slot, and gradients flow as if the weights were soft. "reinforce" draws a
     slot in training and takes the most likely one in evaluation; how probable its choices were is handed out by
     ``memory.add_choice`` to a trainer that judges them.
 
@@ -71,7 +71,7 @@ class DNTM(Controlled):
         slots: number of memory slots (N), the one of ``no_op`` included.
         word_size: numbers in the content of each slot (C).
         address_size: numbers in the learned address of each slot (A).
-        addressing: how slots are addressed: "soft", "straight-through" or "reinforce".
+        addressing: how slots are addressed: "soft", "straight_through" or "reinforce".
         read_steps: how often the head reads at a step; each time it also goes by what it read before.
         no_op: whether the last slot is one to do nothing at: what is written there is lost and nothing is read.
         entropy_weight: weight of the entropy of all addressings, which is rewarded so that they stay undecided for
@@ -182,7 +182,7 @@ class DNTM(Controlled):
         if self.addressing == "soft":
             return soft, chosen
         one = torch.zeros_like(soft).scatter(1, chosen, 1)
-        return (one + (soft - soft.detach()) if self.addressing == "straight-through" else one), chosen
+        return (one + (soft - soft.detach()) if self.addressing == "straight_through" else one), chosen
 
     def without_no_op(self, weights: Tensor) -> Tensor:
         """Weights [B, N] over the slots that hold something."""

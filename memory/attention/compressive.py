@@ -20,7 +20,7 @@ from lukasa.memory.collecting import add_cost
 from lukasa.memory.core import Core, check_inputs
 from lukasa.memory.derivatives import needs_reference
 
-LayerGate: TypeAlias = Literal["none", "gru", "output", "sigmoid-tanh", "highway", "input", "residual"]
+LayerGate: TypeAlias = Literal["none", "gru", "output", "sigmoid_tanh", "highway", "input", "residual"]
 
 
 class CompressiveState(NamedTuple):

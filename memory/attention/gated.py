@@ -16,7 +16,7 @@ from lukasa.memory.attention.relative import RelativeAttention
 from lukasa.memory.attention.window import WindowState, empty_window, next_window, sight
 from lukasa.memory.derivatives import needs_reference
 
-GateKind: TypeAlias = Literal["gru", "output", "sigmoid-tanh", "highway", "input", "residual"]
+GateKind: TypeAlias = Literal["gru", "output", "sigmoid_tanh", "highway", "input", "residual"]
 
 
 class Gate(nn.Module):
@@ -38,7 +38,7 @@ class Gate(nn.Module):
         if kind not in get_args(GateKind):
             raise ValueError(f"gate is {kind!r}: choose one of {', '.join(get_args(GateKind))}")
         self.kind: GateKind = kind
-        widths = {"gru": 3, "sigmoid-tanh": 2}  # of W y; the others but "residual" have W x
+        widths = {"gru": 3, "sigmoid_tanh": 2}  # of W y; the others but "residual" have W x
         if kind in widths:
             self.of_new = nn.Linear(size, widths[kind] * size, bias=False)
         if kind == "gru":
@@ -58,7 +58,7 @@ class Gate(nn.Module):
             return (1 - z) * x + z * torch.tanh(h + self.of_kept(r * x))
         if self.kind == "output":
             return x + torch.sigmoid(self.of_stream(x) - self.bias) * y
-        if self.kind == "sigmoid-tanh":
+        if self.kind == "sigmoid_tanh":
             gate, shown = self.of_new(y).chunk(2, -1)
             return x + torch.sigmoid(gate - self.bias) * torch.tanh(shown)
         if self.kind == "highway":

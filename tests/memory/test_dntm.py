@@ -28,7 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "soft, three reads": {"read_steps": 3},
     "soft, feedforward": {"controller": "feedforward"},
     "soft, LSTM": {"controller": "lstm"},
-    "straight-through": {"addressing": "straight-through", "read_steps": 2},
+    "straight_through": {"addressing": "straight_through", "read_steps": 2},
     "reinforce": {"addressing": "reinforce", "read_steps": 2},
 }
 EVERY_OPTION = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -99,7 +99,7 @@ def test_gradients_are_those_of_finite_differences(options: dict[str, Any]):
 
 def test_straight_through_has_the_gradient_of_soft_weights_at_the_values_of_hard_ones():
     """What reaches the scores is the gradient with respect to one-hot weights, through the softmax."""
-    core = lively_core("dntm", **SMALL, addressing="straight-through")
+    core = lively_core("dntm", **SMALL, addressing="straight_through")
     assert isinstance(core, DNTM)
     scores, slope = Sampler(3).normal(2, 5).requires_grad_(), Sampler(4).normal(2, 5)
     weights, chosen = core.decide(torch.log_softmax(scores, 1))
@@ -172,7 +172,7 @@ def test_slots_are_drawn_as_often_as_they_are_likely():
     assert core.eval().decide(log_weights)[1].unique().tolist() == [2]
 
 
-@pytest.mark.parametrize("addressing", ["soft", "straight-through", "reinforce"])
+@pytest.mark.parametrize("addressing", ["soft", "straight_through", "reinforce"])
 def test_choices_are_handed_out_where_they_are_drawn(addressing: str):
     core = memory.make_core("dntm", input_size=3, output_size=2, **SMALL | {"addressing": addressing, "read_steps": 2})
     assert core.chooses == (addressing == "reinforce")
@@ -190,7 +190,7 @@ def test_choices_are_handed_out_where_they_are_drawn(addressing: str):
 
 
 def test_discrete_addresses_are_at_one_slot_each():
-    for addressing in ("straight-through", "reinforce"):
+    for addressing in ("straight_through", "reinforce"):
         core = memory.make_core("dntm", input_size=3, output_size=2, **SMALL | {"addressing": addressing})
         with memory.record(core) as recording:
             memory.unroll(core, torch.randn(4, 6, 3))
@@ -250,7 +250,7 @@ def test_addresses_are_learned_and_not_part_of_the_state():
         ({"entropy_weight": -0.1}, "option 'entropy_weight' of core 'dntm' is -0.1: expected 0 or more"),
         (
             {"addressing": "hard"},
-            "option 'addressing' of core 'dntm' is 'hard': choose one of 'soft', 'straight-through'",
+            "option 'addressing' of core 'dntm' is 'hard': choose one of 'soft', 'straight_through'",
         ),
         ({"read_steps": 0}, "option 'read_steps' of core 'dntm' is 0: expected a whole number of at least 1"),
     ],

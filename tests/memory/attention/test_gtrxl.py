@@ -40,7 +40,7 @@ def gate(part: Gate, x: Tensor, y: Tensor) -> Tensor:
         z = torch.sigmoid(w_z @ y + u_z @ x - part.bias)
         h = torch.tanh(w_g @ y + part.of_kept.weight @ (r * x))
         return (1 - z) * x + z * h
-    if kind == "sigmoid-tanh":
+    if kind == "sigmoid_tanh":
         w, u = part.of_new.weight.split(size)
         return x + torch.sigmoid(w @ y - part.bias) * torch.tanh(u @ y)
     if kind == "residual":
