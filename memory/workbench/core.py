@@ -15,7 +15,7 @@ from torch import Tensor
 from lukasa.memory.addressing import NORM_EPSILON
 from lukasa.memory.collecting import add_choice
 from lukasa.memory.controlled import Controlled, Shown
-from lukasa.memory.controllers import Kind, NoState
+from lukasa.memory.controllers import WINDOW, Kind, NoState
 from lukasa.memory.workbench.choosing import DRAWN, Addressing, choose
 from lukasa.memory.workbench.forgetting import Forgetting, fade
 from lukasa.memory.workbench.organising import (
@@ -86,6 +86,7 @@ class Workbench(Controlled):
         controller: kind of network that reads the input and steers the heads.
         controller_size: units in each layer of the controller.
         controller_layers: number of layers of the controller.
+        controller_window: steps that controller "attention" looks back; the others have no window.
 
     Raises:
         ValueError: the mechanisms make no sense together, or a number cannot be used.
@@ -113,6 +114,7 @@ class Workbench(Controlled):
         controller: Kind = "lstm",
         controller_size: int = 64,
         controller_layers: int = 1,
+        controller_window: int = WINDOW,
     ):
         _check(organisation, writing, top, slots, temperature, similarity, half_life, capacity)
         gated, learned, timed, graph = (
@@ -129,6 +131,7 @@ class Workbench(Controlled):
             controller=controller,
             controller_size=controller_size,
             controller_layers=controller_layers,
+            controller_window=controller_window,
             read_size=read_heads * word_size,
             interface_size=sum(self.widths),
         )
