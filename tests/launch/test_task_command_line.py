@@ -161,6 +161,8 @@ def test_memory_too_small_is_noted_with_what_would_do(capsys):
     assert capsys.readouterr().err == f"warning: {told}\n"
     lstm = read_command_line("task", ["--core", "lstm"]).experiment
     assert note_on_slots(lstm, make_sampler("copy", "train", {})) is None
+    relational = TaskExperiment(task="copy", core="rmc", memory={"slots": 8})  # whose slots hold more than a word
+    assert note_on_slots(relational, make_sampler("copy", "train", {})) is None
 
 
 def test_memory_too_small_for_a_later_lesson_is_noted_too(capsys):

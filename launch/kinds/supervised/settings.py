@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lukasa import tasks
+from lukasa import memory, tasks
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.tasks import Batch, Curriculum, FiniteSampler, Sampler
@@ -92,9 +92,9 @@ def hardest(sampler: Sampler, curriculum: Curriculum) -> Sampler:
 
 
 def note_on_slots(experiment: TaskExperiment, sampler: Sampler) -> str | None:
-    """A sentence where the task asks for more words at once than the memory has slots; None where it does not."""
+    """A sentence where the task asks for more words at once than the memory has slots of a word; None elsewhere."""
     slots, words = experiment.memory.get("slots"), sampler.spec.holds
-    if slots is None or words <= slots:
+    if slots is None or words <= slots or "word_size" not in memory.core_options(experiment.core):
         return None
     return (
         f"{words} words are to be held at once and the memory has {slots} slots: "
