@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-GROUPS = (("ntm", "mann", "dam", "gru", "lstm"), ("dnc", "sam", "sdnc", "gated_deltanet", "mlstm", "shm"))
-WITHOUT_SLOTS = ("gru", "lstm", "gated_deltanet", "mlstm", "shm")
+WITHOUT_SLOTS = ("gru", "lstm", "gated_deltanet", "mlstm", "shm", "mingru", "lru", "ffm", "lmu")
+GROUPS = (("ntm", "mann", "dam", *WITHOUT_SLOTS), ("dnc", "sam", "sdnc"))
 FILES = (".nbi", ".nbc", ".kept")
 
 

@@ -31,7 +31,7 @@ LOCK_SECONDS = 300
 
 def source_digest() -> str:
     """Names the folder by what is compiled: Numba itself would miss a change in a function that a kept one calls."""
-    everything = [path.read_bytes() for path in sorted(HERE.glob("*.py"))]
+    everything = [path.read_bytes() for path in sorted(HERE.parent.rglob("*.py"))]
     sources = b"".join(text for text in everything if any(word in text for word in COMPILED))
     return hashlib.sha256(sources + numba.__version__.encode()).hexdigest()[:16]
 
@@ -70,8 +70,8 @@ def compiled(*reassociate: str, entry: bool = False) -> Callable[[Callable[..., 
     A product and a sum may become one operation (``contract``), which changes neither NaN nor infinity and is the same
     in every row. Sums over a vector may be taken in another, fixed order where ``reassociate`` is given; it must not be
     where the order of operations matters, as in the reduction of an argument, nor to a function that writes to an array
-    (see ``algebra``). Arrays are not counted (``_nrt``): they
-    are made outside, where they stay until the call ends; counting takes an eighth of the time and longer to compile.
+    (see ``algebra``). Arrays are not counted (``_nrt``): they are made outside, where they stay until the call ends;
+    counting takes an eighth of the time and longer to compile.
     Only an ``entry`` can be called from Python: what a call needs is larger than most functions.
     """
     flags = {"contract", *reassociate}
