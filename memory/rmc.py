@@ -66,7 +66,7 @@ class RMC(Core):
         head_size: numbers of a slot for each head (V); a slot holds heads * head_size numbers.
         blocks: how often the slots attend to each other at a step; each time has weights of its own.
         mlp_layers: linear layers of the MLP that is applied to each slot after it has attended.
-        gates: a gate for each number of a slot ("unit"), or one for each slot ("memory").
+        gates: whether each number of a slot has a gate of its own ("unit"), or a slot has one ("memory").
         forget_bias: added to what the forget gates are made of.
         input_bias: added to what the input gates are made of.
         output_layers: linear layers from the slots to the output, ReLU between them.

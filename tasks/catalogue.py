@@ -130,6 +130,11 @@ def _mqar_length(pairs: int) -> dict[str, int]:
     return {"pairs": pairs, "length": max(64, 16 * pairs)}
 
 
+def _changing_length(pairs: int) -> dict[str, int]:
+    """No more keys than there are pairs to show them."""
+    return {"keys": min(ChangingPairs.keys, pairs), "min_pairs": pairs, "max_pairs": pairs}
+
+
 def _babi(name: str, description: str, sampler: type, longer: dict[str, Any] | None, data: str = "") -> Task:
     splits = {part: Split(0, seed, {"part": part}) for seed, part in enumerate(SPLITS[:3], 1)}
     if longer is not None:
@@ -220,11 +225,14 @@ TASKS: Registry[Task] = Registry(
                 {"min_digits": 11, "max_digits": 20},
             ),
             _task("key_value", "recall the value of every key", KeyValue, {"min_pairs": 17, "max_pairs": 32}),
-            _task(
-                "changing_pairs",
-                "recall the newest value of every key",
-                ChangingPairs,
-                {"min_pairs": 25, "max_pairs": 48},
+            replace(
+                _task(
+                    "changing_pairs",
+                    "recall the newest value of every key",
+                    ChangingPairs,
+                    {"min_pairs": 25, "max_pairs": 48},
+                ),
+                lengths=_changing_length,
             ),
             replace(
                 _task("mqar", "recall values of keys among random tokens", MQAR, {"pairs": 16, "length": 256}),

@@ -37,7 +37,7 @@ class ChangingPairs:
 
     Attributes:
         bits: bits of a key and of a value; from 2 to 16.
-        keys: how many keys there are; at most 2 to the power of ``bits``, for keys are different.
+        keys: number of keys; at most 2 to the power of ``bits``, for keys are different.
         min_pairs: pairs in the shortest stream; at least as many as keys.
         max_pairs: pairs in the longest stream.
         equal_lengths: whether all rows of a batch have the same length, so that none is padded.

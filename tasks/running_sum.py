@@ -38,7 +38,7 @@ class RunningSum:
     Paper: Graves 2016, section 3.3.
 
     Attributes:
-        numbers: how many numbers are added.
+        numbers: numbers that are added one after another.
         min_digits: digits of the shortest number; no number but 0 starts with a 0.
         max_digits: digits of the longest number; at most 15.
     """

@@ -81,7 +81,7 @@ class CompressiveTransformer(Core):
         task_gradient: whether the task's gradient, too, passes through compressed states within an unroll; without it a
             convolution learns from the reconstruction alone.
         size: width of the stream through the layers (C).
-        layers: how many (N).
+        layers: number of layers, one above another (N).
         heads: attention heads of a layer (H).
         head_size: numbers in a query, key and value of a head (E).
         mlp_size: hidden units of each layer's perceptron.

@@ -24,7 +24,7 @@ class GTrXL(Core):
         output_size: K.
         length: steps that a layer looks back (L).
         size: width of the stream through the layers (C).
-        layers: how many (N).
+        layers: number of layers, one above another (N).
         heads: attention heads of a layer (H).
         head_size: numbers in a query, key and value of a head.
         mlp_size: hidden units of each layer's perceptron.

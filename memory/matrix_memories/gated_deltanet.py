@@ -181,8 +181,8 @@ class GatedDeltaNet(Core):
             with the first two rules.
         taps: steps that the convolution reads (W).
         gate: whether the reads are gated; "own" as in the rule's paper: on with "gated_delta".
-        negative_eigenvalues: β up to 2 instead of 1, so that a write can turn what is held under a key around (Grazzi
-            et al. 2025).
+        negative_eigenvalues: let β go up to 2 instead of 1, so that a write can turn what is held under a key around
+            (Grazzi et al. 2025).
     """
 
     resets_inside = True

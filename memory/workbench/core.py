@@ -76,7 +76,7 @@ class Workbench(Controlled):
         organisation: what the memory knows of its slots beside their words.
         forgetting: how words fade.
         top: slots that "top_k" reads.
-        temperature: of "gumbel".
+        temperature: softness of the gradient of "gumbel": divides scores and noise before its softmax.
         similarity: from which on "most_similar" takes two words for the same: the cosine of what sets each apart from
             the mean of all.
         long_slots: slots of the long memory of "two_levels".

@@ -44,8 +44,8 @@ def test_every_function_and_kernel_has_a_row():
         if getattr(value, "__module__", None) == addressing.__name__ and not name.startswith("_")
     }
     assert functions == set(ADDRESSING)
-    # No functions of tensors: tests/memory/sparse/test_access.py and tests/memory/test_sequence_kernels.py hold them.
-    others = {"sparse_access", "sequence"}
+    # No functions of tensors: sparse/test_access.py, test_sequence_kernels.py, test_scan.py and their like hold them.
+    others = {"sparse_access", "sequence", "scan", "lmu", "matrix_memory"}
     assert {module.name for module in pkgutil.iter_modules(kernels.__path__)} == {*KERNELS, *others}
 
 
