@@ -68,13 +68,18 @@ def placed(call: Any, apart: int, order: random.Random, called: list[Any]) -> An
     def elsewhere(function: Any, kind: Any, *arguments: Any) -> None:
         called.append(function)
         found = {id(array): array for array in arrays_in(arguments)}
-        found = {key: found[key] for key in order.sample(list(found), len(found))}
-        arena = np.zeros(sum(array.nbytes + apart + 8 for array in found.values()) + 64, np.uint8)
-        at, places = -arena.ctypes.data % 64, {}
+        # Two arrays may be the same numbers in other shapes: they stay so.
+        sizes = {array.ctypes.data: array.nbytes for array in found.values()}
+        sizes = {place: sizes[place] for place in order.sample(list(sizes), len(sizes))}
+        arena = np.zeros(sum(size + apart + 8 for size in sizes.values()) + 64, np.uint8)
+        at, starts, places = -arena.ctypes.data % 64, {}, {}
+        for place, size in sizes.items():
+            starts[place] = at
+            at += -(-size // 8) * 8 + apart
         for key, array in found.items():
-            places[key] = arena[at : at + array.nbytes].view(array.dtype).reshape(array.shape)
+            start = starts[array.ctypes.data]
+            places[key] = arena[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
             places[key][...] = array
-            at += -(-array.nbytes // 8) * 8 + apart
         call(function, kind, *moved(arguments, places))
         for key, array in found.items():
             array[...] = places[key]
