@@ -42,7 +42,8 @@ def running_ray(cpus: int | None = None, address: str | None = None) -> Iterator
         address: HOST:PORT of a cluster to join; a Ray on this machine alone when None.
 
     Raises:
-        UserError: there is no such cluster, it cannot be joined, or no folder here is short enough for Ray's sockets.
+        UserError: there is no such cluster, it cannot be joined, none starts here in time, or no folder here is
+            short enough for Ray's sockets.
     """
     if ray.is_initialized():
         _check_same_cluster(address)
@@ -62,17 +63,25 @@ def running_ray(cpus: int | None = None, address: str | None = None) -> Iterator
 
 def _start(cpus: int | None, folder: Path | None) -> None:
     elsewhere: Any = {"_temp_dir": str(folder)} if folder else {}
-    with _native_stderr_off(), _loopback_only():
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES * max(1, cpus or 1),
-            _node_ip_address="127.0.0.1",
-            **elsewhere,
-        )
+    try:
+        with _native_stderr_off(), _loopback_only():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES * max(1, cpus or 1),
+                _node_ip_address="127.0.0.1",
+                **elsewhere,
+            )
+    except Exception as error:  # of no class of its own
+        if "timed out during startup" not in str(error):
+            raise
+        raise UserError(
+            f"Ray did not start on this machine in the time it allows itself (load {os.getloadavg()[0]:.0f}): run this "
+            "again when less else is running"
+        ) from error
 
 
 @contextmanager

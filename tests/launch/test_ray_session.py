@@ -4,6 +4,7 @@ import json
 import socket
 
 import pytest
+import ray
 
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.ray import session as ray_session
@@ -52,3 +53,26 @@ def test_cluster_of_another_version_is_refused(ray_cluster):
             ray_session.check_address(address)
     finally:
         cluster.internal_kv_put(b"CLUSTER_METADATA", kept, True, b"cluster", timeout=5)
+
+
+def test_ray_that_does_not_start_in_time_is_one_sentence(monkeypatch):
+    def late(**_):
+        raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", late)
+    with (
+        pytest.raises(UserError, match="did not start on this machine in the time it allows itself"),
+        ray_session.running_ray(1),
+    ):
+        pass
+
+
+def test_another_failure_to_start_is_not_taken_for_it(monkeypatch):
+    def broken(**_):
+        raise Exception("another reason")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", broken)
+    with pytest.raises(Exception, match="another reason"), ray_session.running_ray(1):
+        pass
