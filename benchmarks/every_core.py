@@ -211,6 +211,11 @@ def state_bytes(core: memory.Core) -> int:
     """Of a row after a sequence, so that a memory that grows has grown."""
     with torch.no_grad():
         _, state = memory.unroll(core, torch.randn(1, 64, WIDTH))
+    return bytes_of(state)
+
+
+def bytes_of(state: memory.State) -> int:
+    """What the tensors of a state take."""
     return sum(part.numel() * part.element_size() for part in memory.state_to_dict(state).values())
 
 

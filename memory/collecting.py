@@ -66,6 +66,6 @@ def refuse_choices(core: Core, whose: str) -> None:
     """
     if core.chooses:
         raise ValueError(
-            f"with these options core {type(core).__name__} chooses at random and learns by Reinforce, which {whose} "
-            "cannot do: choose options with which it does not, or train it on a task (lukasa train task)"
+            f"with these options core {type(core).__name__} chooses at random in training, which {whose} cannot learn "
+            "from: choose options with which it does not, or train it on a task (lukasa train task)"
         )

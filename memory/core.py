@@ -31,9 +31,9 @@ class Core(nn.Module):
         recorder: the list that ``memory.record`` fills, None while nobody looks.
         auxiliary: what ``memory.collect_auxiliary`` fills, None while nobody collects.
         resets_inside: whether a ``sequence`` of this core also takes ``starts``; see ``WholeSequence``.
-        chooses: whether its steps choose at random and hand their choices out (``memory.add_choice``), to be judged by
-            Reinforce. A class or, where an option decides, a core sets it; who runs a core twice, to act and to learn,
-            has to refuse one that would choose anew.
+        chooses: whether its steps draw at random in training, so that the same call made twice differs. Choices that no
+            gradient passes through are handed out (``memory.add_choice``). A class or, where an option decides, a core
+            sets it; who runs a core twice, to act and to learn, has to refuse one that would choose anew.
         rounds: whether it rounds in evaluation mode what it does by degrees in training. Who acts in the one and learns
             in the other, as RLlib does, has to refuse it.
     """

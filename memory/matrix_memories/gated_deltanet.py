@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lukasa.memory.controllers import NoState
-from lukasa.memory.core import Core, check_inputs, whole_precision
+from lukasa.memory.core import whole_precision
 from lukasa.memory.kernels import matrix_memory
 from lukasa.memory.matrix_memories.features import dpfp_features, elu_features, of_sum_one
 from lukasa.memory.matrix_memories.short_convolution import ShortConvolution
-from lukasa.memory.matrix_memories.stacking import Recording, Stack
+from lukasa.memory.matrix_memories.stacking import Recording, Stacked
 
 Rule = Literal["gated_delta", "delta", "fast_weights", "linear_attention"]
 Features = Literal["own", "silu", "elu", "dpfp"]
@@ -160,7 +160,7 @@ class DeltaLayer(nn.Module):
             return torch.exp(-self.rate.to(kind).exp() * steps), strength
 
 
-class GatedDeltaNet(Core):
+class GatedDeltaNet(Stacked):
     """Layers of heads, each with a matrix that a delta rule writes, read by a query.
 
     Args:
@@ -185,8 +185,6 @@ class GatedDeltaNet(Core):
             (Grazzi et al. 2025).
     """
 
-    resets_inside = True
-
     def __init__(
         self,
         input_size: int,
@@ -205,8 +203,6 @@ class GatedDeltaNet(Core):
         gate: Switch = "own",
         negative_eigenvalues: bool = False,
     ):
-        super().__init__()
-        self.input_size, self.output_size = input_size, output_size
         own = OWN[rule]
         convolves, gated = (
             given == "on" or (given == "own" and usual)
@@ -222,27 +218,7 @@ class GatedDeltaNet(Core):
         )
         _check(choice, key_size, negative_eigenvalues)
         made = [DeltaLayer(size, heads, key_size, value_size, choice) for _ in range(layers)]
-        self.stack = Stack(input_size, size, made)
-        self.output = nn.Linear(size, output_size)
-
-    def initial_state(self, batch_size: int) -> GatedDeltaNetState:
-        """Nothing is written."""
-        return self.stack.initial_state(batch_size)
-
-    def forward(self, inputs: Tensor, state: GatedDeltaNetState) -> tuple[Tensor, GatedDeltaNetState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        hidden, after, shown = self.stack(inputs.unsqueeze(1), state, None)
-        if self.recorder is not None:
-            self.recorder.append(shown)
-        return self.output(hidden.squeeze(1)), after
-
-    def sequence(
-        self, inputs: Tensor, state: GatedDeltaNetState, starts: Tensor | None = None
-    ) -> tuple[Tensor, GatedDeltaNetState]:
-        """All steps at once: inputs [B, T, D] to outputs [B, T, K]."""
-        hidden, after, _ = self.stack(inputs, state, starts)
-        return self.output(hidden), after
+        super().__init__(input_size, output_size, size, made)
 
 
 def _check(choice: Choice, key_size: int, negative_eigenvalues: bool) -> None:

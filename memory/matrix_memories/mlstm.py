@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lukasa.memory.controllers import NoState
-from lukasa.memory.core import Core, check_inputs, whole_precision
+from lukasa.memory.core import whole_precision
 from lukasa.memory.kernels import matrix_memory
 from lukasa.memory.matrix_memories.short_convolution import ShortConvolution
-from lukasa.memory.matrix_memories.stacking import Recording, Stack
+from lukasa.memory.matrix_memories.stacking import Recording, Stacked
 
 LEAST = 1e-6
 """What is read is divided by no less, where exp(−m) is smaller and a query meets no key."""
@@ -120,7 +120,7 @@ class MLSTMLayer(nn.Module):
         return reads, (memory, sums[:, -1], largest[:, -1]), shown
 
 
-class MLSTM(Core):
+class MLSTM(Stacked):
     """Blocks of heads, each with a matrix that is written by an exponential gate and read by a query.
 
     Args:
@@ -138,8 +138,6 @@ class MLSTM(Core):
         taps: steps that the convolution reads (W).
     """
 
-    resets_inside = True
-
     def __init__(
         self,
         input_size: int,
@@ -156,26 +154,6 @@ class MLSTM(Core):
         convolution: bool = True,
         taps: int = 4,
     ):
-        super().__init__()
-        self.input_size, self.output_size = input_size, output_size
         choice = Choice(forget_gate, output_gate, taps if convolution else 1)
         made = [MLSTMLayer(size, expansion * size, heads, key_size, value_size, choice) for _ in range(layers)]
-        self.stack = Stack(input_size, size, made)
-        self.output = nn.Linear(size, output_size)
-
-    def initial_state(self, batch_size: int) -> MLSTMState:
-        """Nothing is written."""
-        return self.stack.initial_state(batch_size)
-
-    def forward(self, inputs: Tensor, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        hidden, after, shown = self.stack(inputs.unsqueeze(1), state, None)
-        if self.recorder is not None:
-            self.recorder.append(shown)
-        return self.output(hidden.squeeze(1)), after
-
-    def sequence(self, inputs: Tensor, state: MLSTMState, starts: Tensor | None = None) -> tuple[Tensor, MLSTMState]:
-        """All steps at once: inputs [B, T, D] to outputs [B, T, K]."""
-        hidden, after, _ = self.stack(inputs, state, starts)
-        return self.output(hidden), after
+        super().__init__(input_size, output_size, size, made)

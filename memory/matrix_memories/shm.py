@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lukasa.memory.core import Core, check_inputs, whole_precision
+from lukasa.memory.core import whole_precision
 from lukasa.memory.kernels import matrix_memory
 from lukasa.memory.matrix_memories.features import of_sum_one
-from lukasa.memory.matrix_memories.stacking import Recording, Stack
+from lukasa.memory.matrix_memories.stacking import Recording, Stacked
 
 LOW = 2**32 - 1
 """The lower 32 bits of a number."""
@@ -137,7 +137,7 @@ def _counted(before: Tensor, steps: int, starts: Tensor | None) -> Tensor:
     return torch.where(begun >= 0, time - begun, counted)
 
 
-class SHM(Core):
+class SHM(Stacked):
     """Layers of heads, each with a matrix of which every entry fades or grows by what is seen.
 
     Args:
@@ -155,8 +155,6 @@ class SHM(Core):
             the input. Without, as in the paper, an entry can grow until a float cannot hold it.
     """
 
-    resets_inside = True
-
     def __init__(
         self,
         input_size: int,
@@ -171,30 +169,10 @@ class SHM(Core):
         selection: Literal["scattered", "drawn"] = "scattered",
         centre: bool = True,
     ):
-        super().__init__()
-        self.input_size, self.output_size = input_size, output_size
-        self.chooses = selection == "drawn"
         if centre and thetas == 1:
             raise ValueError(
                 "thetas is 1 and centre is on: one θ less its mean is 0, and nothing is calibrated: take more thetas"
             )
         made = [SHMLayer(size, heads, key_size, value_size, thetas, selection, centre) for _ in range(layers)]
-        self.stack = Stack(input_size, size, made)
-        self.output = nn.Linear(size, output_size)
-
-    def initial_state(self, batch_size: int) -> SHMState:
-        """Nothing is written."""
-        return self.stack.initial_state(batch_size)
-
-    def forward(self, inputs: Tensor, state: SHMState) -> tuple[Tensor, SHMState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        hidden, after, shown = self.stack(inputs.unsqueeze(1), state, None)
-        if self.recorder is not None:
-            self.recorder.append(shown)
-        return self.output(hidden.squeeze(1)), after
-
-    def sequence(self, inputs: Tensor, state: SHMState, starts: Tensor | None = None) -> tuple[Tensor, SHMState]:
-        """All steps at once: inputs [B, T, D] to outputs [B, T, K]."""
-        hidden, after, _ = self.stack(inputs, state, starts)
-        return self.output(hidden), after
+        super().__init__(input_size, output_size, size, made)
+        self.chooses = selection == "drawn"

@@ -1,6 +1,6 @@
 """What surrounds such a memory: layers one above another, each with a matrix of its own for every head.
 
-Legend: B batch, T time, D input width, L layers, E width of the layers.
+Legend: B batch, T time, D input width, K output width, L layers, E width of the layers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lukasa.memory.controllers import NoState
-from lukasa.memory.core import in_dtype, in_full_precision
+from lukasa.memory.core import Core, check_inputs, in_dtype, in_full_precision
 
 State = Any
 """A NamedTuple of tensors [B, L, ...], or ``NoState`` in the place of one that the options do without."""
@@ -59,6 +59,42 @@ class Stack(nn.Module):
             in_dtype(state[0].dtype, _joined(parts)),
             shown,
         )
+
+
+class Stacked(Core):
+    """A core that is a stack of such layers and a linear output; a subclass makes the layers of its options.
+
+    Args:
+        input_size: D.
+        output_size: K.
+        size: E.
+        layers: as ``Stack`` takes them.
+    """
+
+    resets_inside = True
+
+    def __init__(self, input_size: int, output_size: int, size: int, layers: Sequence[nn.Module]):
+        super().__init__()
+        self.input_size, self.output_size = input_size, output_size
+        self.stack = Stack(input_size, size, layers)
+        self.output = nn.Linear(size, output_size)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Nothing is written."""
+        return self.stack.initial_state(batch_size)
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step: inputs [B, D] to outputs [B, K]."""
+        check_inputs(self, inputs, state=state)
+        hidden, after, shown = self.stack(inputs.unsqueeze(1), state, None)
+        if self.recorder is not None:
+            self.recorder.append(shown)
+        return self.output(hidden.squeeze(1)), after
+
+    def sequence(self, inputs: Tensor, state: State, starts: Tensor | None = None) -> tuple[Tensor, State]:
+        """All steps at once, with resets inside: inputs [B, T, D] to outputs [B, T, K]."""
+        hidden, after, _ = self.stack(inputs, state, starts)
+        return self.output(hidden), after
 
 
 def _normalised(norm: nn.Module, hidden: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lukasa.memory.core import Core, check_inputs, whole, whole_precision
+from lukasa.memory.core import whole, whole_precision
 from lukasa.memory.kernels.scan import complex_scan
+from lukasa.memory.scans.stepping import Scanning
 
 FASTEST = 0.67
 """Decay of the fastest trace at first: a hundredth is left after 7 steps."""
@@ -79,7 +80,7 @@ class FFMLayer(nn.Module):
         return F.layer_norm(read, read.shape[-1:]) * gate + skip * (1 - gate), last
 
 
-class FFM(Core):
+class FFM(Scanning):
     """Cells of Fast and Forgetful Memory one above another, and a linear output.
 
     Args:
@@ -95,8 +96,6 @@ class FFM(Core):
     Raises:
         ValueError: the periods are none.
     """
-
-    resets_inside = True
 
     def __init__(
         self,
@@ -127,14 +126,6 @@ class FFM(Core):
     def initial_state(self, batch_size: int) -> FFMState:
         """Zeros."""
         return FFMState(self.output.weight.new_zeros(batch_size, len(self.layers), self.memory_size))
-
-    def forward(self, inputs: Tensor, state: FFMState) -> tuple[Tensor, FFMState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        outputs, after = self.sequence(inputs.unsqueeze(1), state)
-        if self.recorder is not None:
-            self.recorder.append({"hidden": after.memory.flatten(1)})
-        return outputs.squeeze(1), after
 
     def sequence(self, inputs: Tensor, state: FFMState, starts: Tensor | None = None) -> tuple[Tensor, FFMState]:
         """All steps at once, with resets inside: inputs [B, T, D] to outputs [B, T, K]."""

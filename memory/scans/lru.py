@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lukasa.memory.core import Core, check_inputs, whole, whole_precision
+from lukasa.memory.core import whole, whole_precision
 from lukasa.memory.kernels.scan import complex_scan
+from lukasa.memory.scans.stepping import Scanning
 
 
 class LRUState(NamedTuple):
@@ -108,7 +109,7 @@ class LRUBlock(nn.Module):
         return inputs + F.glu(self.gated(F.gelu(mixed)), -1), last
 
 
-class LRU(Core):
+class LRU(Scanning):
     """A linear encoder, residual blocks around Linear Recurrent Units, and a linear output.
 
     Args:
@@ -124,8 +125,6 @@ class LRU(Core):
     Raises:
         ValueError: the ring is none.
     """
-
-    resets_inside = True
 
     def __init__(
         self,
@@ -151,14 +150,6 @@ class LRU(Core):
     def initial_state(self, batch_size: int) -> LRUState:
         """Zeros."""
         return LRUState(self.output.weight.new_zeros(batch_size, len(self.blocks), 2 * self.states))
-
-    def forward(self, inputs: Tensor, state: LRUState) -> tuple[Tensor, LRUState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        outputs, after = self.sequence(inputs.unsqueeze(1), state)
-        if self.recorder is not None:
-            self.recorder.append({"hidden": after.hidden.flatten(1)})
-        return outputs.squeeze(1), after
 
     def sequence(self, inputs: Tensor, state: LRUState, starts: Tensor | None = None) -> tuple[Tensor, LRUState]:
         """All steps at once, with resets inside: inputs [B, T, D] to outputs [B, T, K]."""

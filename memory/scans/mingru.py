@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lukasa.memory.core import Core, check_inputs, whole, whole_precision
+from lukasa.memory.core import whole, whole_precision
 from lukasa.memory.kernels.scan import is_native, scan
+from lukasa.memory.scans.stepping import Scanning
 
 Candidate = Literal["linear", "positive"]
 
@@ -73,7 +74,7 @@ def run(emitted: Tensor, candidate: Candidate, hidden: Tensor, starts: Tensor | 
         return states.to(hidden.dtype), last.to(hidden.dtype)
 
 
-class MinGRU(Core):
+class MinGRU(Scanning):
     """Layers of minGRU one above another, and a linear output.
 
     h_t = (1 − z_t) ∘ h_{t-1} + z_t ∘ h̃_t. What a layer does with a step depends on that input alone; from the second
@@ -87,8 +88,6 @@ class MinGRU(Core):
         candidate: h̃ as the linear function that section 3.1 makes it ("linear"), or above zero as in the paper's
             experiments, which compute with logarithms ("positive").
     """
-
-    resets_inside = True
 
     def __init__(
         self,
@@ -109,14 +108,6 @@ class MinGRU(Core):
     def initial_state(self, batch_size: int) -> MinGRUState:
         """Zeros."""
         return MinGRUState(self.output.weight.new_zeros(batch_size, len(self.layers), self.size))
-
-    def forward(self, inputs: Tensor, state: MinGRUState) -> tuple[Tensor, MinGRUState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        outputs, after = self.sequence(inputs.unsqueeze(1), state)
-        if self.recorder is not None:
-            self.recorder.append({"hidden": after.hidden.flatten(1)})
-        return outputs.squeeze(1), after
 
     def sequence(self, inputs: Tensor, state: MinGRUState, starts: Tensor | None = None) -> tuple[Tensor, MinGRUState]:
         """All steps at once, with resets inside: inputs [B, T, D] to outputs [B, T, K]."""

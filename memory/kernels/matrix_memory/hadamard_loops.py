@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from lukasa.memory.kernels.matrix_memory.rows import add_rows, copy_all
+from lukasa.memory.kernels.sequence.algebra import inner
 from lukasa.memory.kernels.sequence.arithmetic import hyperbolic_tangent
 from lukasa.memory.kernels.sequence.compiling import compiled
 
@@ -38,13 +40,6 @@ def _clear_all(matrix):
 
 
 @compiled()
-def _copy_all(source, target):
-    for i in range(source.shape[0]):
-        for j in range(source.shape[1]):
-            target[i, j] = source[i, j]
-
-
-@compiled()
 def _bend(theta, calibration, out):
     """The tanh of θ ⊗ v_c."""
     for i in range(out.shape[0]):
@@ -71,21 +66,6 @@ def _next(matrix, bends, key, value, out):
             out[i, j] = (matrix[i, j] + matrix[i, j] * bends[i, j]) + weight * value[j]
 
 
-@compiled()
-def _add_rows(matrix, weights, out):
-    """Add to ``out`` [V] the rows of a matrix [K, V], each times its weight."""
-    count, width = matrix.shape
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a, b, c, d = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
-        for j in range(width):
-            out[j] += (a * matrix[i, j] + b * matrix[i + 1, j]) + (c * matrix[i + 2, j] + d * matrix[i + 3, j])
-    for i in range(whole, count):
-        a = weights[i]
-        for j in range(width):
-            out[j] += a * matrix[i, j]
-
-
 @compiled(entry=True)
 def hadamard_forward(begin, end, given, starts, state, reads, checkpoints, room):
     """Run the pairs from ``begin`` to ``end`` over all steps.
@@ -106,7 +86,7 @@ def hadamard_forward(begin, end, given, starts, state, reads, checkpoints, room)
         matrix = state[b, h]
         for t in range(steps):
             if checkpoints.shape[0] and t % every == 0:
-                _copy_all(matrix, checkpoints[t // every, b, h])
+                copy_all(matrix, checkpoints[t // every, b, h])
             if starts.shape[0] and starts[b, t]:
                 _clear_all(matrix)
             read = reads[b, t, h]
@@ -114,7 +94,7 @@ def hadamard_forward(begin, end, given, starts, state, reads, checkpoints, room)
             _write(matrix, room.bends[0], given.keys[b, t, h], given.values[b, t, h])
             for j in range(read.shape[0]):
                 read[j] = 0
-            _add_rows(matrix, given.queries[b, t, h], read)
+            add_rows(matrix, given.queries[b, t, h], read)
 
 
 @compiled(entry=True)
@@ -138,7 +118,7 @@ def hadamard_backward(begin, end, given, starts, checkpoints, to_reads, to_state
         gradient = to_state[b, h]
         for segment in range((steps - 1) // every, -1, -1):
             first, last = segment * every, min(segment * every + every, steps)
-            _copy_all(checkpoints[segment, b, h], room.matrices[0])
+            copy_all(checkpoints[segment, b, h], room.matrices[0])
             for t in range(first, last):
                 place = t - first
                 if starts.shape[0] and starts[b, t]:
@@ -197,14 +177,6 @@ def _times(matrix, vector, out):
         out[i] = found
 
 
-@compiled("reassoc")
-def _dot(a, b):
-    found = a.dtype.type(0)
-    for n in range(a.shape[0]):
-        found += a[n] * b[n]
-    return found
-
-
 @compiled()
 def _step_back(given, to_read, gradient, to_given, room, b, t, h, place):
     """One step: leaves in ``gradient`` that of the matrix before it, and nothing of that matrix."""
@@ -213,13 +185,13 @@ def _step_back(given, to_read, gradient, to_given, room, b, t, h, place):
     to_theta, matrix, bends = to_given.theta[b, t, h], room.matrices[place], room.bends[place]
     _arrive(gradient, query, to_read)
     _rows_against(matrix, bends, gradient, to_read, value, to_query, to_key)
-    said = _dot(value, to_read)
+    said = inner(value, to_read)
     for i in range(key.shape[0]):
         to_query[i] += key[i] * said
     for j in range(value.shape[0]):
         to_value[j] = 0
         to_theta[j] = 0
-    _add_rows(gradient, key, to_value)
+    add_rows(gradient, key, to_value)
     _through_tanh(matrix, bends, gradient)
-    _add_rows(matrix, given.calibration[b, t, h], to_theta)
+    add_rows(matrix, given.calibration[b, t, h], to_theta)
     _times(matrix, given.theta[b, t, h], to_given.calibration[b, t, h])

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from lukasa.memory.kernels.matrix_memory.rows import add_rows, copy_all
+from lukasa.memory.kernels.sequence.algebra import inner
 from lukasa.memory.kernels.sequence.compiling import compiled
 
 
@@ -52,36 +54,6 @@ def _clear(vector):
 def _clear_all(matrix):
     for i in range(matrix.shape[0]):
         _clear(matrix[i])
-
-
-@compiled()
-def _copy_all(source, target):
-    for i in range(source.shape[0]):
-        for j in range(source.shape[1]):
-            target[i, j] = source[i, j]
-
-
-@compiled("reassoc")
-def _dot(a, b):
-    found = a.dtype.type(0)
-    for n in range(a.shape[0]):
-        found += a[n] * b[n]
-    return found
-
-
-@compiled()
-def _add_rows(matrix, weights, out):
-    """Add to ``out`` [V] the rows of a matrix [K, V], each times its weight."""
-    count, width = matrix.shape
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a, b, c, d = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
-        for j in range(width):
-            out[j] += (a * matrix[i, j] + b * matrix[i + 1, j]) + (c * matrix[i + 2, j] + d * matrix[i + 3, j])
-    for i in range(whole, count):
-        a = weights[i]
-        for j in range(width):
-            out[j] += a * matrix[i, j]
 
 
 @compiled()
@@ -154,7 +126,7 @@ def rank_one_forward(begin, end, delta, given, starts, state, reads, tape, room)
         matrix = state[b, h]
         for t in range(steps):
             if tape.matrices.shape[0] and t % every == 0:
-                _copy_all(matrix, tape.matrices[t // every, b, h])
+                copy_all(matrix, tape.matrices[t // every, b, h])
             if starts.shape[0] and starts[b, t]:
                 _clear_all(matrix)
             key, query, read = given.keys[b, t, h], given.queries[b, t, h], reads[b, t, h]
@@ -167,9 +139,9 @@ def rank_one_forward(begin, end, delta, given, starts, state, reads, tape, room)
                 _add_rows_twice(matrix, key, query, found, read)
                 _written(given.values[b, t, h], found, decay, strength, True, room.written)
             else:
-                _add_rows(matrix, query, read)
+                add_rows(matrix, query, read)
                 _written(given.values[b, t, h], read, decay, strength, False, room.written)
-            near = _dot(key, query)
+            near = inner(key, query)
             for j in range(read.shape[0]):
                 read[j] = decay * read[j] + near * room.written[j]
             _decay_and_write(matrix, decay, key, room.written)
@@ -212,7 +184,7 @@ def _carry_back(gradient, decay, query, read, key, found):
 @compiled()
 def _again(delta, given, starts, tape, room, b, h, first, last):
     """The matrices before each step from ``first`` on, once more from the checkpoint there."""
-    _copy_all(tape.matrices[first // room.matrices.shape[0], b, h], room.matrices[0])
+    copy_all(tape.matrices[first // room.matrices.shape[0], b, h], room.matrices[0])
     for t in range(first, last):
         before = room.matrices[t - first]
         if starts.shape[0] and starts[b, t]:
@@ -263,28 +235,28 @@ def _step_back(delta, given, tape, to_read, gradient, to_given, room, b, t, h, p
     found = tape.found[b, t, h] if delta else room.found
     written, to_written, to_found, shared = room.written, room.to_written, room.to_found, room.shared
     _written(value, found, decay, strength, delta, written)
-    near = _dot(key, query)
+    near = inner(key, query)
     # of the vector written: (G + q gᵀ)ᵀ k
     for j in range(to_written.shape[0]):
         to_written[j] = near * to_read[j]
-    _add_rows(gradient, key, to_written)
+    add_rows(gradient, key, to_written)
     for j in range(to_value.shape[0]):
         to_value[j] = strength * to_written[j]
     if delta:
         for j in range(to_found.shape[0]):
             to_found[j] = -decay * to_value[j]
             shared[j] = value[j] - decay * found[j]
-        of_strength = _dot(to_written, shared)
-        of_decay = -_dot(to_value, found)
+        of_strength = inner(to_written, shared)
+        of_decay = -inner(to_value, found)
     else:
         _clear(to_found)
-        of_strength = _dot(to_written, value)
+        of_strength = inner(to_written, value)
         of_decay = key.dtype.type(0)
     of_decay += _overlap(matrix, gradient)
     # until the next lines, to_query is S g, to_key S w
     _rows_against(matrix, gradient, to_read, to_found, written, to_query, to_key, room.keys)
-    of_decay += _dot(query, to_query)
-    said = _dot(to_read, written)
+    of_decay += inner(query, to_query)
+    said = inner(to_read, written)
     for i in range(key.shape[0]):
         to_key[i] += room.keys[i] + query[i] * said
         to_query[i] = decay * to_query[i] + key[i] * said

@@ -158,5 +158,7 @@ def test_costs_of_a_core_are_learned_beside_the_answers():
 
 
 def test_core_that_chooses_is_refused():
-    with pytest.raises(ValueError, match="learns by Reinforce, which a learner of episodes cannot do"):
+    with pytest.raises(
+        ValueError, match="chooses at random in training, which a learner of episodes cannot learn from"
+    ):
         SequenceLearner((5,), 3, encoder="linear", core=PATH, core_options={"chooses": True})

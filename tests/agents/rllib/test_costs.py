@@ -66,7 +66,7 @@ def test_every_learner_adds_the_cost_to_its_loss_and_reports_it(base, ray_cluste
 
 @pytest.mark.parametrize("base", ALGORITHMS)
 def test_core_that_chooses_is_refused_when_it_is_chosen(base):
-    sentence = "core Paying chooses at random and learns by Reinforce, which an RLlib agent cannot do: choose options"
+    sentence = "core Paying chooses at random in training, which an RLlib agent cannot learn from: choose options"
     with pytest.raises(ValueError, match=re.escape(sentence)):
         base().memory(core=PATH, chooses=True)
     base().memory(core=PATH, chooses=False)

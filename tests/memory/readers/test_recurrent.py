@@ -125,5 +125,7 @@ def test_what_a_core_costs_is_a_penalty_in_training():
 
 
 def test_core_that_chooses_is_refused():
-    with pytest.raises(ValueError, match="learns by Reinforce, which a reader of questions cannot do"):
+    with pytest.raises(
+        ValueError, match="chooses at random in training, which a reader of questions cannot learn from"
+    ):
         build(core=PATH, core_options={"chooses": True})
