@@ -30,6 +30,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from lukasa import memory
 from lukasa.agents.learning import make_optimizer
 from lukasa.agents.sequence import evaluate, sequence_trainer
+from lukasa.benchmarks.every_core import bytes_of
 from lukasa.ground.names import UnknownNameError
 from lukasa.launch.kinds.supervised.settings import make_sampler, split_sequences
 from lukasa.launch.options.parsing import parse
@@ -111,7 +112,7 @@ SUBJECTS = {
     "binary_addition": _ranged("binary_addition", "digits", 5),
     "copy": _ranged("copy", "length", 10),
     "associative_recall": Subject(
-        "associative_recall", {"min_items": 2, "max_items": 4}, {"min_items": 8, "max_items": 8}
+        "associative_recall", {"min_items": 2, "max_items": 6}, {"min_items": 12, "max_items": 12}
     ),
     "changing_pairs": Subject(
         "changing_pairs",
@@ -247,7 +248,7 @@ def state_bytes(core: memory.Core, task: str, sizes: dict[str, Any]) -> int:
     """Of one row after a sequence, so that a memory that grows has grown."""
     batch = make_sampler(task, "validation", sizes).sample(1, torch.Generator().manual_seed(0))
     _, state = memory.unroll(core, batch.inputs)
-    return sum(part.numel() * part.element_size() for part in memory.state_to_dict(state).values())
+    return bytes_of(state)
 
 
 def read_cells(settings: Settings) -> list[Cell]:

@@ -61,10 +61,8 @@ def test_ray_that_does_not_start_in_time_is_one_sentence(monkeypatch):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", late)
-    with (
-        pytest.raises(UserError, match="did not start on this machine in the time it allows itself"),
-        ray_session.running_ray(1),
-    ):
+    sentence = "did not start on this machine in the time it allows itself"
+    with pytest.raises(UserError, match=sentence), ray_session.running_ray(1):
         pass
 
 

@@ -46,7 +46,10 @@ def test_a_packed_sequence_ends_each_row_with_its_own_last_step(row: Row, length
         for name, tensor in memory.state_to_dict(ends[index]).items():
             width = tensor.shape[1] if tensor.dim() > 1 else None
             torch.testing.assert_close(own[name][:, :width] if width is not None else own[name], tensor, **CLOSE)
-    torch.testing.assert_close(torch.autograd.grad(outputs.square().sum(), inputs)[0], expected, rtol=1e-11, atol=1e-11)
+    # norms of what is nearly zero multiply a rounding
+    normalises = row.core in ("rmc", "shm") or row.options.get("controller") == "attention"
+    close = {"rtol": 1e-11, "atol": 1e-11} if normalises else CLOSE
+    torch.testing.assert_close(torch.autograd.grad(outputs.square().sum(), inputs)[0], expected, **close)
     assert_same_state(memory.unroll(core, inputs[:, :0], last)[1], last, **CLOSE)  # and it can go on
 
 
