@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lukasa.memory.core import Core, check_inputs, whole_precision
-from lukasa.memory.stacks.mover import EMPTY, Mover, Moves, Rounding
+from lukasa.memory.stacks.mover import EMPTY, Moves, Rounding
+from lukasa.memory.stacks.moving import Moving
 
 
 class ListRNNState(NamedTuple):
@@ -24,7 +24,7 @@ class ListRNNState(NamedTuple):
     controller: Any
 
 
-class ListRNN(Core):
+class ListRNN(Moving):
     """A simple recurrent network with lists, at whose heads it moves and inserts.
 
     A list reaches ``reach`` elements to each side of its head: what moves further away is lost, and -1 comes in.
@@ -43,6 +43,9 @@ class ListRNN(Core):
         rounding: when the most probable action is taken as if it were certain: "never", or in evaluation ("eval").
     """
 
+    kind = "list"
+    state = ListRNNState
+
     def __init__(
         self,
         input_size: int,
@@ -57,34 +60,29 @@ class ListRNN(Core):
         recurrent: bool = True,
         rounding: Rounding = "never",
     ):
-        super().__init__()
         if elements > 2 * reach + 1:
             raise ValueError(
                 f"option 'elements' of core 'list_rnn' is {elements}: expected at most {2 * reach + 1} (2 reach + 1)"
             )
-        self.input_size, self.output_size, self.rounds = input_size, output_size, rounding == "eval"
-        self.shape = (lists, 2 * reach + 1, word_size)
+        super().__init__(
+            input_size,
+            output_size,
+            size=size,
+            shape=(lists, 2 * reach + 1, word_size),
+            elements=elements,
+            actions=3 + no_op,
+            recurrent=recurrent,
+            rounding=rounding,
+        )
         self.places = [reach + (place + 1) // 2 * (1 if place % 2 else -1) for place in range(elements)]
-        sizes = {"structures": lists, "elements": elements, "word_size": word_size, "actions": 3 + no_op}
-        self.controller = Mover(input_size, size, **sizes, recurrent=recurrent)
-        self.output = nn.Linear(size, output_size)
 
-    def initial_state(self, batch_size: int) -> ListRNNState:
-        """Empty lists, hidden units at rest."""
-        lists = self.output.weight.new_full((batch_size, *self.shape), EMPTY)
-        return ListRNNState(lists, self.controller.initial_state(batch_size))
+    def read(self, stored: Tensor) -> Tensor:
+        """The elements around the head: of [B, S, N, W] [B, S, E, W]."""
+        return torch.stack([stored[:, :, place] for place in self.places], 2)
 
-    def forward(self, inputs: Tensor, state: ListRNNState) -> tuple[Tensor, ListRNNState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        rounded = self.rounds and not self.training
-        read = torch.stack([state.lists[:, :, place] for place in self.places], 2)
-        hidden, moves, carried = self.controller(inputs, read, state.controller, rounded)
-        with whole_precision(inputs.device):
-            lists = move_and_insert(state.lists.to(moves.actions.dtype), moves)
-        if self.recorder is not None:
-            self.recorder.append({"list_actions": moves.actions, "lists": lists[..., 0]})
-        return self.output(hidden), ListRNNState(lists.to(state.lists.dtype), carried)
+    def moved(self, stored: Tensor, moves: Moves) -> Tensor:
+        """After moves and insertions, [B, S, N, W]."""
+        return move_and_insert(stored, moves)
 
 
 def move_and_insert(lists: Tensor, moves: Moves) -> Tensor:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lukasa.memory.core import Core, check_inputs, whole_precision
-from lukasa.memory.stacks.mover import EMPTY, Mover, Moves, Rounding
+from lukasa.memory.stacks.mover import EMPTY, Moves, Rounding
+from lukasa.memory.stacks.moving import Moving
 
 
 class StackRNNState(NamedTuple):
@@ -24,7 +24,7 @@ class StackRNNState(NamedTuple):
     controller: Any
 
 
-class StackRNN(Core):
+class StackRNN(Moving):
     """A simple recurrent network with stacks that it pushes to and pops from; sizes are those of the paper.
 
     A stack holds ``depth`` elements: what is pushed below is lost. From below, -1 comes up, which is also what an
@@ -43,6 +43,9 @@ class StackRNN(Core):
         rounding: when the most probable action is taken as if it were certain: "never", or in evaluation ("eval").
     """
 
+    kind = "stack"
+    state = StackRNNState
+
     def __init__(
         self,
         input_size: int,
@@ -57,30 +60,27 @@ class StackRNN(Core):
         recurrent: bool = True,
         rounding: Rounding = "never",
     ):
-        super().__init__()
         if elements > depth:
             raise ValueError(f"option 'elements' of core 'stack_rnn' is {elements}: expected at most {depth} (depth)")
-        self.input_size, self.output_size, self.rounds = input_size, output_size, rounding == "eval"
-        self.shape, self.elements = (stacks, depth, word_size), elements
-        sizes = {"structures": stacks, "elements": elements, "word_size": word_size, "actions": 2 + no_op}
-        self.controller = Mover(input_size, size, **sizes, recurrent=recurrent)
-        self.output = nn.Linear(size, output_size)
+        super().__init__(
+            input_size,
+            output_size,
+            size=size,
+            shape=(stacks, depth, word_size),
+            elements=elements,
+            actions=2 + no_op,
+            recurrent=recurrent,
+            rounding=rounding,
+        )
+        self.elements = elements
 
-    def initial_state(self, batch_size: int) -> StackRNNState:
-        """Empty stacks, hidden units at rest."""
-        stacks = self.output.weight.new_full((batch_size, *self.shape), EMPTY)
-        return StackRNNState(stacks, self.controller.initial_state(batch_size))
+    def read(self, stored: Tensor) -> Tensor:
+        """The elements at the top: of [B, S, N, W] [B, S, E, W]."""
+        return stored[:, :, : self.elements]
 
-    def forward(self, inputs: Tensor, state: StackRNNState) -> tuple[Tensor, StackRNNState]:
-        """One step: inputs [B, D] to outputs [B, K]."""
-        check_inputs(self, inputs, state=state)
-        rounded = self.rounds and not self.training
-        hidden, moves, carried = self.controller(inputs, state.stacks[:, :, : self.elements], state.controller, rounded)
-        with whole_precision(inputs.device):
-            stacks = push_and_pop(state.stacks.to(moves.actions.dtype), moves)
-        if self.recorder is not None:
-            self.recorder.append({"stack_actions": moves.actions, "stacks": stacks[..., 0]})
-        return self.output(hidden), StackRNNState(stacks.to(state.stacks.dtype), carried)
+    def moved(self, stored: Tensor, moves: Moves) -> Tensor:
+        """After pushing and popping, [B, S, N, W]."""
+        return push_and_pop(stored, moves)
 
 
 def push_and_pop(stacks: Tensor, moves: Moves) -> Tensor:

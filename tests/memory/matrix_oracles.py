@@ -9,8 +9,10 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 
 from lukasa import memory
+from tests.memory.core_rows import Row, make, sequences
 from tests.memory.oracles import Array, Named, sigmoid
 
 
@@ -196,3 +198,21 @@ class HadamardHeads:
             self.matrices[h] = self.matrices[h] * (1 + np.tanh(np.outer(theta[h], column[h]))) + update
             reads.append(self.matrices[h] @ q)
         return parameters[f"{prefix}.output.weight"] @ np.concatenate(reads)
+
+
+def assert_as_in_loops(row: Row, layers: list[Any], stepwise: bool, rtol: float, atol: float) -> memory.State:
+    """Thirty steps, past several checkpoints, with starts at the first step, the last and two in a row.
+
+    Returns:
+        The last state.
+    """
+    core, inputs = make(row), sequences(2, 30)
+    starts = torch.zeros(2, 30, dtype=torch.bool)
+    starts[0, [0, 11, 12, 29]] = True
+    starts[1, 20] = True
+    with memory.step_by_step() if stepwise else torch.enable_grad():
+        outputs, state = memory.unroll(core, inputs, None, starts)
+    for index in range(2):
+        expected = through_layers(parameters_of(core), layers, inputs[index].numpy(), starts[index].numpy())
+        np.testing.assert_allclose(outputs[index].detach().numpy(), expected, rtol, atol)
+    return state

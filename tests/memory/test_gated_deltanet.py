@@ -5,14 +5,13 @@ Legend: B batch, T time, F features of a key, V value size.
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from lukasa import memory
 from lukasa.memory.matrix_memories.features import dpfp_features
-from tests.memory.core_rows import ROWS, make, sequences
-from tests.memory.matrix_oracles import DeltaHeads, parameters_of, through_layers
+from tests.memory.core_rows import ROWS
+from tests.memory.matrix_oracles import DeltaHeads, assert_as_in_loops
 from tests.memory.samples import Sampler
 
 LAYERS: dict[str, Any] = {
@@ -28,15 +27,7 @@ LAYERS: dict[str, Any] = {
 @pytest.mark.parametrize("stepwise", [False, True])
 def test_outputs_are_those_of_the_papers(name: str, stepwise: bool):
     """Thirty steps, past several checkpoints, with starts at the first step, the last and two in a row."""
-    core, inputs = make(ROWS[name]), sequences(2, 30)
-    starts = torch.zeros(2, 30, dtype=torch.bool)
-    starts[0, [0, 11, 12, 29]] = True
-    starts[1, 20] = True
-    with memory.step_by_step() if stepwise else torch.enable_grad():
-        outputs, _ = memory.unroll(core, inputs, None, starts)
-    for row in range(2):
-        expected = through_layers(parameters_of(core), LAYERS[name], inputs[row].numpy(), starts[row].numpy())
-        np.testing.assert_allclose(outputs[row].detach().numpy(), expected, rtol=0, atol=1e-10)
+    assert_as_in_loops(ROWS[name], LAYERS[name], stepwise, rtol=0, atol=1e-10)
 
 
 def test_a_value_written_under_a_key_twice_is_replaced():

@@ -5,13 +5,12 @@ Legend: B batch, T time.
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from lukasa import memory
-from tests.memory.core_rows import ROWS, make, sequences
-from tests.memory.matrix_oracles import MatrixLSTM, parameters_of, through_layers
+from tests.memory.core_rows import ROWS
+from tests.memory.matrix_oracles import MatrixLSTM, assert_as_in_loops
 
 LAYERS: dict[str, Any] = {
     "mlstm": [MatrixLSTM(2)],
@@ -24,15 +23,7 @@ LAYERS: dict[str, Any] = {
 @pytest.mark.parametrize("stepwise", [False, True])
 def test_outputs_are_those_of_the_equations(name: str, stepwise: bool):
     """Thirty steps with starts at the first step, the last and two in a row; read by more and by less than 1."""
-    core, inputs = make(ROWS[name]), sequences(2, 30)
-    starts = torch.zeros(2, 30, dtype=torch.bool)
-    starts[0, [0, 11, 12, 29]] = True
-    starts[1, 20] = True
-    with memory.step_by_step() if stepwise else torch.enable_grad():
-        outputs, _ = memory.unroll(core, inputs, None, starts)
-    for row in range(2):
-        expected = through_layers(parameters_of(core), LAYERS[name], inputs[row].numpy(), starts[row].numpy())
-        np.testing.assert_allclose(outputs[row].detach().numpy(), expected, rtol=0, atol=1e-9)
+    assert_as_in_loops(ROWS[name], LAYERS[name], stepwise, rtol=0, atol=1e-9)
 
 
 def test_gates_that_no_float_could_hold_leave_reads_finite():

@@ -5,14 +5,13 @@ Legend: B batch, T time.
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from lukasa import memory
 from lukasa.memory.matrix_memories.shm import scattered
-from tests.memory.core_rows import ROWS, make, sequences
-from tests.memory.matrix_oracles import HadamardHeads, parameters_of, through_layers
+from tests.memory.core_rows import ROWS
+from tests.memory.matrix_oracles import HadamardHeads, assert_as_in_loops
 
 CHOSEN = scattered(torch.arange(40), 5).tolist()
 LAYERS: dict[str, Any] = {
@@ -25,15 +24,7 @@ LAYERS: dict[str, Any] = {
 @pytest.mark.parametrize("stepwise", [False, True])
 def test_outputs_are_those_of_the_paper(name: str, stepwise: bool):
     """Thirty steps, with starts at the first step, the last and two in a row: θ is counted from each start on."""
-    core, inputs = make(ROWS[name]), sequences(2, 30)
-    starts = torch.zeros(2, 30, dtype=torch.bool)
-    starts[0, [0, 11, 12, 29]] = True
-    starts[1, 20] = True
-    with memory.step_by_step() if stepwise else torch.enable_grad():
-        outputs, state = memory.unroll(core, inputs, None, starts)
-    for row in range(2):
-        expected = through_layers(parameters_of(core), LAYERS[name], inputs[row].numpy(), starts[row].numpy())
-        np.testing.assert_allclose(outputs[row].detach().numpy(), expected, rtol=1e-10, atol=1e-10)
+    state = assert_as_in_loops(ROWS[name], LAYERS[name], stepwise, rtol=1e-10, atol=1e-10)
     assert state.steps[:, 0].tolist() == [1, 10]
 
 
