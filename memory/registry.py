@@ -9,6 +9,7 @@ from lukasa.ground.options import check_options, check_value, options_of, takes_
 from lukasa.ground.registry import Registry, is_own, subclass_of
 from lukasa.memory.attention.compressive import CompressiveTransformer
 from lukasa.memory.attention.gtrxl import GTrXL
+from lukasa.memory.attention.memory_q import FRMQN, MQN, RMQN
 from lukasa.memory.baselines import GRU, LSTM, FeedForward
 from lukasa.memory.core import Core
 from lukasa.memory.dam import DAM
@@ -42,6 +43,9 @@ CORES: Registry[type[Core]] = Registry(
         "snail": SNAIL,
         "gtrxl": GTrXL,
         "compressive_transformer": CompressiveTransformer,
+        "mqn": MQN,
+        "rmqn": RMQN,
+        "frmqn": FRMQN,
         "mingru": MinGRU,
         "lru": LRU,
         "ffm": FFM,

@@ -62,6 +62,7 @@ RING: dict[str, Any] = {"r_min": 0.5, "r_max": 0.9, "max_phase": 0.5}
 LMU: dict[str, Any] = {"size": H, "order": 4, "window": 6.0}
 PERIODS: dict[str, Any] = {"layers": 2, "min_period": 2.0, "max_period": 16.0}
 GTRXL: dict[str, Any] = {"length": 8, "size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5}
+MQN: dict[str, Any] = {"length": 8, "size": 5}
 DNTM: dict[str, Any] = {"slots": N, "word_size": W, "address_size": 2, "controller": "gru", "controller_size": H}
 DNTM_WEIGHTS = {
     **{"read": (1, N), "write": (1, N), "memory": (N, W)},
@@ -122,6 +123,11 @@ ROWS = {
     "gtrxl-highway": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "highway"}, {"attention": (2, 9)}),
     "gtrxl-input": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "input"}, {"attention": (2, 9)}),
     "gtrxl-residual": Row("gtrxl", {**GTRXL, "layers": 1, "gate": "residual"}, {"attention": (2, 9)}),
+    "mqn": Row("mqn", MQN, {"attention": (1, 9)}),
+    "mqn-short": Row("mqn", {**MQN, "length": 3}, {"attention": (1, 4)}, remembers=False),
+    "rmqn": Row("rmqn", MQN, {"attention": (1, 9), "hidden": (5,)}),
+    "frmqn": Row("frmqn", MQN, {"attention": (1, 9), "hidden": (5,)}),
+    "frmqn-short": Row("frmqn", {**MQN, "length": 3}, {"attention": (1, 4), "hidden": (5,)}),
     "dntm-gru": Row("dntm", DNTM, DNTM_WEIGHTS),
     "dntm-lstm": Row("dntm", {**DNTM, "no_op": False, "read_steps": 2, "controller": "lstm"}, {"read": (2, N)}),
     "dntm-feedforward": Row("dntm", {**DNTM, "controller": "feedforward"}, DNTM_WEIGHTS),

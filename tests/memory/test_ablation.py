@@ -17,7 +17,7 @@ from tests.memory.core_rows import EVERY_CORE, ROWS, SAME, Row, assert_same_stat
 CASES = [(name, part) for name, row in ROWS.items() for part in memory.state_parts(make(row))]
 EVERY_CASE = pytest.mark.parametrize(("name", "part"), CASES, ids=["-".join(case) for case in CASES])
 RECURRENT = ("lstm", "gru", "mingru", "lru", "ffm")
-WHOLE = ("snail", "gtrxl", "compressive_transformer", "gated_deltanet", "mlstm", "shm")
+WHOLE = ("snail", "gtrxl", "compressive_transformer", "mqn", "rmqn", "gated_deltanet", "mlstm", "shm")
 
 
 def by_hand(core: Core, inputs: Tensor, part: str) -> tuple[Tensor, Any]:
@@ -81,6 +81,8 @@ def test_parts_are_what_the_core_carries(row: Row):
         name, options = options.get("core", "lstm"), options["core_options"]
     if name == "feedforward":
         expected = ()
+    elif name in ("rmqn", "frmqn"):
+        expected = PARTS
     elif name == "lmu":
         expected = ("memory",) if options.get("parallel") else PARTS
     elif "recurrent" in memory.core_options(name):
