@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -28,12 +29,19 @@ CHUNK = 1 << 24  # bytes copied and summed at a time
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.float64)}
 
 
-def save(store: RowStore, path: str | PathLike[str]) -> None:
+def save(
+    store: RowStore,
+    path: str | PathLike[str],
+    beside: Mapping[str, Tensor] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Write what is written in a store to a file beside the path, then rename it.
 
     Args:
         store: left as it is.
         path: a file there is replaced at once or not at all.
+        beside: further tensors, of float32 or float64, which ``load_with`` gives back.
+        about: what else there is to say of it, in values of JSON; ``about`` gives it back.
     """
     layout = store.layout
     written = int(store.used.max()) if layout.batch_size else 0
@@ -42,6 +50,9 @@ def save(store: RowStore, path: str | PathLike[str]) -> None:
     # Row by row, which spares a copy; last comes the row that stands for no slot.
     parts = {"used": [store.used], "order": [order], "rows": [*rows[:, :written], rows.new_zeros(1, layout.word_size)]}
     shapes = {"used": store.used.shape, "order": order.shape, "rows": (len(store.used) * written + 1, layout.word_size)}
+    beside = beside or {}
+    parts |= {name: [tensor] for name, tensor in beside.items()}
+    shapes |= {name: tensor.shape for name, tensor in beside.items()}
     header: dict[str, Any] = {
         "slots": layout.slots,
         "word_size": layout.word_size,
@@ -52,6 +63,8 @@ def save(store: RowStore, path: str | PathLike[str]) -> None:
         "index": layout.index,
         "index_options": dict(layout.index_options or {}),
         "sections": {},
+        "beside": {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in beside.items()},
+        "about": dict(about or {}),
     }
     end = 0
     for name, tensors in parts.items():
@@ -80,6 +93,20 @@ def load(path: str | PathLike[str], **changes: Any) -> Store:
     Raises:
         ValueError: the file is none, cut short or altered, or the changes do not fit it.
     """
+    return load_with(path, **changes)[0]
+
+
+def about(path: str | PathLike[str]) -> dict[str, Any]:
+    """What ``save`` was told about a memory.
+
+    Raises:
+        ValueError: the file is none of a memory, or cut short.
+    """
+    return _read_header(Path(path))[0].get("about", {})
+
+
+def load_with(path: str | PathLike[str], **changes: Any) -> tuple[Store, dict[str, Tensor]]:
+    """As ``load``, and the tensors beside it, which are mapped as well."""
     path = Path(path)
     header, start = _read_header(path)
     layout = Layout(
@@ -95,7 +122,8 @@ def load(path: str | PathLike[str], **changes: Any) -> Store:
     if changes.get("slots", layout.slots) < layout.slots:
         raise ValueError(f"{path} is of a memory of {layout.slots} slots: it cannot be loaded with {changes['slots']}")
     device = the_device(changes.get("device", "cpu"))
-    dtypes = {"used": torch.int64, "order": torch.int64, "rows": layout.stored}
+    beside = {name: DTYPES[dtype] for name, dtype in header.get("beside", {}).items()}
+    dtypes = {"used": torch.int64, "order": torch.int64, "rows": layout.stored, **beside}
     parts = {}
     for name, section in header["sections"].items():
         if not section["bytes"]:  # nothing cannot be mapped
@@ -109,7 +137,7 @@ def load(path: str | PathLike[str], **changes: Any) -> Store:
     if len(parts["rows"]) > 1:
         store.adopt(parts["rows"], parts["used"].clone())
     store.usage.restore(parts["order"])
-    return store
+    return store, {name: parts[name] for name in beside}
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
