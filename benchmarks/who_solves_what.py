@@ -34,6 +34,7 @@ from lukasa.benchmarks.every_core import bytes_of
 from lukasa.ground.names import UnknownNameError
 from lukasa.launch.kinds.supervised.settings import make_sampler, split_sequences
 from lukasa.launch.options.parsing import parse
+from lukasa.memory.controlled import Controlled
 from lukasa.tasks import Spec
 from lukasa.tasks.stack_languages import COUNTS
 
@@ -59,6 +60,7 @@ CONTESTANTS = {
     "gru": Contestant(lr=3e-3),
     "ntm": Contestant(MEMORY | {"initial_weights": "first"}, lr=3e-3),
     "dnc": Contestant(MEMORY | {"read_heads": 2}, lr=3e-3),
+    "workbench": Contestant(MEMORY, lr=1e-2),  # at 1e-3 it has not begun to use its memory after a minute
 }
 """Any other core of ``memory.CORES`` takes part with the sizes of ``MEMORY`` that it has, and its own defaults."""
 
@@ -162,8 +164,8 @@ class Settings:
 class Cell:
     """One core on one subject: percent right on the validation split and at twice the length, and what it took.
 
-    ``wiped`` is percent right on the validation split with the memory wiped before every step, None of a core that has
-    none beside its controller; ``state`` is the bytes of a row's state after one such sequence, 0 where not measured.
+    ``wiped`` is percent right on the validation split with the memory wiped before every step, None of a core without a
+    controller that leads one; ``state`` is the bytes of a row's state after one such sequence, 0 where not measured.
     """
 
     subject: str
@@ -213,7 +215,8 @@ def measure(subject: str, name: str, seed: int, settings: Settings) -> Cell:
     while used() < 1:
         loss = trainer.step().loss
     seconds = time.process_time() - started
-    wiped = memory.without(core, "memory") if "controller" in memory.state_parts(core) else None
+    has_one = isinstance(core, Controlled) or "controller" in memory.state_parts(core)
+    wiped = memory.without(core, "memory") if has_one else None
     return Cell(
         subject=subject,
         core=name,
