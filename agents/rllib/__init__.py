@@ -1,5 +1,6 @@
 """Memory agents in Ray RLlib: any memory core in PPO, APPO or IMPALA."""
 
+from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.acting import RLAgent
 from lukasa.agents.rllib.algorithms import ALGORITHMS, algorithm_class, algorithm_options, make_algorithm_options
 from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
@@ -9,7 +10,6 @@ from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.old_names import old_names
 from lukasa.agents.rllib.rollout import RolloutEpisode, rollout
-from lukasa.agents.rllib.settings import MemorySettings
 
 __all__ = [
     "ALGORITHMS",

@@ -17,9 +17,9 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from lukasa import envs
+from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.rollout import Player, player_of
-from lukasa.agents.rllib.settings import MemorySettings
 
 KEPT_STEPS = 64
 """Steps of an episode that are remembered before all but the last are let go: an agent may act for ever."""

@@ -18,7 +18,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from lukasa.agents.rllib.actions import ActionLayout, action_width, is_plain
+from lukasa.agents.policy.actions import ActionLayout, action_width, is_plain
 from lukasa.agents.rllib.journal import MemoryJournal, padded
 from lukasa.agents.rllib.module import (
     EPISODE_START,

@@ -40,7 +40,8 @@ from ray.rllib.utils.spaces.space_utils import clip_action, unsquash_action
 from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 
 from lukasa import memory
-from lukasa.agents.rllib.actions import ActionLayout, DecodeActions
+from lukasa.agents.policy.actions import ActionLayout
+from lukasa.agents.rllib.actions import DecodeActions
 from lukasa.agents.rllib.journal import MemoryJournal
 from lukasa.agents.rllib.module import (
     EPISODE_START,

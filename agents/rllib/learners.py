@@ -18,8 +18,9 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor, nn
 
-from lukasa.agents.rllib.module import MEMORY_COST, MemoryRLModule
-from lukasa.agents.rllib.normalization import add, discounted_returns
+from lukasa.agents.policy.normalization import add
+from lukasa.agents.rllib.module import MEMORY_COST, PREVIOUS_REWARD, MemoryRLModule
+from lukasa.agents.rllib.returns import discounted_returns
 
 
 class PayingLearner(TorchLearner):
@@ -48,14 +49,16 @@ class NormalizingLearner(PayingLearner):
     def _make_batch_if_necessary(self, training_data: Any) -> Any:
         """RLlib's batch; measures it before the first of its minibatches is learned."""
         batch = super()._make_batch_if_necessary(training_data=training_data)
-        module, columns = self._memory_module(), batch.policy_batches[DEFAULT_MODULE_ID]
+        module = self._memory_module()
+        columns: Any = batch.policy_batches[DEFAULT_MODULE_ID]
         if normalizer := module.net.normalizer:
-            self._measured = normalizer.measure(columns)
+            seen, mask = columns[Columns.OBS], columns[Columns.LOSS_MASK]
+            self._measured = normalizer.measure(seen, mask, columns.get(PREVIOUS_REWARD))
             if all(not one.count for one, _ in self._measured):
                 # The first policy is near uniform whatever it sees, so that no later update need start unscaled.
                 add(self._measured)
                 self._measured = []
-        targets: Any = columns.get(Postprocessing.VALUE_TARGETS)
+        targets = columns.get(Postprocessing.VALUE_TARGETS)
         if module.return_scale is not None and targets is not None:
             module.return_scale.add(targets[columns[Columns.LOSS_MASK]], cast(nn.Linear, module.value_head[-1]))
         return batch

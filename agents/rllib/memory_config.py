@@ -15,13 +15,14 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search.sample import Domain
 
 from lukasa import memory
-from lukasa.agents.rllib.actions import DecodeActions, is_plain
+from lukasa.agents.policy.actions import is_plain
+from lukasa.agents.policy.settings import MemorySettings, core_path
+from lukasa.agents.rllib.actions import DecodeActions
 from lukasa.agents.rllib.chunking import ChunkColumns
 from lukasa.agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
 from lukasa.agents.rllib.learning_options import AlgorithmOptions, NoOptions
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.runner import MemoryEnvRunner
-from lukasa.agents.rllib.settings import MemorySettings, core_path
 from lukasa.agents.rllib.sharding import WholeFragmentLearnerGroup
 
 CHUNK = 64

@@ -10,7 +10,6 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 import torch
-import torch.nn.functional as F
 import tree
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.utils import make_target_network
@@ -24,12 +23,12 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor, nn
 
 from lukasa import memory
-from lukasa.agents.rllib.actions import action_distribution, action_width
-from lukasa.agents.rllib.encoders import Encoder
-from lukasa.agents.rllib.initialization import make_orthogonal
+from lukasa.agents.policy.initialization import make_orthogonal
+from lukasa.agents.policy.network import PolicyNetwork, policy_head, value_head
+from lukasa.agents.policy.normalization import ReturnScale
+from lukasa.agents.policy.settings import MemorySettings
+from lukasa.agents.rllib.actions import action_distribution
 from lukasa.agents.rllib.journal import LiveState
-from lukasa.agents.rllib.normalization import PREVIOUS_REWARD, ObservationNormalizer, ReturnScale
-from lukasa.agents.rllib.settings import MemorySettings
 from lukasa.agents.rllib.sparse_states import followed, restored, sparse_parts, with_fresh_rows
 
 EPISODE_START = "episode_start"
@@ -40,6 +39,8 @@ HELD_STATE = "held_state"
 """Key of a state dict on a runner that samples its episodes side by side: the core's state as it is."""
 PREVIOUS_ACTION = "previous_action"
 """Column of a batch, float [B, T, width], which ``connectors.AddPreviousStep`` fills as it does ``PREVIOUS_REWARD``."""
+PREVIOUS_REWARD = "previous_reward"
+"""Column of a batch, float [B, T, 1]."""
 
 MEMORY_COST = "memory_cost"
 """What ``_forward_train`` returns beside RLlib's columns where the core has costs of its own: their mean over steps."""
@@ -48,22 +49,15 @@ VALUE_ROWS = 256
 """Rows valued at once outside the loss: bounds what advantage estimation needs for a whole train batch."""
 
 
-class MemoryNetwork(nn.Module):
+class MemoryNetwork(PolicyNetwork):
     """Encoder and core: the columns of a batch to features [B, T, K] and the state after the last step.
 
     Attributes:
         sparse: whether the core has a sparse memory, which lives on the runner as one object and changes in place.
-        normalizer: scales what is observed; None where the settings ask for none.
     """
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, settings: MemorySettings):
-        super().__init__()
-        self.settings = settings
-        self.encoder = Encoder(observation_space, settings.embedding_size)
-        extra = action_width(action_space) * settings.previous_action + settings.previous_reward
-        self.core = settings.build_core(self.encoder.output_size + extra)
-        asked = settings.normalize_observations
-        self.normalizer = ObservationNormalizer(observation_space, settings.previous_reward) if asked else None
+        super().__init__(observation_space, action_space, settings)
         self.sparse = any(True for _ in sparse_parts(self.core.initial_state(1)))
 
     def forward(self, batch: dict[str, Any]) -> Tensor:
@@ -90,22 +84,11 @@ class MemoryNetwork(nn.Module):
 
     def _run(self, batch: dict[str, Any], state: memory.State) -> tuple[Tensor, memory.State]:
         inputs = self.encode(batch)
-        length, used = inputs.shape[1], used_steps(batch, inputs.shape[1])
-        outputs, state = memory.unroll(self.core, inputs[:, :used], state)
-        return F.pad(torch.tanh(outputs), (0, 0, 0, length - used)), state
+        return self.features(inputs, state, used_steps(batch, inputs.shape[1]))
 
     def encode(self, batch: dict[str, Any]) -> Tensor:
         """What the core sees, [B, T, input_size]."""
-        observations, reward = batch[Columns.OBS], batch.get(PREVIOUS_REWARD)
-        if self.normalizer:
-            observations = self.normalizer(observations)
-            reward = self.normalizer.reward(reward) if self.normalizer.reward else reward
-        parts = [self.encoder(observations)]
-        if self.settings.previous_action:
-            parts.append(batch[PREVIOUS_ACTION])
-        if self.settings.previous_reward:
-            parts.append(reward)
-        return torch.cat(parts, -1)
+        return self.inputs(batch[Columns.OBS], batch.get(PREVIOUS_ACTION), batch.get(PREVIOUS_REWARD))
 
     def state(self, tensors: dict[str, Tensor]) -> memory.State:
         """The core's state before the first step.
@@ -147,7 +130,7 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
     """
 
     net: MemoryNetwork
-    policy_head: nn.Module
+    policy_head: nn.Linear
     value_head: nn.Sequential
 
     def setup(self) -> None:
@@ -159,10 +142,8 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         settings = MemorySettings.from_model_config(self.model_config)
         self.action_dist_cls = action_distribution(self.action_space)
         self.net = MemoryNetwork(self.observation_space, self.action_space, settings)
-        self.policy_head = nn.Linear(settings.output_size, self.action_dist_cls.required_input_dim(self.action_space))
-        self.value_head = nn.Sequential(
-            nn.Linear(settings.output_size, settings.output_size), nn.Tanh(), nn.Linear(settings.output_size, 1)
-        )
+        self.policy_head = policy_head(settings, self.action_dist_cls.required_input_dim(self.action_space))
+        self.value_head = value_head(settings)
         if settings.orthogonal:
             make_orthogonal(self.net.encoder, self.net.core, cast(nn.Linear, self.value_head[0]))
         self.return_scale = None

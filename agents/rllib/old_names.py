@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MOVED = {f"agents.rllib.{name}": f"agents.policy.{name}" for name in ("encoders", "normalization", "settings")}
+"""Modules that have since become part of another package: old name to new one."""
 FOLDERS = ("agents", "envs", "launch", "memory", "tasks")
 OURS = "lukasa."
 
@@ -25,11 +27,15 @@ def old_names() -> Iterator[None]:
     """
     hidden = {name: module for name, module in sys.modules.items() if name.split(".")[0] in FOLDERS}
     ours = {name.removeprefix(OURS): module for name, module in sys.modules.items() if name.startswith(OURS)}
-    _replace({name: module for name, module in ours.items() if name.split(".")[0] in FOLDERS})
+    moved = {old: ours[new] for old, new in MOVED.items() if new in ours}
+    _replace({name: module for name, module in (ours | moved).items() if name.split(".")[0] in FOLDERS})
+    sys.modules.update({f"{OURS}{old}": module for old, module in moved.items()})
     try:
         yield
     finally:
         _replace(hidden)
+        for old in moved:
+            sys.modules.pop(f"{OURS}{old}", None)
 
 
 def _replace(modules: dict) -> None:

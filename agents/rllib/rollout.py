@@ -33,11 +33,11 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.spaces.space_utils import unbatch
 
 from lukasa import envs, memory
+from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.ablation import ablated
 from lukasa.agents.rllib.config import MemoryPPOConfig
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.old_names import old_names
-from lukasa.agents.rllib.settings import MemorySettings
 
 MAX_STEPS = 10_000
 """Steps after which an episode is cut off, unless its environment declares a larger limit or the caller gives one."""

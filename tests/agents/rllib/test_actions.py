@@ -7,7 +7,8 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from torch.distributions import Categorical, Normal
 
-from lukasa.agents.rllib.actions import ActionLayout, action_distribution, is_plain
+from lukasa.agents.policy.actions import ActionLayout, is_plain
+from lukasa.agents.rllib.actions import action_distribution
 
 MIXED = Dict(
     gear=Discrete(3, start=-1),

@@ -8,8 +8,8 @@ from gymnasium.spaces import Box, Discrete
 from ray.rllib.core.columns import Columns
 
 from lukasa import memory
+from lukasa.agents.policy.initialization import make_orthogonal
 from lukasa.agents.rllib import MemoryRLModule, MemorySettings
-from lukasa.agents.rllib.initialization import make_orthogonal
 from lukasa.agents.rllib.module import EPISODE_START
 from tests.agents.rllib.test_module import OwnCore
 

@@ -6,17 +6,16 @@ from gymnasium.spaces import Box, Dict, Discrete
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 
-from lukasa.agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryRLModule, MemorySettings, rollout
-from lukasa.agents.rllib.normalization import (
+from lukasa.agents.policy.normalization import (
     LEAST_STD,
-    PREVIOUS_REWARD,
     Moments,
     ObservationNormalizer,
     ReturnScale,
     add,
-    discounted_returns,
     moments,
 )
+from lukasa.agents.rllib import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryRLModule, MemorySettings, rollout
+from lukasa.agents.rllib.returns import discounted_returns
 from tests.agents.rllib.sampling import ppo
 
 SPACE = Dict(far=Box(-np.inf, np.inf, (2,), np.float32), near=Box(-1.0, 1.0, (3,), np.float32), card=Discrete(4))
@@ -48,7 +47,7 @@ class Wandering(gym.Env):
 def batch_of(observations, mask=None, rewards=None):
     first = next(iter(observations.values())) if isinstance(observations, dict) else observations
     mask = torch.ones(first.shape[:2], dtype=torch.bool) if mask is None else mask
-    return {Columns.OBS: observations, Columns.LOSS_MASK: mask, PREVIOUS_REWARD: rewards}
+    return observations, mask, rewards
 
 
 @pytest.mark.parametrize(("center", "spread"), [(0.0, 1.0), (1000.0, 0.5), (-3.0, 100.0)])
@@ -69,7 +68,7 @@ def test_only_numbers_without_a_known_scale_are_scaled():
     normalizer = ObservationNormalizer(SPACE, reward=False)
     far = 100 + 5 * torch.randn(4, 5, 2)
     observations = {"far": far, "near": 3 * torch.ones(4, 5, 3), "card": torch.ones(4, 5, dtype=torch.int64)}
-    add(normalizer.measure(batch_of(observations)))
+    add(normalizer.measure(*batch_of(observations)))
     seen = normalizer(observations)
     assert seen["far"].mean().abs() < 1e-3
     assert torch.equal(seen["near"], observations["near"])
@@ -81,7 +80,7 @@ def test_one_box_may_hold_numbers_with_and_without_a_scale():
     space = Box(np.array([-1, 0, -12], np.float32), np.array([1, 1, 12], np.float32))
     normalizer = ObservationNormalizer(space, reward=False)
     columns = torch.tensor([0.5, 0.5, 6.0]).expand(2, 3, 3) + torch.arange(3).view(1, 3, 1)
-    add(normalizer.measure(batch_of(columns)))
+    add(normalizer.measure(*batch_of(columns)))
     seen = normalizer(columns)
     assert torch.equal(seen[..., :2], columns[..., :2])
     assert seen[..., 2].mean().abs() < 1e-3
@@ -92,7 +91,7 @@ def test_padding_and_bootstrap_steps_do_not_count():
     normalizer = ObservationNormalizer(Box(-9.0, 9.0, (1,), np.float32), reward=True)
     mask = torch.tensor([[True, True, False]])
     columns = torch.tensor([[[2.0], [4.0], [1e9]]])
-    add(normalizer.measure(batch_of(columns, mask, columns)))
+    add(normalizer.measure(*batch_of(columns, mask, columns)))
     for one in (normalizer.moments[0], normalizer.reward):
         assert (one.count, one.mean, one.variance) == (2, 3, 1)
 
@@ -107,7 +106,7 @@ def test_numbers_that_never_change_stay_near_zero():
 def test_batch_that_is_not_finite_is_left_out():
     normalizer = ObservationNormalizer(Box(-9.0, 9.0, (1,), np.float32), reward=False)
     for poison in (float("nan"), float("inf")):
-        add(normalizer.measure(batch_of(torch.tensor([[[poison], [1.0]]]))))
+        add(normalizer.measure(*batch_of(torch.tensor([[[poison], [1.0]]]))))
     scale, head = ReturnScale(), torch.nn.Linear(1, 1)
     scale.add(torch.tensor([1.0, float("nan")]), head)
     assert normalizer.moments[0].count == 0

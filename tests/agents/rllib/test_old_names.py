@@ -7,8 +7,8 @@ import types
 import pytest
 
 from lukasa import envs
+from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib import MemoryPPOConfig, MemoryRLModule, old_names, rollout
-from lukasa.agents.rllib.settings import MemorySettings
 
 
 def test_old_names_are_there_inside_and_users_own_are_back_outside(monkeypatch):
@@ -37,6 +37,19 @@ def test_an_old_pickle_finds_todays_class(named, monkeypatch):
     assert b"lukasa" not in written
     with old_names():
         assert pickle.loads(written) is named
+
+
+@pytest.mark.parametrize("before", ["", "lukasa."])
+def test_an_old_pickle_finds_a_class_whose_module_has_moved(before):
+    written = pickle.dumps(MemorySettings, protocol=0).replace(
+        b"lukasa.agents.policy", f"{before}agents.rllib".encode()
+    )
+    with pytest.raises(ModuleNotFoundError):
+        pickle.loads(written)
+    with old_names():
+        assert pickle.loads(written) is MemorySettings
+    with pytest.raises(ModuleNotFoundError):
+        pickle.loads(written)
 
 
 @pytest.mark.ray

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 import torch.distributed as dist
-import tree
-from ray.rllib.core.columns import Columns
 from torch import Tensor, nn
 
-from lukasa.agents.rllib.encoders import is_vector_of_reals, leaves
-
-PREVIOUS_REWARD = "previous_reward"
-"""Column of a batch, float [B, T, 1]."""
+from lukasa.agents.policy.encoders import is_vector_of_reals
+from lukasa.agents.policy.spaces import Path, leaves, nested, pick
 
 Measured = tuple[Tensor, Tensor, Tensor]
 """Count, mean and variance."""
@@ -82,29 +77,35 @@ class ObservationNormalizer(nn.Module):
         reward: whether the reward of the step before is an input as well.
     """
 
-    def __init__(self, space: gym.Space, reward: bool):
+    def __init__(self, space: Any, reward: bool):
         super().__init__()
         found = [(path, scaled) for path, leaf in leaves(space) if (scaled := _unscaled(leaf)).any()]
-        self.paths = [path for path, _ in found]
+        self.space, self.paths = space, [path for path, _ in found]
         self.moments = nn.ModuleList(Moments(len(scaled), scaled) for _, scaled in found)
         self.reward = Moments(1) if reward else None
 
     def forward(self, observations: Any) -> Any:
         """Observations [B, T, ...], nested as the space is."""
+        if not self.paths:
+            return observations
         by_path = dict(zip(self.paths, self.moments, strict=True))
 
-        def scaled(path: tuple[str | int, ...], leaf: Tensor) -> Tensor:
-            moments = by_path.get(path)
+        def scaled(path: Path) -> Tensor:
+            leaf, moments = pick(observations, path), by_path.get(path)
             return leaf if moments is None else moments(_columns(leaf.float())).view(leaf.shape)
 
-        return tree.map_structure_with_path(scaled, observations)
+        return nested(self.space, (scaled(path) for path, _ in leaves(self.space)))
 
-    def measure(self, batch: dict[str, Any]) -> list[tuple[Moments, Measured]]:
-        """The moments of the steps of a batch that count, of all learners; ``add`` takes them."""
-        mask, seen = batch[Columns.LOSS_MASK], tree.flatten_with_path(batch[Columns.OBS])
-        columns: dict[tuple[str | int, ...], Tensor] = dict(seen)
-        parts: list[Any] = [(one, columns[path]) for one, path in zip(self.moments, self.paths, strict=True)]
-        parts += [(self.reward, batch[PREVIOUS_REWARD])] if self.reward else []
+    def measure(self, observations: Any, mask: Tensor, rewards: Tensor | None = None) -> list[tuple[Moments, Measured]]:
+        """The moments of the steps of a batch that count, of all learners; ``add`` takes them.
+
+        Args:
+            observations: [B, T, ...], nested as the space is.
+            mask: bool [B, T], the steps that count.
+            rewards: of the steps before, [B, T, 1]; needed where they are an input.
+        """
+        parts: list[Any] = [(one, pick(observations, path)) for one, path in zip(self.moments, self.paths, strict=True)]
+        parts += [(self.reward, rewards)] if self.reward else []
         return [(one, moments(_columns(part)[mask])) for one, part in parts]
 
 
@@ -178,25 +179,6 @@ def moments(columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return count, mean, squares / count.clamp(min=1)
 
 
-@torch.no_grad()
-def discounted_returns(batch: dict[str, Any], values: Tensor, gamma: float) -> Tensor:
-    """Returns of the steps of a batch, [any]: rewards to the end of each row, and the value of its last step there.
-
-    Args:
-        batch: with rewards, terminations and loss mask, [B, T].
-        values: of the same steps, [B, T].
-        gamma: discount of one step.
-    """
-    mask, over = batch[Columns.LOSS_MASK], batch[Columns.TERMINATEDS].bool()
-    following, found = values[:, -1], torch.zeros_like(values)
-    for t in reversed(range(values.shape[1])):
-        after = torch.where(over[:, t], torch.zeros_like(following), following)
-        # padding lies behind a row's end: the value of the last step that counts stands in for what follows
-        following = torch.where(mask[:, t], batch[Columns.REWARDS][:, t] + gamma * after, values[:, t - 1])
-        found[:, t] = following
-    return found[mask]
-
-
 def _sum_over_learners(sums: Tensor) -> None:
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         dist.all_reduce(sums)
@@ -207,9 +189,8 @@ def _columns(part: Tensor) -> Tensor:
     return part.reshape(*part.shape[:2], -1)
 
 
-def _unscaled(leaf: gym.Space) -> np.ndarray:
+def _unscaled(leaf: Any) -> np.ndarray:
     """Which numbers of a part of an observation have no scale that is known, bool [D]."""
     if not is_vector_of_reals(leaf):
         return np.zeros(0, bool)
-    assert isinstance(leaf, gym.spaces.Box)
     return ~((leaf.high == 1) & ((leaf.low == 0) | (leaf.low == -1))).reshape(-1)

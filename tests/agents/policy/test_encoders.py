@@ -6,7 +6,7 @@ import tree
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from ray.rllib.utils.spaces.space_utils import batch
 
-from lukasa.agents.rllib.encoders import Encoder
+from lukasa.agents.policy.encoders import Encoder
 
 SPACES = {
     "vector": (Box(-np.inf, np.inf, (5,), np.float32), 8),

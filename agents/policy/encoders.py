@@ -6,30 +6,20 @@ Legend: B batch, T time, E width of one embedding.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 import torch.nn.functional as F
-from ray.rllib.core.columns import Columns
-from ray.rllib.core.models.base import ENCODER_OUT
-from ray.rllib.core.models.configs import CNNEncoderConfig
-from ray.rllib.models.utils import get_filter_config
 from torch import Tensor, nn
+
+from lukasa.agents.policy.convolutions import ImageEncoder
+from lukasa.agents.policy.spaces import kind, leaves, named, pick
 
 SMALLEST_IMAGE = 10
 """Pixels: a grid with a shorter side than this (such as MiniGrid's 7 x 7 view) is flattened rather than convolved."""
 LARGEST_VECTOR = 1_000_000
 """Numbers of one observation that go through one layer: more would not fit into a network of reasonable size."""
-LARGEST_MAP = 1 << 16
-"""Numbers that convolutions leave of an image: a longer one is halved once more."""
-
-LONGEST_NAME = 200
-"""Characters of a space in a message."""
-
-Path = tuple[str | int, ...]
 
 
 class Encoder(nn.Module):
@@ -46,7 +36,7 @@ class Encoder(nn.Module):
         ValueError: the space, or a part of it, is not supported.
     """
 
-    def __init__(self, space: gym.Space, size: int):
+    def __init__(self, space: Any, size: int):
         super().__init__()
         parts = list(leaves(space))
         widths = [_vector_width(leaf, space) for _, leaf in parts]
@@ -68,62 +58,17 @@ class Encoder(nn.Module):
         """Observations [B, T, ...] to [B, T, output_size]."""
         parts = []
         if self.vectors is not None:
-            vectors = [_to_vector(leaf, _pick(observations, path)) for path, leaf in self.vector_leaves]
+            vectors = [_to_vector(leaf, pick(observations, path)) for path, leaf in self.vector_leaves]
             parts.append(self.vectors(torch.cat(vectors, -1)))
         for (path, leaf), encoder in zip(self.image_leaves, self.images, strict=True):
-            parts.append(encoder(_channels_last(leaf, _scaled(leaf, _pick(observations, path)))))
+            parts.append(encoder(_channels_last(leaf, _scaled(leaf, pick(observations, path)))))
         return torch.cat(parts, -1)
 
 
-class ImageEncoder(nn.Module):
-    """RLlib's convolutions for this size of image, then one layer: [B, T, height, width, channels] to [B, T, E]."""
-
-    def __init__(self, shape: tuple[int, ...], size: int):
-        super().__init__()
-        config = CNNEncoderConfig(input_dims=list(shape), cnn_filter_specifiers=_filters(shape), flatten_at_end=True)
-        width = math.prod(config.output_dims or ())
-        self.convolutions = config.build(framework="torch")
-        self.layer = nn.Sequential(nn.Linear(width, size), nn.Tanh())
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Scaled images [B, T, height, width, channels] to [B, T, E]."""
-        maps = self.convolutions({Columns.OBS: images.flatten(0, 1)})[ENCODER_OUT]
-        return self.layer(maps).unflatten(0, images.shape[:2])
-
-
-def _filters(shape: tuple[int, ...]) -> list[list[Any]]:
-    try:
-        return get_filter_config(shape)
-    except ValueError:  # RLlib has settings for a handful of sizes; halve any other until little is left
-        (short, long), filters = sorted(shape[:2]), []
-        while short > 5 or short * long * 64 > LARGEST_MAP:
-            filters.append([16 * 2 ** min(len(filters), 2), 4, 2])
-            short, long = -(-short // 2), -(-long // 2)
-        return filters
-
-
-def leaves(space: gym.Space, path: Path = ()) -> Iterator[tuple[Path, gym.Space]]:
-    """The parts of a nested space, with the keys that lead there."""
-    if isinstance(space, gym.spaces.Dict):
-        for name, part in space.items():
-            yield from leaves(part, (*path, name))
-    elif isinstance(space, gym.spaces.Tuple):
-        for index, part in enumerate(space):
-            yield from leaves(part, (*path, index))
-    else:
-        yield path, space
-
-
-def _pick(observations: Any, path: Path) -> Tensor:
-    for key in path:
-        observations = observations[key]
-    return observations
-
-
-def is_image(space: gym.Space) -> bool:
+def is_image(space: Any) -> bool:
     """Whether an observation goes through convolutions: a box of three axes, two of them sides of an image."""
     return (
-        isinstance(space, gym.spaces.Box)
+        kind(space) == "Box"
         and len(space.shape) == 3
         and min(space.shape) > 0
         and min(image_shape(space)[:2]) >= SMALLEST_IMAGE
@@ -147,18 +92,18 @@ def _channels_last(space: Any, images: Tensor) -> Tensor:
     return images.movedim(2, -1) if _has_channels_first(space) else images
 
 
-def is_vector_of_reals(space: gym.Space) -> bool:
+def is_vector_of_reals(space: Any) -> bool:
     """Whether a part of an observation is flattened as real numbers, rather than one-hot or convolved."""
-    return isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating) and not is_image(space)
+    return kind(space) == "Box" and np.issubdtype(space.dtype, np.floating) and not is_image(space)
 
 
-def _vector_width(leaf: gym.Space, whole: gym.Space) -> int:
-    if isinstance(leaf, gym.spaces.Discrete):
+def _vector_width(leaf: Any, whole: Any) -> int:
+    if kind(leaf) == "Discrete":
         return int(leaf.n)
-    if isinstance(leaf, gym.spaces.MultiDiscrete):
+    if kind(leaf) == "MultiDiscrete":
         return int(leaf.nvec.sum())
     part = "" if leaf is whole else f"part {named(leaf)} of "
-    if isinstance(leaf, gym.spaces.Box | gym.spaces.MultiBinary):
+    if kind(leaf) in ("Box", "MultiBinary"):
         dtype = np.dtype(leaf.dtype)
         if dtype.kind not in "biuf" or dtype.itemsize > 8:
             raise ValueError(
@@ -172,11 +117,11 @@ def _vector_width(leaf: gym.Space, whole: gym.Space) -> int:
     )
 
 
-def _to_vector(space: gym.Space, values: Tensor) -> Tensor:
+def _to_vector(space: Any, values: Tensor) -> Tensor:
     """[B, T, ...] to [B, T, width]."""
-    if isinstance(space, gym.spaces.Discrete):
+    if kind(space) == "Discrete":
         return _one_hot(values - int(space.start), int(space.n))
-    if isinstance(space, gym.spaces.MultiDiscrete):
+    if kind(space) == "MultiDiscrete":
         counted = values.flatten(2).long() - torch.as_tensor(space.start.ravel(), device=values.device).long()
         columns = zip(counted.unbind(-1), space.nvec.flat, strict=True)
         return torch.cat([_one_hot(column, int(n)) for column, n in columns], -1)
@@ -188,17 +133,11 @@ def _one_hot(values: Tensor, count: int) -> Tensor:
     return F.one_hot(values.long().clamp(0, count - 1), count).float()
 
 
-def _scaled(space: gym.Space, values: Tensor) -> Tensor:
+def _scaled(space: Any, values: Tensor) -> Tensor:
     """Integers with known bounds to [0, 1]; everything else as it is."""
     values = values.float()
-    if isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.integer) and space.is_bounded():
+    if kind(space) == "Box" and np.issubdtype(space.dtype, np.integer) and space.is_bounded():
         bounds = (np.asarray(bound, np.float32) for bound in (space.low, space.high))
         low, high = (torch.as_tensor(bound, device=values.device) for bound in bounds)
         return (values - low) / (high - low).clamp(min=1)
     return values
-
-
-def named(space: gym.Space) -> str:
-    """A space as a message shows it, on one line and not too long."""
-    text = " ".join(str(space).split())
-    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
