@@ -1,4 +1,4 @@
-"""Memory agents in Ray RLlib: any memory core in PPO, APPO or IMPALA."""
+"""Memory agents in Ray RLlib: any memory core in PPO, APPO, IMPALA or DQN."""
 
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.acting import RLAgent
@@ -9,17 +9,22 @@ from lukasa.agents.rllib.learning_options import APPOOptions, IMPALAOptions, NoO
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.old_names import old_names
+from lukasa.agents.rllib.replay.config import MemoryDQNConfig, MemoryReplayConfig
+from lukasa.agents.rllib.replay.options import DQNOptions
 from lukasa.agents.rllib.rollout import RolloutEpisode, rollout
 
 __all__ = [
     "ALGORITHMS",
     "APPOOptions",
+    "DQNOptions",
     "IMPALAOptions",
     "MemoryAPPOConfig",
     "MemoryConfig",
+    "MemoryDQNConfig",
     "MemoryIMPALAConfig",
     "MemoryPPOConfig",
     "MemoryRLModule",
+    "MemoryReplayConfig",
     "MemorySettings",
     "NoOptions",
     "PPOOptions",

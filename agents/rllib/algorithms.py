@@ -9,6 +9,7 @@ from typing import Any
 from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
 from lukasa.agents.rllib.learning_options import AlgorithmOptions
 from lukasa.agents.rllib.memory_config import MemoryConfig
+from lukasa.agents.rllib.replay.config import MemoryDQNConfig
 from lukasa.ground.options import check_options, options_of
 from lukasa.ground.registry import Registry, is_own
 
@@ -24,7 +25,9 @@ def _config(path: str, found: Any) -> type[MemoryConfig]:
 
 
 ALGORITHMS: Registry[type[MemoryConfig]] = Registry(
-    "algorithm", {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig}, _config
+    "algorithm",
+    {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig, "dqn": MemoryDQNConfig},
+    _config,
 )
 """The config of every algorithm by the name that the command line knows. All else is the config's: its ``Options``, its
 learner (``get_default_learner_class``), and whether it is ``asynchronous``."""

@@ -73,7 +73,7 @@ class MemoryIMPALAConfig(MemoryConfig, IMPALAConfig):
         return MemoryIMPALALearner
 
 
-class _MemoryAlgorithm(Algorithm):
+class MemoryAlgorithm(Algorithm):
     """What the algorithms below share."""
 
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
@@ -87,7 +87,7 @@ class _MemoryAlgorithm(Algorithm):
         return super().restore_env_runners(env_runner_group)
 
 
-class MemoryPPO(_MemoryAlgorithm, PPO):
+class MemoryPPO(MemoryAlgorithm, PPO):
     """PPO, told which config is its own: what Tune needs to turn a dict of parameters back into one."""
 
     @classmethod
@@ -96,7 +96,7 @@ class MemoryPPO(_MemoryAlgorithm, PPO):
         return MemoryPPOConfig()
 
 
-class MemoryAPPO(_MemoryAlgorithm, APPO):
+class MemoryAPPO(MemoryAlgorithm, APPO):
     """APPO, told which config is its own."""
 
     @classmethod
@@ -105,7 +105,7 @@ class MemoryAPPO(_MemoryAlgorithm, APPO):
         return MemoryAPPOConfig()
 
 
-class MemoryIMPALA(_MemoryAlgorithm, IMPALA):
+class MemoryIMPALA(MemoryAlgorithm, IMPALA):
     """IMPALA, told which config is its own."""
 
     @classmethod

@@ -35,10 +35,12 @@ class MemoryConfig(AlgorithmConfig):
     Attributes:
         Options: dataclass of what the algorithm takes beside what all take.
         asynchronous: whether runners sample while it learns.
+        not_taken: what ``lukasa train rl`` asks of every algorithm and this one has no use for.
     """
 
     Options: ClassVar[type[AlgorithmOptions]] = NoOptions
     asynchronous: ClassVar[bool] = False
+    not_taken: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)
@@ -106,6 +108,10 @@ class MemoryConfig(AlgorithmConfig):
         if not _is_searched(self.memory_settings):
             self._check_memory()
         return self
+
+    def per_iteration(self, steps: int) -> None:
+        """Sample so many environment steps in each iteration, and learn from them."""
+        self.training(train_batch_size_per_learner=steps // max(1, self.num_learners))
 
     def validate(self) -> None:
         """RLlib's checks and ours, once the config is complete.

@@ -36,7 +36,7 @@ SOURCES = (
     "tasks/**/*.py",
     "envs/*.py",
     "agents/few_shot/*.py",
-    "agents/rllib/*.py",
+    "agents/rllib/**/*.py",
     "launch/options/*.py",
 )
 """Files that decide what the table says."""

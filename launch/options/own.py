@@ -112,6 +112,7 @@ def describe_algorithm(name: str) -> dict[str, Any]:
     return {
         "summary": (inspect.getdoc(config) or "").partition("\n")[0],
         "asynchronous": config.asynchronous,
+        "not_taken": list(config.not_taken),
         "options": [
             row_of(Option((one.name,), one.annotation, one.default, texts.get(one.name, ""))) for one in options
         ],

@@ -123,11 +123,13 @@ def _unexplained(experiment: RLExperiment, late: Sequence[Row]) -> dict[str, str
 
 
 def _flat(experiment: RLExperiment, late: Sequence[Row]) -> dict[str, str]:
+    explore = f"--entropy {max(0.01, 3 * experiment.entropy):.2g}"
+    if takes(experiment.algorithm, "epsilon_steps"):
+        explore = f"--learning.epsilon-steps {max(20_000, experiment.steps // 4)}"
     if not _median(late, "return_std"):
         seen = "every episode returns the same, so that there is nothing to learn from"
-        remedy = f"--entropy {max(0.01, 3 * experiment.entropy):.2g} to explore more, or give rewards on the way"
-        return {"returns": f"{seen}: try {remedy}"}
-    tries = ["more --steps", f"--entropy {max(0.01, 3 * experiment.entropy):.2g}", "another --gamma"]
+        return {"returns": f"{seen}: try {explore} to explore more, or give rewards on the way"}
+    tries = ["more --steps", explore, "another --gamma"]
     tries += [] if experiment.core != "feedforward" else ["a --core with memory, such as gru"]
     return {"returns": f"nothing else looks wrong: try {' or '.join(tries)}"}
 

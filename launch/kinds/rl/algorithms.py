@@ -51,6 +51,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
     )
     config.learners(learner_class=watched(config.get_default_learner_class(), asynchronous=config.asynchronous))
     config.fault_tolerance(restart_failed_env_runners=True)
+    config.per_iteration(experiment.batch_size)
     config.training(**_learning_options(experiment))
     config.memory(
         core=experiment.core,
@@ -59,7 +60,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
         previous_action=experiment.previous_action,
         previous_reward=experiment.previous_reward,
         normalize_observations=experiment.normalize_observations,
-        normalize_returns=experiment.normalize_returns,
+        normalize_returns=experiment.normalize_returns and "normalize_returns" not in config.not_taken,
         orthogonal=experiment.orthogonal,
         max_seq_len=experiment.max_seq_len,
         core_options=experiment.memory,
@@ -74,15 +75,19 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
 
 def _learning_options(experiment: RLExperiment) -> dict[str, Any]:
     """What RLlib's ``training()`` takes, by RLlib's names; learners share each batch."""
-    learners = max(1, experiment.learners)
+    policy_gradient = {
+        "entropy": {"entropy_coeff": _scheduled(experiment.entropy, experiment.entropy_end, experiment.steps)},
+        "value_weight": {"vf_loss_coeff": experiment.value_weight},
+    }
+    unused = algorithm_class(experiment.algorithm).not_taken
     return {
         "lr": learning_rate(experiment),
         "gamma": experiment.gamma,
-        "train_batch_size_per_learner": experiment.batch_size // learners,
         "grad_clip": experiment.clip_norm,
-        "entropy_coeff": _scheduled(experiment.entropy, experiment.entropy_end, experiment.steps),
-        "vf_loss_coeff": experiment.value_weight,
-        **make_algorithm_options(experiment.algorithm, **given_options(experiment)).training(learners),
+        **{key: one for name, part in policy_gradient.items() if name not in unused for key, one in part.items()},
+        **make_algorithm_options(experiment.algorithm, **given_options(experiment)).training(
+            max(1, experiment.learners)
+        ),
     }
 
 
@@ -216,8 +221,9 @@ def steps_sampled(algorithm: Algorithm) -> int:
 
 
 def _set_entropy(learner: Any, step: int) -> None:
-    # Nor is it part of it how far the entropy bonus has come on its way.
-    learner.entropy_coeff_schedulers_per_module[DEFAULT_MODULE_ID].update(timestep=step)
+    # Nor is it part of it how far the entropy bonus has come on its way, where there is one.
+    for schedule in getattr(learner, "entropy_coeff_schedulers_per_module", {}).values():
+        schedule.update(timestep=step)
 
 
 def _set_kl_coefficients(learner: Any, values: dict[str, float]) -> None:

@@ -21,8 +21,8 @@ class RLExperiment(Running, Optimisation):
         env_settings: settings of the environment itself, as NAME VALUE pairs: is_slippery false map_name 8x8.
         core: name of the memory core; lukasa list cores names them all.
         memory: options of the core; its defaults for those that are not given.
-        algorithm: how it learns: ppo, or appo or impala with runners that sample while it learns, or one of your own,
-            package.module:Class; lukasa list algorithms says what each takes.
+        algorithm: how it learns: ppo, or appo or impala with runners that sample while it learns, or dqn from what was
+            sampled long ago, or one of your own, package.module:Class; lukasa list algorithms says what each takes.
         learning: options of the algorithm that it alone has; its defaults for those that are not given.
         steps: environment steps to train for.
         stop_at: stop earlier, when the mean return of the last 100 episodes reaches this.
@@ -34,7 +34,8 @@ class RLExperiment(Running, Optimisation):
         batch_size: environment steps of one iteration.
         minibatch_size: environment steps of one gradient step (PPO).
         epochs: passes over a batch (PPO).
-        max_seq_len: steps of backpropagation through time; by default fragments are cut into chunks of about 64.
+        max_seq_len: steps of backpropagation through time; by default fragments are cut into chunks of about 64, and
+            sequences that are replayed (DQN) have 40.
         gamma: discount of one step.
         gae_lambda: lambda of generalised advantage estimation (PPO).
         entropy: weight of the entropy bonus.

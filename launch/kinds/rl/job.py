@@ -59,6 +59,9 @@ LOSSES = {
     "memory_cost": "memory_cost",
     "curr_kl_coeff": "kl_coefficient",
     "vf_explained_var": "value_explained",
+    "qf_mean": "q_mean",
+    "td_error_mean": "td_error",
+    "epsilon": "epsilon",
     "gradients_default_optimizer_global_norm": "gradient_norm",
 }
 """Names of RLlib and ours."""

@@ -29,7 +29,8 @@ def not_taken(algorithm: str) -> tuple[str, ...]:
     Raises:
         UserError: there is no such algorithm.
     """
-    return tuple(name for name in PLAIN if not takes(algorithm, name))
+    plain = tuple(name for name in PLAIN if not takes(algorithm, name))
+    return plain + tuple(described("algorithms", "algorithm", algorithm)["not_taken"])
 
 
 def takes(algorithm: str, option: str) -> bool:

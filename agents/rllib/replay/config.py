@@ -1,0 +1,188 @@
+"""RLlib's DQN with a memory agent in it, which replays sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.dqn import DQN, DQNConfig
+from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch, AddTimeDimToBatchAndZeroPad
+from ray.rllib.connectors.connector_v2 import ConnectorV2
+from ray.rllib.connectors.learner import AddColumnsFromEpisodesToTrainBatch, AddObservationsFromEpisodesToBatch
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+from lukasa import envs
+from lukasa.agents.rllib.config import MemoryAlgorithm
+from lukasa.agents.rllib.memory_config import MemoryConfig
+from lukasa.agents.rllib.replay.buffer import ReplayPlan, SequenceReplayBuffer
+from lukasa.agents.rllib.replay.columns import ReplayColumns
+from lukasa.agents.rllib.replay.learner import MemoryDQNLearner
+from lukasa.agents.rllib.replay.options import DQNOptions
+from lukasa.agents.rllib.replay.q_module import MemoryQModule
+
+SEQUENCE = 40
+"""Steps of a sequence that are learned unless ``max_seq_len`` says otherwise (Kapturowski et al. 2019)."""
+
+REPLAY_SETTINGS = {
+    "replay_capacity",
+    "replay_sequences",
+    "replay_ratio",
+    "fragment",
+    "burn_in",
+    "replay_from_start",
+    "priority_alpha",
+    "priority_beta",
+    "priority_max",
+    "value_rescaling",
+}
+"""What ``training`` takes beside RLlib's settings."""
+
+_REPLAYS = 1 << 21
+"""Part of the path of the stream that sequences are drawn with, where runners have theirs."""
+
+
+class MemoryReplayConfig(MemoryConfig):
+    """A memory agent's share of the config of an algorithm that replays sequences."""
+
+    not_taken = ("entropy", "entropy_end", "value_weight", "normalize_returns")
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class=algo_class)
+        self.memory_settings["normalize_returns"] = False
+        defaults = DQNOptions()
+        self.replay_capacity = defaults.replay_capacity
+        self.replay_sequences = defaults.replay_sequences
+        self.replay_ratio = defaults.replay_ratio
+        self.fragment = defaults.fragment
+        self.burn_in = 0
+        self.replay_from_start = False
+        self.priority_alpha = defaults.priority
+        self.priority_beta = defaults.priority_correction
+        self.priority_max = defaults.priority_max
+        self.value_rescaling = False
+
+    def training(self, **kwargs: Any):
+        """RLlib's settings, and those of the replay.
+
+        Args:
+            **kwargs: ``replay_capacity`` (steps kept), ``replay_sequences`` (in each update), ``replay_ratio`` (times
+                that a step is learned from), ``fragment`` (steps of each environment between two rounds of updates),
+                ``burn_in`` (steps), ``replay_from_start`` (rather than from stored states), ``priority_alpha``,
+                ``priority_beta``, ``priority_max`` and ``value_rescaling``, as ``DQNOptions`` describes them; all
+                others are RLlib's.
+
+        Returns:
+            This config.
+        """
+        for name in REPLAY_SETTINGS & kwargs.keys():
+            setattr(self, name, kwargs.pop(name))
+        return super().training(**kwargs)
+
+    def per_iteration(self, steps: int) -> None:
+        """Sample so many environment steps in each iteration, in several rounds of sampling and learning."""
+        self.reporting(min_sample_timesteps_per_iteration=steps)
+
+    @property
+    def sequence_length(self) -> int:
+        """Steps of a sequence that are learned."""
+        return self.max_seq_len or SEQUENCE
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        return super()._model_config_auto_includes | {"max_seq_len": self.sequence_length}
+
+    def build_learner_connector(
+        self, input_observation_space: Any, input_action_space: Any, device: Any = None
+    ) -> ConnectorV2:
+        """RLlib's pieces, with all columns made from the sequences that were drawn."""
+        pipeline: Any = AlgorithmConfig.build_learner_connector(
+            self, input_observation_space, input_action_space, device
+        )
+        pipeline.insert_before(AddObservationsFromEpisodesToBatch, ReplayColumns())
+        made = (AddColumnsFromEpisodesToTrainBatch, AddTimeDimToBatchAndZeroPad, AddStatesFromEpisodesToBatch)
+        for piece in made:
+            pipeline.remove(piece)
+        return pipeline
+
+    def build_replay_buffer(self) -> SequenceReplayBuffer:
+        """An empty buffer."""
+        plan = ReplayPlan(
+            length=self.sequence_length,
+            burn_in=self.burn_in,
+            from_start=self.replay_from_start,
+            alpha=self.priority_alpha,
+            beta=self.priority_beta,
+        )
+        seed = None if self.seed is None else envs.stream_seed(self.seed, self.sitting, _REPLAYS)
+        return SequenceReplayBuffer(self.replay_capacity, plan=plan, seed=seed)
+
+
+class MemoryDQNConfig(MemoryReplayConfig, DQNConfig):
+    """DQN for a memory agent, which learns the values of actions from sequences that it replays (R2D2).
+
+    ``MemoryDQNConfig().environment(...).memory(core="gru").training(burn_in=20).build_algo()`` is all.
+    """
+
+    Options = DQNOptions
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class or MemoryDQN)
+        self.env_runners(num_envs_per_env_runner=8)
+        self.training(lr=1e-3, gamma=0.99, grad_clip=0.5, **DQNOptions().training(learners=1))
+
+    def validate(self) -> None:
+        """RLlib's checks and ours, once the config is complete.
+
+        Raises:
+            ValueError: the settings contradict each other, or ask for what is not there.
+        """
+        self.rollout_fragment_length = self.fragment
+        self._set_intensity()
+        if not isinstance(self.n_step, int):
+            raise ValueError(f"n_step is {self.n_step}: expected one whole number, the same for all sequences")
+        if self.num_atoms != 1 or self.noisy:
+            raise ValueError("memory agents learn one value of each action: leave num_atoms at 1 and noisy at False")
+        if self.burn_in_len:
+            raise ValueError(
+                f"burn_in_len is {self.burn_in_len}, which RLlib takes out of max_seq_len: set burn_in, which comes "
+                "before it"
+            )
+        super().validate()
+
+    def _set_intensity(self) -> None:
+        """Have RLlib update as often as each step is to be learned from."""
+        learners, runners = max(1, self.num_learners or 0), self.num_env_runners or 0
+        self.train_batch_size_per_learner = max(1, self.replay_sequences // learners) * self.sequence_length
+        # RLlib counts a runner more than there are
+        self.training_intensity = self.replay_ratio * max(1, runners) / (runners + 1)
+
+    def get_rollout_fragment_length(self, worker_index: int = 0) -> int:
+        """Steps that each environment takes between two rounds of updates."""
+        return self.fragment
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """A module of action values."""
+        return RLModuleSpec(module_class=MemoryQModule)
+
+    def get_default_learner_class(self) -> type:
+        """DQN's learner, on sequences."""
+        return MemoryDQNLearner
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        epsilon: Any = self.epsilon
+        first = epsilon[0][1] if isinstance(epsilon, list | tuple) else epsilon
+        return super()._model_config_auto_includes | {"dueling": self.dueling, "first_epsilon": first}
+
+
+class MemoryDQN(MemoryAlgorithm, DQN):
+    """DQN, told which config is its own, whose replay buffer holds sequences."""
+
+    @classmethod
+    def get_default_config(cls) -> MemoryDQNConfig:
+        """A config with the defaults."""
+        return MemoryDQNConfig()
+
+    def _create_local_replay_buffer_if_necessary(self, config: Any) -> Any:
+        found: Any = self.config
+        return found.build_replay_buffer()
