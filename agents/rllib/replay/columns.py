@@ -13,7 +13,7 @@ from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 
-from lukasa.agents.rllib.actions import ActionLayout
+from lukasa.agents.policy.actions import ActionLayout
 from lukasa.agents.rllib.connectors import single_module
 from lukasa.agents.rllib.journal import changed, padded
 from lukasa.agents.rllib.module import EPISODE_START, PREVIOUS_ACTION, PREVIOUS_REWARD, MemoryRLModule

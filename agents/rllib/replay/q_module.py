@@ -17,9 +17,12 @@ from ray.rllib.core.rl_module.apis import QNetAPI
 from torch import Tensor, nn
 
 from lukasa import memory
-from lukasa.agents.rllib.actions import NEVER, is_plain
-from lukasa.agents.rllib.encoders import named
-from lukasa.agents.rllib.initialization import make_orthogonal
+from lukasa.agents.policy.actions import is_plain
+from lukasa.agents.policy.initialization import make_orthogonal
+from lukasa.agents.policy.q_head import QHead
+from lukasa.agents.policy.settings import MemorySettings
+from lukasa.agents.policy.spaces import named
+from lukasa.agents.rllib.actions import NEVER
 from lukasa.agents.rllib.module import (
     MEMORY_COST,
     PREVIOUS_ACTION,
@@ -27,7 +30,6 @@ from lukasa.agents.rllib.module import (
     MemoryNetwork,
     MemoryRLModule,
 )
-from lukasa.agents.rllib.settings import MemorySettings
 
 STARTS = "episode_starts"
 """Column, bool [B, T]: the step is the first of its episode."""
@@ -36,32 +38,6 @@ PREFIX = "prefix_steps"
 
 Q_VALUES, TARGET_Q_VALUES = "q_values", "target_q_values"
 """What ``_forward_train`` returns: [B, T - P, A]."""
-
-
-class QHead(nn.Module):
-    """Features [..., K] to the values of all actions [..., A].
-
-    Args:
-        width: K.
-        actions: A.
-        dueling: whether it is the value of the state and, apart from it, what each action adds (Wang et al. 2016).
-    """
-
-    def __init__(self, width: int, actions: int, *, dueling: bool):
-        super().__init__()
-        self.advantage = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, actions))
-        self.value = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)) if dueling else None
-        for part in (self.advantage, self.value):
-            if part is not None:  # first values near zero, so that none is preferred before anything is known
-                nn.init.orthogonal_(cast(nn.Linear, part[-1]).weight, 0.01)
-                nn.init.zeros_(cast(nn.Linear, part[-1]).bias)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Values of all actions."""
-        advantages = self.advantage(features)
-        if self.value is None:
-            return advantages
-        return self.value(features) + advantages - advantages.mean(-1, keepdim=True)
 
 
 class EpsilonGreedy(TorchCategorical):
@@ -129,9 +105,10 @@ class MemoryQModule(MemoryRLModule, QNetAPI):
         greedy = type("EpsilonGreedy", (EpsilonGreedy,), {"flat": not is_plain(space)})
         self.action_dist_cls = cast(Any, greedy)
         self.net = MemoryNetwork(self.observation_space, space, settings)
-        self.policy_head = QHead(settings.output_size, int(space.n), dueling=config.get("dueling", True))
+        head = QHead(settings.output_size, int(space.n), dueling=config.get("dueling", True))
+        self.policy_head = cast(Any, head)
         if settings.orthogonal:
-            make_orthogonal(self.net.encoder, self.net.core, cast(Any, self.policy_head.advantage[0]))
+            make_orthogonal(self.net.encoder, self.net.core, cast(nn.Linear, head.advantage[0]))
         self.return_scale = None
         self.register_buffer("epsilon", torch.tensor(float(config.get("first_epsilon", 1.0))))
 
