@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lukasa.agents.policy.spaces import kind, named, nested
+from lukasa.ground.spaces import kind, named, nested
 
 MOST_OUTPUTS = 1_000_000
 """Numbers that the policy may put out for one action: more would not fit into a network of reasonable size."""

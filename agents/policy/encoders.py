@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lukasa.agents.policy.convolutions import ImageEncoder
-from lukasa.agents.policy.spaces import kind, leaves, named, pick
+from lukasa.ground.spaces import kind, leaves, named, pick
 
 SMALLEST_IMAGE = 10
 """Pixels: a grid with a shorter side than this (such as MiniGrid's 7 x 7 view) is flattened rather than convolved."""

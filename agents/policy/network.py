@@ -22,7 +22,7 @@ class PolicyNetwork(nn.Module):
     """Encoder and core: what an agent sees to features [B, T, K], which its heads read.
 
     Args:
-        observation_space: of the environment, Gymnasium's or one of ``lukasa.agents.policy.spaces``.
+        observation_space: of the environment, Gymnasium's or one of ``lukasa.ground.spaces``.
         action_space: of the environment.
         settings: what the agent is made of.
 

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lukasa.agents.policy.encoders import is_vector_of_reals
-from lukasa.agents.policy.spaces import Path, leaves, nested, pick
+from lukasa.ground.spaces import Path, leaves, nested, pick
 
 Measured = tuple[Tensor, Tensor, Tensor]
 """Count, mean and variance."""
