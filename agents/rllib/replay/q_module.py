@@ -21,7 +21,6 @@ from lukasa.agents.policy.actions import is_plain
 from lukasa.agents.policy.initialization import make_orthogonal
 from lukasa.agents.policy.q_head import QHead
 from lukasa.agents.policy.settings import MemorySettings
-from lukasa.agents.policy.spaces import named
 from lukasa.agents.rllib.actions import NEVER
 from lukasa.agents.rllib.module import (
     MEMORY_COST,
@@ -30,6 +29,7 @@ from lukasa.agents.rllib.module import (
     MemoryNetwork,
     MemoryRLModule,
 )
+from lukasa.ground.spaces import named
 
 STARTS = "episode_starts"
 """Column, bool [B, T]: the step is the first of its episode."""
