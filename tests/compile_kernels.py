@@ -12,7 +12,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-WITHOUT_SLOTS = ("gru", "lstm", "gated_deltanet", "mlstm", "shm", "mingru", "lru", "ffm", "lmu")
+WITHOUT_SLOTS = (
+    "gru",
+    "lstm",
+    "gated_deltanet",
+    "mlstm",
+    "shm",
+    "mingru",
+    "lru",
+    "ffm",
+    "lmu",
+    "stack_rnn",
+    "list_rnn",
+)
 GROUPS = (("ntm", "mann", "dam", *WITHOUT_SLOTS), ("dnc", "sam", "sdnc"))
 FILES = (".nbi", ".nbc", ".kept")
 

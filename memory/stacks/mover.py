@@ -78,6 +78,22 @@ class Mover(nn.Module):
 
         Args:
             inputs: [B, D].
+            elements: as in ``advance``, and so is the rest.
+            state: of the step before.
+            rounded: whether every action is all or nothing.
+
+        Returns:
+            As ``advance``.
+        """
+        return self.advance(self.inputs(inputs), elements, state, rounded)
+
+    def advance(
+        self, driven: Tensor, elements: Tensor, state: HiddenState | NoState, rounded: bool
+    ) -> tuple[Tensor, Moves, HiddenState | NoState]:
+        """The step, of what the hidden units receive from the inputs.
+
+        Args:
+            driven: [B, H], U x_t.
             elements: [B, S, E, W], what is read of every stack or list as the step before left it.
             state: of the step before.
             rounded: whether every action is all or nothing, the most probable one.
@@ -85,7 +101,7 @@ class Mover(nn.Module):
         Returns:
             h_t [B, H], what is to be done, and the state.
         """
-        emitted = self.inputs(inputs) + self.elements(elements.to(self.elements.weight.dtype).flatten(1))
+        emitted = driven + self.elements(elements.to(self.elements.weight.dtype).flatten(1))
         if isinstance(state, HiddenState) and self.hidden is not None:
             emitted = emitted + self.hidden(state.hidden)
             hidden = torch.sigmoid(emitted)

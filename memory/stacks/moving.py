@@ -6,6 +6,7 @@ are read, W numbers of an element, A actions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ class Moving(Core):
     """What one structure is called in a recording."""
     state: ClassVar[Any]
     """The class of the state."""
+    places: Sequence[int]
+    """The elements that are read, of N."""
 
     def __init__(
         self,
@@ -63,6 +66,11 @@ class Moving(Core):
         """What is stored next, [B, S, N, W]."""
         raise NotImplementedError
 
+    @property
+    def rounded(self) -> bool:
+        """Whether the most probable action is taken as if it were certain, as things stand."""
+        return self.rounds and not self.training
+
     def initial_state(self, batch_size: int) -> Any:
         """Nothing is stored, and hidden units are at rest."""
         stored = self.output.weight.new_full((batch_size, *self.shape), EMPTY)
@@ -72,8 +80,7 @@ class Moving(Core):
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
         before = state[0]
-        rounded = self.rounds and not self.training
-        hidden, moves, carried = self.controller(inputs, self.read(before), state.controller, rounded)
+        hidden, moves, carried = self.controller(inputs, self.read(before), state.controller, self.rounded)
         with whole_precision(inputs.device):
             stored = self.moved(before.to(moves.actions.dtype), moves)
         if self.recorder is not None:

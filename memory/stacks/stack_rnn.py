@@ -72,11 +72,11 @@ class StackRNN(Moving):
             recurrent=recurrent,
             rounding=rounding,
         )
-        self.elements = elements
+        self.places = range(elements)
 
     def read(self, stored: Tensor) -> Tensor:
         """The elements at the top: of [B, S, N, W] [B, S, E, W]."""
-        return stored[:, :, : self.elements]
+        return stored[:, :, : len(self.places)]
 
     def moved(self, stored: Tensor, moves: Moves) -> Tensor:
         """After pushing and popping, [B, S, N, W]."""

@@ -41,6 +41,8 @@ def options_of(name: str, draw: np.random.Generator) -> dict[str, Any]:
 
     if name in ("lstm", "gru"):
         return {"size": int(draw.choice([1, 2, 5, 9, 17, 40])), "layers": up_to(3)}
+    if name in ("stack_rnn", "list_rnn"):
+        return _moving_options(name, draw)
     slots = int(draw.choice([1, 2, 3, 5, 8, 13, 40]))
     options: dict[str, Any] = {
         "slots": slots,
@@ -79,6 +81,21 @@ def options_of(name: str, draw: np.random.Generator) -> dict[str, Any]:
     return options
 
 
+def _moving_options(name: str, draw: np.random.Generator) -> dict[str, Any]:
+    reach = int(draw.choice([1, 2, 3, 6, 30]))
+    sizes = {"stacks": int(draw.integers(1, 5)), "depth": reach}
+    if name == "list_rnn":
+        sizes = {"lists": sizes["stacks"], "reach": reach}
+    return sizes | {
+        "size": int(draw.choice([1, 2, 5, 9, 17])),
+        "word_size": int(draw.choice([1, 1, 2, 5])),
+        "elements": min(int(draw.integers(1, 5)), reach if name == "stack_rnn" else 2 * reach + 1),
+        "no_op": bool(draw.integers(2)),
+        "recurrent": bool(draw.integers(2)),
+        "rounding": str(draw.choice(["never", "eval"])),
+    }
+
+
 def program(name: str, seed: int, dtype: torch.dtype = torch.float64, strongest: float = 3e3) -> Program:
     """A program, the same for the same arguments."""
     draw = np.random.default_rng(seed)
@@ -91,6 +108,8 @@ def program(name: str, seed: int, dtype: torch.dtype = torch.float64, strongest:
         for parameter in core.parameters():
             parameter.mul_(strength if draw.integers(3) else 1.0)
     rows, steps = int(draw.choice([1, 2, 3, 4, 5, 9])), int(draw.choice([1, 2, 3, 6, 11]))
+    if name in ("stack_rnn", "list_rnn"):
+        steps += 1  # a single step is left to the equations
     inputs = torch.from_numpy(2 * draw.standard_normal((rows, steps, width))).to(dtype)
     starts = torch.from_numpy(draw.random((rows, steps)) < draw.choice([0.1, 0.5])) if draw.integers(3) else None
     state = None

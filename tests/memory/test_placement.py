@@ -21,6 +21,7 @@ from tests.memory.samples import Sampler, lively_core
 pytest.importorskip("numba")
 from lukasa.memory.kernels.lmu import native as lmu_native
 from lukasa.memory.kernels.matrix_memory import lengths, operations
+from lukasa.memory.kernels.moving import running as moving
 from lukasa.memory.kernels.scan import gated, native
 from lukasa.memory.kernels.sequence import function, layer_function
 from lukasa.memory.kernels.sparse_access import sequence
@@ -30,7 +31,7 @@ APART = 1 << 14
 ORDERS = 40
 """In which arrays lie next to each other."""
 LARGEST = 1 << 16
-CALLERS = (function, layer_function, sequence, native, gated, lmu_native, lengths, operations)
+CALLERS = (function, layer_function, sequence, native, gated, lmu_native, lengths, operations, moving)
 """Modules that call compiled functions with arrays of numbers."""
 CORES: dict[str, dict[str, Any]] = {
     **{name: {"slots": 4, "word_size": 3, "controller_size": 3} for name in ("ntm", "mann", "dnc", "dam")},
@@ -38,6 +39,8 @@ CORES: dict[str, dict[str, Any]] = {
     **{name: {"slots": 16, "word_size": 6, "controller_size": 8, "reads": 4} for name in ("sam", "sdnc")},
     **{name: {"size": 8} for name in ("lstm", "gru", "mingru", "lmu")},
     **{name: {"size": 8, "key_size": 6, "value_size": 5} for name in ("gated_deltanet", "mlstm", "shm")},
+    "stack_rnn": {"size": 8, "stacks": 3, "depth": 9, "word_size": 2},
+    "list_rnn": {"size": 8, "lists": 3, "reach": 5, "elements": 3, "no_op": True},
     "lru": {"size": 8, "states": 5},
     "ffm": {"size": 8, "trace_size": 3, "context_size": 3},
 }

@@ -24,12 +24,18 @@ from lukasa.memory.dam import DAMState
 from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, own_ways, steps_are_asked_for
 from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, is_plain, leaves_of
 from lukasa.memory.mann import MANNState
+from lukasa.memory.stacks.list_rnn import ListRNN
+from lukasa.memory.stacks.mover import Mover
+from lukasa.memory.stacks.stack_rnn import StackRNN
 
 NO_NUMBA = "Numba is not installed, which compiles native code: pip install 'lukasa[cpu]'"
 FAST = "this call runs the whole sequence in native code"
 PLAIN = (LSTM, GRU)
 """Cores without a memory that have native code."""
-PARTS = (nn.Linear, nn.LSTM, nn.GRU, nn.Sequential, nn.Tanh, LSTMController, GRUController, FeedForwardController)
+MOVING = (StackRNN, ListRNN)
+"""Cores that move what they store, with loops of their own."""
+CONTROLLERS = (LSTMController, GRUController, FeedForwardController, Mover)
+PARTS = (nn.Linear, nn.LSTM, nn.GRU, nn.Sequential, nn.Tanh, *CONTROLLERS)
 """What such a core is made of."""
 SHORT = 8
 """Steps of a sequence; with fewer, a call of ours costs more than what it computes."""
@@ -47,10 +53,12 @@ def has_numba() -> bool:
 
 def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:
     """Why a call cannot take compiled loops, as the end of a sentence; None where it can."""
-    if type(core) not in FIELDS and type(core) not in PLAIN and not has_sparse_loops(core):
+    if type(core) not in (*FIELDS, *PLAIN, *MOVING) and not has_sparse_loops(core):
         return f"a core of class {type(core).__name__} has no native code for whole sequences"
     if steps_are_asked_for():
         return "memory.step_by_step() asks for the equations"
+    if type(core) in MOVING and (reason := _of_what_moves(core, inputs)):
+        return reason
     return (
         obstacle_of_the_call(inputs)
         or _of_the_core(core)
@@ -94,6 +102,12 @@ def _of_the_sparse_memory(core: Core, inputs: Tensor, state: Any) -> str | None:
     return reason
 
 
+def _of_what_moves(core: Core, inputs: Tensor) -> str | None:
+    if core.recorder is not None:
+        return "it is recorded, step by step"
+    return "it is a single step, for which the equations are as fast" if inputs.shape[1] == 1 else None
+
+
 def _usage_is_followed(state: Any) -> bool:
     """Of a MANN or a DAM; a core itself never makes such a state."""
     return isinstance(state, MANNState | DAMState) and state.usage.requires_grad and torch.is_grad_enabled()
@@ -101,13 +115,9 @@ def _usage_is_followed(state: Any) -> bool:
 
 def _of_the_core(core: Any) -> str | None:
     layers = getattr(core.controller, "layers", None)
-    inner = layers if isinstance(layers, nn.Sequential) else ()
     if isinstance(core.controller, AttentionController):
         return "its controller attends to its last inputs, which only the equations do"
-    parts = {"": core, "controller": core.controller, "controller.layers": layers}
-    parts |= {f"controller.layers.{index}": layer for index, layer in enumerate(inner)}
-    parts |= {name: getattr(core, name) for name in ("interface", "output") if name == "output" or not is_plain(core)}
-    for name, part in parts.items():
+    for name, part in _parts_of(core).items():
         where = f"its part {name!r}" if name else "the core"
         if name and type(part) not in PARTS:
             return f"{where} is a {type(part).__name__} (replaced or parametrized), which only the equations call"
@@ -116,6 +126,20 @@ def _of_the_core(core: Any) -> str | None:
     if isinstance(layers, nn.LSTM) and layers.proj_size:
         return "its LSTM projects its outputs"
     return None
+
+
+def _parts_of(core: Any) -> dict[str, Any]:
+    """What a core consists of, by name."""
+    controller = core.controller
+    if type(core) in MOVING:
+        return dict(core.named_modules())
+    layers = getattr(controller, "layers", None)
+    inner = layers if isinstance(layers, nn.Sequential) else ()
+    parts = {"": core, "controller": controller, "controller.layers": layers}
+    parts |= {f"controller.layers.{index}": layer for index, layer in enumerate(inner)}
+    return parts | {
+        name: getattr(core, name) for name in ("interface", "output") if name == "output" or not is_plain(core)
+    }
 
 
 def obstacle_of_the_tensors(first: Tensor, others: Sequence[Any]) -> str | None:
@@ -192,7 +216,8 @@ def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) 
     if type(core) in PLAIN and starts is None and _library_is_as_fast(core, inputs):
         return None
     if obstacle(core, inputs, state) is not None:
-        compiled = type(core) in FIELDS or has_sparse_loops(core) or (type(core) in PLAIN and starts is not None)
+        compiled = type(core) in (*FIELDS, *MOVING) or has_sparse_loops(core)
+        compiled = compiled or (type(core) in PLAIN and starts is not None)
         if compiled and not has_numba():
             say_once(_of_the_machine() or "")
         return None
@@ -200,6 +225,10 @@ def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) 
         from lukasa.memory.kernels.sequence import plain_running
 
         return plain_running.run_plain(core, inputs, state, starts)
+    if type(core) in MOVING:
+        from lukasa.memory.kernels.moving import running as moving
+
+        return moving.run_core(core, inputs, state, starts)
     if has_sparse_loops(core):
         from lukasa.memory.kernels.sparse_access import running as sparse
 

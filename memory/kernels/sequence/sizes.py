@@ -17,6 +17,8 @@ from lukasa.memory.dam import DAM, DAMState
 from lukasa.memory.dnc import DNC, DNCState
 from lukasa.memory.mann import MANN, MANNState
 from lukasa.memory.ntm import NTM, NTMState
+from lukasa.memory.stacks.mover import HiddenState
+from lukasa.memory.stacks.moving import Moving
 
 Sizes = tuple[int, ...]
 
@@ -57,6 +59,8 @@ def leaves_of(state: State) -> list[Any]:
 
 def fits(core: Any, rows: int, state: State) -> bool:
     """Whether all shapes are as expected, with so many rows in the state."""
+    if isinstance(core, Moving):
+        return _fits_moving(core, rows, state)
     layers = core.controller.layers
     if type(layers) in GATES and (layers.bidirectional or not layers.bias or layers.num_layers < 1):
         return False
@@ -74,6 +78,31 @@ def fits(core: Any, rows: int, state: State) -> bool:
     if [tuple(leaf.shape) for leaf in tensors] != [(rows, *sizes) for sizes in fields]:
         return False
     return type(core) in FIELDS or _fits_sparse(core, rows, state)
+
+
+def _fits_moving(core: Moving, rows: int, state: Any) -> bool:
+    """Whether what moves stacks or lists, and what is stored, are of their sizes."""
+    mover, (structures, _, size) = core.controller, core.shape
+    units, read = mover.inputs.out_features, structures * len(core.places) * size
+    actions = mover.actions.out_features
+    expected = {
+        "inputs.weight": (units, core.input_size),
+        "inputs.bias": (units,),
+        "elements.weight": (units, read),
+        "actions.weight": (actions, units),
+        "actions.bias": (actions,),
+        "words.weight": (structures * size, units),
+        "words.bias": (structures * size,),
+    }
+    if mover.hidden is not None:
+        expected["hidden.weight"] = (units, units)
+    carried = NoState if mover.hidden is None else HiddenState
+    if type(state) is not core.state or type(state.controller) is not carried or actions % structures:
+        return False
+    if {name: tuple(one.shape) for name, one in mover.named_parameters()} != expected:
+        return False
+    sizes = [(rows, *core.shape), (rows, units)]
+    return all(tuple(one.shape) == size for one, size in zip(leaves_of(state), sizes, strict=False))
 
 
 def is_plain(core: Any) -> bool:
