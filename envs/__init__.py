@@ -5,7 +5,10 @@ from lukasa.envs.bandits import Bandit, BanditVector
 from lukasa.envs.catalogue import ENVIRONMENTS, Environment, episode_score, register_environments, score_unit
 from lukasa.envs.conforming import Conforming, ObservationError, conform
 from lukasa.envs.failures import EnvironmentFailedError, failure_of
+from lukasa.envs.goal_search import GoalSearch, GoalSearchVector
+from lukasa.envs.i_maze import IMaze, IMazeVector
 from lukasa.envs.making import MissingExtraError, UnknownEnvironmentError, has_vector_program, make, make_vec
+from lukasa.envs.pattern_matching import PatternMatching, PatternMatchingVector
 from lukasa.envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
 from lukasa.envs.shaping import PotentialShaping, register_shaped
 from lukasa.envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
@@ -20,8 +23,14 @@ __all__ = [
     "Conforming",
     "Environment",
     "EnvironmentFailedError",
+    "GoalSearch",
+    "GoalSearchVector",
+    "IMaze",
+    "IMazeVector",
     "MissingExtraError",
     "ObservationError",
+    "PatternMatching",
+    "PatternMatchingVector",
     "PotentialShaping",
     "RepeatPrevious",
     "RepeatPreviousVector",

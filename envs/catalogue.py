@@ -92,6 +92,44 @@ def _tabular(episodes: int, best: float) -> Environment:
     )
 
 
+def _grid_world(id: str, description: str, module: str, **settings: Any) -> Environment:
+    return Environment(
+        id=id,
+        description=description,
+        best=1.0,
+        chance=0.5,
+        score_unit="success rate",
+        settings=settings,
+        entry_point=f"lukasa.envs.{module}",
+        vector_entry_point=f"lukasa.envs.{module}Vector",
+    )
+
+
+_GRID_WORLDS = (
+    _grid_world(
+        "IMaze-v0",
+        "look at the colour at one end of a corridor, and enter the goal it means at the other",
+        "i_maze:IMaze",
+    ),
+    _grid_world(
+        "PatternMatching-v0",
+        "say by the goal you enter whether two rooms have the same pattern on their floors",
+        "pattern_matching:PatternMatching",
+    ),
+    _grid_world(
+        "GoalSearch-S7-11-v0",
+        "find the goal that the colour at the start means, in an unknown maze of 7 to 11 cells a side",
+        "goal_search:GoalSearch",
+        sizes=(7, 9, 11),
+    ),
+    _grid_world(
+        "GoalSearch-S13-15-v0",
+        "find the goal that the colour at the start means, in an unknown maze of 13 or 15 cells a side",
+        "goal_search:GoalSearch",
+        sizes=(13, 15),
+    ),
+)
+
 _FOREIGN = (
     Environment(
         id="popgym-RepeatPreviousEasy-v0",
@@ -142,6 +180,7 @@ ENVIRONMENTS: Registry[Environment] = Registry(
             # The highest published, by SNAIL (Mishra et al. 2018, table 4): its share over that of random actions.
             _tabular(10, best=159.0),
             _tabular(25, best=447.0),
+            *_GRID_WORLDS,
             *_FOREIGN,
         )
     },

@@ -5,7 +5,7 @@ Dimensions: T steps, F features, H, W and C height, width and channels of an ima
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any
 
@@ -31,9 +31,19 @@ def observation_panels(env: gym.Env, observations: Any, label: str = "observatio
     """
     if env.has_wrapper_attr("observation_picture"):
         picture = env.get_wrapper_attr("observation_picture")
-        return [Frames(label, np.stack([picture(one) for one in observations]))]
+        return [Frames(label, np.stack([picture(one) for one in _each(observations)]))]
     names = getattr(env.unwrapped, "observation_names", ())
     return _panels(env.observation_space, observations, label, names)
+
+
+def _each(observations: Any) -> Iterator[Any]:
+    """Observations one by one, of [T, ...]; of a Dict or Tuple with all of its parts."""
+    if isinstance(observations, dict):
+        yield from (dict(zip(observations, one, strict=True)) for one in _each(tuple(observations.values())))
+    elif isinstance(observations, tuple):
+        yield from zip(*map(_each, observations), strict=True)
+    else:
+        yield from observations
 
 
 def _panels(space: Any, values: Any, label: str, names: Sequence[str] = ()) -> list[Panel]:

@@ -182,6 +182,30 @@ def test_eval_reports_the_return_with_its_confidence(resumed, capsys):
     assert f"mean return   {result['return_mean']:.3f}" in capsys.readouterr().out
 
 
+def test_eval_plays_in_the_environment_with_other_settings(resumed, capsys):
+    path = str(resumed[0].path)
+    assert main(["eval", path, "--episodes", "2", "--env-settings", "length", "9", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["length_mean"], result["env_settings"]) == (9, {"length": 9})
+    assert main(["eval", path, "--episodes", "2", "--env-settings", "length", "9"]) == 0
+    assert "2 episodes, length 9" in capsys.readouterr().out
+    assert json.loads((resumed[0].path / "config.json").read_text())["experiment"]["env_settings"] == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("symbols 5", "then has the observation space Discrete(5), and the agent was trained on Discrete(4): give"),
+        ("lengths 9", "environment 'RepeatPrevious-k1-v0' has no setting 'lengths': did you mean 'length'?"),
+        ("length 0", "RepeatPrevious: length is 0, expected a whole number of at least"),
+    ],
+)
+@pytest.mark.parametrize("command", ["eval", "plot"])
+def test_settings_that_the_agent_cannot_play_with_are_refused(resumed, capsys, command, settings, told):
+    assert main([command, str(resumed[0].path), "--env-settings", *settings.split()]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_eval_ablates_the_agent(resumed, capsys):
     path = str(resumed[0].path)
     assert main(["eval", path, "--episodes", "6", "--ablation", "--json"]) == 0

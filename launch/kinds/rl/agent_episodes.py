@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from lukasa import envs
+from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.ground.statistics import mean_interval, share_interval
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 
@@ -117,6 +119,40 @@ def ablated(module: Any, experiment: RLExperiment, how: Play, parts: Sequence[st
     limited = replace(how, limit=max(LIMIT, 10 * intact["length_longest"]))
     rows = [intact, *(play(module, experiment, limited, part) for part in parts[1:])]
     return {"rows": rows, "random_actions": play_at_random(experiment, limited)}
+
+
+def with_settings(experiment: RLExperiment, given: Mapping[str, Any]) -> RLExperiment:
+    """The experiment with other settings of its environment, in which its agent is to play.
+
+    Args:
+        experiment: what the agent was trained on.
+        given: settings, which come before those of the experiment.
+
+    Raises:
+        UserError: the environment does not take them, or with them has other spaces than the agent was trained on.
+    """
+    if not given:
+        return experiment
+    changed = replace(experiment, env_settings={**experiment.env_settings, **given})
+    with as_user_error():
+        spaces = [_spaces_of(one) for one in (experiment, changed)]
+    for name, trained, found in zip(("observation", "action"), *spaces, strict=True):
+        if trained != found:
+            raise UserError(
+                f"option --env-settings: environment {experiment.env!r} then has the {name} space {_short(found)}, and "
+                f"the agent was trained on {_short(trained)}: give settings that leave it as it is"
+            )
+    return changed
+
+
+def _spaces_of(experiment: RLExperiment) -> tuple[gym.Space, gym.Space]:
+    env = envs.make(experiment.env, **experiment.env_settings)
+    _close([env])
+    return env.observation_space, env.action_space
+
+
+def _short(space: gym.Space) -> str:
+    return shorten(" ".join(str(space).split()), 200, placeholder="…")
 
 
 def make_copies(experiment: RLExperiment, how: Play) -> list[gym.Env]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lukasa import memory
@@ -29,6 +29,7 @@ class EvalOptions:
         checkpoint: which checkpoint to play: best, last, or its name.
         explore: draw actions from the policy instead of taking the likeliest.
         seed: seed of the episodes.
+        env_settings: play in the environment with other settings than in training, as NAME VALUE pairs: corridor 70.
         max_steps: cut episodes off after so many steps; 10,000 by default, or the environment's own limit if larger.
         without: wipe a part of what the agent carries before every step: its memory, its controller, or both.
         ablation: print a table: the agent intact, with each part wiped in turn, and random actions.
@@ -39,6 +40,7 @@ class EvalOptions:
     checkpoint: str = "best"
     explore: Switch = False
     seed: int = 1_000_000
+    env_settings: dict[str, Any] = field(default_factory=dict)
     max_steps: int | None = None
     without: Part | None = None
     ablation: Switch = False
@@ -67,9 +69,10 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
             raise UserError(f"option {option_name(name)} is {value}: expected at least 1")
 
     from lukasa import envs
-    from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, play
+    from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, play, with_settings
 
     agent = load_agent(run, experiment, options.checkpoint)
+    experiment = with_settings(experiment, options.env_settings)
     parts = parts_to_wipe(agent.module.core, options.without, options.ablation)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
     how = Play(options.episodes, options.seed, options.explore, max_steps=options.max_steps)
@@ -135,6 +138,8 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
 def describe(result: dict[str, Any]) -> None:
     """Print the result for people."""
     title = f"{result['core']} on {result['env']}, {result['checkpoint']}, {result['episodes']} episodes"
+    if result["env_settings"]:
+        title += "".join(f", {name} {value}" for name, value in result["env_settings"].items())
     lines = [title + title_of(result["without"])]
     if "ablation" in result:
         lines += [ablation_table(result["ablation"], result["random_actions"])]

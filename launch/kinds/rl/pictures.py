@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class PlotOptions:
         format: format of all pictures; by default that of --out, or png.
         checkpoint: which agent plays the episode: best, last, or a name.
         seed: seed of the episode.
+        env_settings: play in the environment with other settings than in training, as NAME VALUE pairs: corridor 70.
         show: parts of the memory to draw, such as write,read,age,gates; all for everything that the core records.
         max_steps: cut the episode off after so many steps; 10,000 by default, or the environment's own limit if larger.
     """
@@ -37,6 +38,7 @@ class PlotOptions:
     format: Format | None = None
     checkpoint: str = "best"
     seed: int = 1_000_000
+    env_settings: dict[str, Any] = field(default_factory=dict)
     show: str | None = None
     max_steps: int | None = None
 
@@ -51,13 +53,14 @@ def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Pa
     """Let the agent play one episode and draw what it saw, did and remembered."""
     from lukasa import envs
     from lukasa.agents.rllib import rollout
-    from lukasa.launch.kinds.rl.agent_episodes import ShownEpisodes
+    from lukasa.launch.kinds.rl.agent_episodes import ShownEpisodes, with_settings
     from lukasa.launch.kinds.rl.evaluation import load_agent
     from lukasa.launch.pictures.episodes import draw_episode
     from lukasa.launch.ray.quiet import quiet_libraries
 
     show = choose(options.show)
     agent = load_agent(run, experiment, options.checkpoint)
+    experiment = with_settings(experiment, options.env_settings)
     path = picture_path(run.plots, "episode", options.format)
     with quiet_libraries():
         env = envs.make(experiment.env, **experiment.env_settings)
