@@ -94,6 +94,7 @@ class SequenceReplayBuffer(PrioritizedEpisodeReplayBuffer):
             number, self._numbers = self._numbers, self._numbers + 1
             found = Sequence(stretch, number, known, first, last, self._largest if weight is None else weight)
             self._sequences[number] = found
+            stretch.sequences.append(found)
         self._forget()
 
     def _cut(self, fragment: Fragment, stretch: Stretch) -> Iterable[tuple[int, int, int]]:
@@ -107,20 +108,15 @@ class SequenceReplayBuffer(PrioritizedEpisodeReplayBuffer):
 
     def _forget(self) -> None:
         """Let the oldest fragments go that are too many; the last one stays, however long."""
-        gone: set[int] = set()
         while self._num_timesteps > self.capacity and len(self._fragments) > 1:
             fragment, stretch = self._fragments.popleft()
             self._num_timesteps -= len(fragment.rewards)
             stretch.fragments.remove(fragment)
-            if not stretch.fragments:
-                self._open = {name: one for name, one in self._open.items() if one is not stretch}
-            gone |= {
-                number
-                for number, one in self._sequences.items()
-                if one.stretch is stretch and (one.known < fragment.end or not stretch.fragments)
-            }
-        for number in gone:
-            del self._sequences[number]
+            if not stretch.fragments and self._open.get(fragment.episode) is stretch:
+                del self._open[fragment.episode]
+            for sequence in [one for one in stretch.sequences if one.known < fragment.end]:
+                stretch.sequences.remove(sequence)
+                del self._sequences[sequence.number]
 
     def sample(self, num_items: int | None = None, *, beta: float | None = None, **kwargs: Any) -> Any:
         """Draw sequences.
@@ -169,6 +165,10 @@ class SequenceReplayBuffer(PrioritizedEpisodeReplayBuffer):
             if found is not None:
                 found.priority = max(float(priority), LEAST_PRIORITY)
                 self._largest = max(self._largest, found.priority)
+
+    def get_num_timesteps(self, module_id: Any = None) -> int:
+        """Steps that are here."""
+        return self._num_timesteps
 
     def get_num_episodes(self, module_id: Any = None) -> int:
         """Episodes of which a part is here."""

@@ -25,9 +25,11 @@ class Stretch:
 
     Attributes:
         fragments: in order; the earliest may be forgotten.
+        sequences: that are parts of it.
     """
 
     fragments: list[Fragment] = field(default_factory=list)
+    sequences: list[Sequence] = field(default_factory=list)
 
     @property
     def end(self) -> int:

@@ -60,7 +60,7 @@ def n_step_targets(
     ahead = torch.minimum(time + steps, last[:, None]).clamp(max=length - 1)  # [B, M]
     worth = torch.where(terminated[:, None] & (ahead == last[:, None]), 0.0, values.gather(1, ahead))
     earned = torch.where(time < last[:, None], rewards, 0.0)
-    targets = gamma ** (ahead - time).clamp(min=0) * worth
+    targets = torch.full_like(worth, gamma) ** (ahead - time).clamp(min=0) * worth
     for step in range(min(steps, length)):
         targets[:, : length - step] += gamma**step * earned[:, step:]
     return targets
