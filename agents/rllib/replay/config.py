@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.dqn import DQN, DQNConfig
@@ -10,6 +10,8 @@ from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch, AddTimeDim
 from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.connectors.learner import AddColumnsFromEpisodesToTrainBatch, AddObservationsFromEpisodesToBatch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.tune.result import TRAINING_ITERATION
 
 from lukasa import envs
 from lukasa.agents.rllib.config import MemoryAlgorithm
@@ -36,6 +38,9 @@ REPLAY_SETTINGS = {
     "value_rescaling",
 }
 """What ``training`` takes beside RLlib's settings."""
+
+REPLAY = "replay_buffer"
+"""Key of an algorithm's state: what was sampled."""
 
 _REPLAYS = 1 << 21
 """Part of the path of the stream that sequences are drawn with, where runners have theirs."""
@@ -183,6 +188,34 @@ class MemoryDQN(MemoryAlgorithm, DQN):
         """A config with the defaults."""
         return MemoryDQNConfig()
 
+    def training_step(self) -> None:
+        """RLlib's; an algorithm that was restored without its replay first samples anew what it learns from."""
+        config: Any = self.config
+        if self._lacks_replay:
+            sampled = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
+            later = config.copy(copy_frozen=False)
+            later.num_steps_sampled_before_learning_starts += int(sampled)
+            self.config, self._lacks_replay = later, False
+        super().training_step()
+
+    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """As RLlib's, and what was sampled where the config says that checkpoints hold it."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        config, buffer = cast(Any, self.config), cast(Any, self.local_replay_buffer)
+        if config.store_buffer_in_checkpoints and self._check_component(REPLAY, components, not_components):
+            state[REPLAY] = buffer.get_state()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from there; without what was sampled, once as much is sampled anew as before the first update."""
+        super().set_state(state)
+        buffer: Any = self.local_replay_buffer
+        if REPLAY in state:
+            buffer.set_state(state[REPLAY])
+        elif TRAINING_ITERATION in state:  # it is a whole state, and not the weights of another run
+            self._lacks_replay = True
+
     def _create_local_replay_buffer_if_necessary(self, config: Any) -> Any:
         found: Any = self.config
+        self._lacks_replay = False
         return found.build_replay_buffer()

@@ -36,6 +36,10 @@ EPSILON = "epsilon"
 """Key of a learner's metrics: how often runners act at random."""
 
 
+TARGET_MOVED = "target_network_moved"
+"""Key of a learner's state: the environment step after which the target network followed last."""
+
+
 class SequenceLoss(DQNTorchLearner):
     """DQN's loss over the steps of sequences, each counted once; padding and burn-in count for nothing."""
 
@@ -117,3 +121,12 @@ class MemoryDQNLearner(NormalizingLearner, SequenceLoss):
         module = cast(MemoryQModule, self.module[DEFAULT_MODULE_ID].unwrapped())
         module.epsilon.fill_(now)
         self.metrics.log_value((DEFAULT_MODULE_ID, EPSILON), now, window=1)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As RLlib's, and when the target network followed last, which it leaves out."""
+        return {**super().get_state(*args, **kwargs), TARGET_MOVED: dict(self.last_update_ts_by_mid)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        super().set_state(state)
+        self.last_update_ts_by_mid.update(state.get(TARGET_MOVED, {}))

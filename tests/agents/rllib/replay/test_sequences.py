@@ -51,7 +51,8 @@ def test_windows_cover_every_step_from_states_that_are_known(burn_in, length):
         begin = known[0] + burn_in if known[0] else 0
         assert set(range(begin, end + burn_in)) <= covered
         for state, first, last in found:
-            assert state in known and last == first + length
+            assert state in known
+            assert last == first + length
             assert first - state == burn_in or (state == 0 and first <= burn_in)
 
 
@@ -64,7 +65,7 @@ def test_windows_from_the_start_cover_every_step():
 @pytest.mark.parametrize("core", ["gru", "ntm", "sam", "sdnc"])
 def test_state_of_a_replayed_fragment_is_the_runners_bit_for_bit(core):
     config = dqn(core)
-    runner, learner, buffer, _, fed = sampled(config, spy=spy_on_states)
+    _, learner, buffer, _, fed = sampled(config, spy=spy_on_states)
     sequences, rows = every_row(buffer)
     states = columns_of(rows, learner.module[DEFAULT_MODULE_ID])[Columns.STATE_IN]
     continued = 0
@@ -167,7 +168,7 @@ def test_fragment_whose_state_is_unknown_is_refused_in_one_sentence():
     _, _, buffer, fragments, _ = sampled(config)
     lost = next(one for one in fragments if one.t_started)
     lost.custom_data[StateLog.KEY].keyframes.clear()
-    with pytest.raises(ValueError, match="begins at step .* without the memory state before it: sample it") as raised:
+    with pytest.raises(ValueError, match=r"begins at step .* without the memory state before it: sample it") as raised:
         buffer.add(lost)
     assert "\n" not in str(raised.value)
     del lost.custom_data[StateLog.KEY]
