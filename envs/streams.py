@@ -55,14 +55,14 @@ def reset_seeded(env: gym.Env[Any, Any], seed: int) -> tuple[Any, dict[str, Any]
     return _long_or_narrow(lambda chosen: env.reset(seed=chosen), seed)
 
 
-def reset_copies(env: Any, seeds: Sequence[int]) -> tuple[Any, dict[str, Any]]:
+def reset_copies(env: Any, seeds: Sequence[int], *, lists: bool = False) -> tuple[Any, Any]:
     """Reset a vector environment, each copy with a seed of its own.
 
-    A vector program of others is given the first seed alone, since it need not know lists.
+    A vector program of others is given the first seed alone, since it need not know ``lists``.
     """
     if isinstance(env.unwrapped, AsyncVectorEnv):  # whose processes are gone once one of them has refused a seed
         return env.reset(seed=[narrow(seed) for seed in seeds])
-    if isinstance(env.unwrapped, SyncVectorEnv | SpreadsSeeds):
+    if lists or isinstance(env.unwrapped, SyncVectorEnv | SpreadsSeeds):
         return _long_or_narrow(lambda chosen: env.reset(seed=chosen), list(seeds))
     return _long_or_narrow(lambda chosen: env.reset(seed=chosen), seeds[0])
 

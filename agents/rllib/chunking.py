@@ -24,21 +24,36 @@ class ChunkColumns(AddTimeDimToBatchAndZeroPad):
 
     def __call__(self, *, rl_module: Any, batch: dict[str, Any], episodes: list[Any], **kwargs: Any) -> Any:
         """Cut all columns but infos into chunks, the last one padded with zeros, and add their lengths and masks."""
-        module = rl_module[DEFAULT_MODULE_ID] if isinstance(rl_module, MultiRLModule) else rl_module
-        if Columns.STATE_IN in batch or not module.unwrapped().is_stateful():
+        if Columns.STATE_IN in batch:
             return batch
-        shared, length = kwargs["shared_data"], module.unwrapped().model_config["max_seq_len"]  # pyright: ignore
+        lengths_of = _chunk_lengths(rl_module)
+        if not lengths_of:
+            return batch
+        shared = kwargs["shared_data"]
         for name, parts in batch.items():
             if name != Columns.INFOS:
                 for key, items in parts.items():
-                    parts[key] = chunks(items, length)
-        shared[f"_zero_padded_for_mid={DEFAULT_MODULE_ID}"] = True
+                    length = lengths_of.get(key[2] if len(key) == 3 else DEFAULT_MODULE_ID)
+                    if length is not None:
+                        parts[key] = chunks(items, length)
+        for module_id in lengths_of:
+            shared[f"_zero_padded_for_mid={module_id}"] = True
         for episode in self.single_agent_episode_iterator(episodes, agents_that_stepped_only=False):
+            length = lengths_of.get(DEFAULT_MODULE_ID if episode.module_id is None else episode.module_id)
+            if length is None:
+                continue
             mask, lengths = create_mask_and_seq_lens(len(episode), length)
             self.add_n_batch_items(batch, Columns.SEQ_LENS, lengths, len(lengths), episode)
             if not shared.get("_added_loss_mask_for_valid_episode_ts"):
                 self.add_n_batch_items(batch, Columns.LOSS_MASK, mask, len(mask), episode)
         return batch
+
+
+def _chunk_lengths(rl_module: Any) -> dict[Any, int]:
+    """``max_seq_len`` of each module that carries a state, by its id."""
+    several: Any = rl_module.items() if isinstance(rl_module, MultiRLModule) else [(DEFAULT_MODULE_ID, rl_module)]
+    modules: list[Any] = [(module_id, module.unwrapped()) for module_id, module in several]
+    return {module_id: module.model_config["max_seq_len"] for module_id, module in modules if module.is_stateful()}
 
 
 def chunks(items: list[Any], length: int) -> list[Any]:

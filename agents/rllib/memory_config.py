@@ -11,6 +11,8 @@ from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch, AddTimeDim
 from ray.rllib.connectors.connector_pipeline_v2 import ConnectorPipelineV2
 from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.connectors.module_to_env import ListifyDataForVectorEnv, NormalizeAndClipActions
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.search.sample import Domain
 
@@ -21,6 +23,9 @@ from lukasa.agents.rllib.actions import DecodeActions
 from lukasa.agents.rllib.chunking import ChunkColumns
 from lukasa.agents.rllib.connectors import AddPreviousStep, FeedStateIn, RebuildStateIn, StashStateOut
 from lukasa.agents.rllib.learning_options import AlgorithmOptions, NoOptions
+from lukasa.agents.rllib.many_agents.actions import DecodeEachAgentsActions
+from lukasa.agents.rllib.many_agents.connectors import AddPreviousSteps, FeedStates, RebuildStates, StashStates
+from lukasa.agents.rllib.many_agents.runner import MemoryMultiAgentEnvRunner
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.runner import MemoryEnvRunner
 from lukasa.agents.rllib.sharding import WholeFragmentLearnerGroup
@@ -35,11 +40,13 @@ class MemoryConfig(AlgorithmConfig):
     Attributes:
         Options: dataclass of what the algorithm takes beside what all take.
         asynchronous: whether runners sample while it learns.
+        many_agents: whether several agents can learn with it at once.
         not_taken: what ``lukasa train rl`` asks of every algorithm and this one has no use for.
     """
 
     Options: ClassVar[type[AlgorithmOptions]] = NoOptions
     asynchronous: ClassVar[bool] = False
+    many_agents: ClassVar[bool] = True
     not_taken: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, algo_class: type | None = None):
@@ -47,6 +54,7 @@ class MemoryConfig(AlgorithmConfig):
         settings = MemorySettings(normalize_observations=True, normalize_returns=True, orthogonal=True)
         self.memory_settings: dict[str, Any] = settings.to_dict()
         self.max_seq_len: int | None = None
+        self.policy_memories: dict[str, dict[str, Any]] = {}
         self.sitting = 0  # in which the episodes of an earlier one shall not be played again
         self.env_runner_cls = MemoryEnvRunner
 
@@ -63,6 +71,7 @@ class MemoryConfig(AlgorithmConfig):
         orthogonal: bool = True,
         max_seq_len: int | None = None,
         core_options: Mapping[str, Any] | None = None,
+        policies: Mapping[str, Mapping[str, Any]] | None = None,
         **more_core_options: Any,
     ):
         """Choose the memory; each call starts anew from the defaults.
@@ -84,6 +93,9 @@ class MemoryConfig(AlgorithmConfig):
                 the runners sample are cut into equal chunks of about 64 steps.
             core_options: the core's own options (``memory.core_options(core)`` lists them), also those that have the
                 name of an argument here, as ``core`` of the core "act" has.
+            policies: of many agents, by the id of a policy: which of these arguments are others there, such as
+                ``{"scout": {"core": "dnc", "slots": 64}}``; a policy with a core of its own takes none of the options
+                given for the others.
             **more_core_options: the core's own options by keyword.
 
         Returns:
@@ -105,8 +117,10 @@ class MemoryConfig(AlgorithmConfig):
             "orthogonal": orthogonal,
         }
         self.max_seq_len = max_seq_len
+        self.policy_memories = {policy: dict(given) for policy, given in (policies or {}).items()}
         if not _is_searched(self.memory_settings):
-            self._check_memory()
+            MemorySettings(**self.memory_settings).refuse_choices()
+            _check_length(max_seq_len)
         return self
 
     def per_iteration(self, steps: int) -> None:
@@ -119,19 +133,33 @@ class MemoryConfig(AlgorithmConfig):
         Raises:
             ValueError: the settings contradict each other.
         """
+        if self.is_multi_agent and not self.many_agents:
+            raise ValueError(
+                f"{type(self).__name__} replays the sequences of one agent: let several agents learn with PPO, APPO or "
+                "IMPALA"
+            )
+        if self.is_multi_agent and self.env_runner_cls is MemoryEnvRunner:
+            self.env_runner_cls = MemoryMultiAgentEnvRunner
         super().validate()
         self._check_memory()
-        if self.is_multi_agent:
-            raise ValueError("memory agents act alone: multi-agent environments are not supported yet")
-        chunk, minibatch = self.model_config["max_seq_len"], self.minibatch_size
-        if isinstance(minibatch, int) and minibatch < chunk:
-            raise ValueError(
-                f"minibatch_size is {minibatch} steps and max_seq_len {chunk}, so that no row fits into a minibatch: "
-                f"set .training(minibatch_size={chunk}) or more, or a shorter .memory(max_seq_len=...)"
-            )
-        if self._looks_back() and not self.episode_lookback_horizon:
+        configs = self._model_configs()
+        minibatch = self.minibatch_size
+        for policy, config in configs.items():
+            chunk = config["max_seq_len"]
+            if isinstance(minibatch, int) and minibatch < chunk:
+                raise ValueError(
+                    f"minibatch_size is {minibatch} steps and max_seq_len {chunk}{_of(policy)}, so that no row fits "
+                    f"into a minibatch: set .training(minibatch_size={chunk}) or more, or a shorter "
+                    ".memory(max_seq_len=...)"
+                )
+        if any(map(_looks_back, configs.values())) and not self.episode_lookback_horizon:
             raise ValueError(
                 "previous_action and previous_reward look back one step: "
+                "set .env_runners(episode_lookback_horizon=1) or more"
+            )
+        if self.is_multi_agent and not self.episode_lookback_horizon:
+            raise ValueError(
+                "agents that do not act at every step need what they did last, or RLlib loses steps of theirs: "
                 "set .env_runners(episode_lookback_horizon=1) or more"
             )
 
@@ -144,20 +172,51 @@ class MemoryConfig(AlgorithmConfig):
         chunk = self.max_seq_len or default_max_seq_len(self.get_rollout_fragment_length())
         return super()._model_config_auto_includes | self.memory_settings | {"max_seq_len": chunk}
 
+    def get_multi_rl_module_spec(self, **kwargs: Any) -> MultiRLModuleSpec:
+        """RLlib's, with what is said of single policies."""
+        spec = super().get_multi_rl_module_spec(**kwargs)
+        specs: Any = spec.rl_module_specs
+        for policy, one in specs.items():
+            if isinstance(one.module_class, type) and issubclass(one.module_class, MemoryRLModule):
+                one.model_config = self._model_config_of(policy)
+        return spec
+
+    def _model_configs(self) -> dict[Any, dict[str, Any]]:
+        """The ``model_config`` of each policy by its id; of one agent's under None."""
+        return {policy: self._model_config_of(policy) for policy in self.policies if self.is_multi_agent} or {
+            None: self._model_config_of(DEFAULT_MODULE_ID)
+        }
+
+    def _model_config_of(self, policy: Any) -> dict[str, Any]:
+        """All policies' ``model_config``, and what is said of one by ``rl_module`` or ``memory``, which comes last."""
+        spec: Any = self._rl_module_spec
+        specs: Any = spec.rl_module_specs if isinstance(spec, MultiRLModuleSpec) else {policy: spec}
+        spec = specs.get(policy)
+        given: dict[str, Any] = dict(spec._get_model_config()) if spec and spec.model_config else {}
+        own = dict(self.policy_memories.get(policy, {}))
+        options = {name: own.pop(name) for name in set(own) - {*self.memory_settings, "max_seq_len"}}
+        given |= own
+        shared = {} if "core" in given else self.memory_settings["core_options"]
+        given["core_options"] = {**given.get("core_options", shared), **options}
+        if isinstance(given.get("core"), type):
+            given["core"] = core_path(given["core"])
+        return {**self.model_config, **given}
+
     def build_env_to_module_connector(self, env: Any = None, spaces: Any = None, device: Any = None) -> ConnectorV2:
         """RLlib's pieces, with the state fed from where it lives rather than from the episodes."""
         pipeline = _pipeline(super().build_env_to_module_connector(env, spaces, device))
-        if self._looks_back():
-            pipeline.insert_before(AddTimeDimToBatchAndZeroPad, AddPreviousStep())
+        if self._look_back():
+            piece = AddPreviousSteps if self.is_multi_agent else AddPreviousStep
+            pipeline.insert_before(AddTimeDimToBatchAndZeroPad, piece())
         pipeline.remove(AddStatesFromEpisodesToBatch)
-        pipeline.append(FeedStateIn())
+        pipeline.append(FeedStates() if self.is_multi_agent else FeedStateIn())
         return pipeline
 
     def build_module_to_env_connector(self, env: Any = None, spaces: Any = None) -> ConnectorV2:
         """RLlib's pieces, after the state has been taken out of the batch."""
         pipeline = _pipeline(super().build_module_to_env_connector(env, spaces))
-        pipeline.prepend(StashStateOut())
-        _decode_actions(pipeline, normalize=bool(self.normalize_actions))
+        pipeline.prepend(StashStates() if self.is_multi_agent else StashStateOut())
+        _decode_actions(pipeline, normalize=bool(self.normalize_actions), several=self.is_multi_agent)
         return pipeline
 
     def build_learner_connector(
@@ -165,9 +224,11 @@ class MemoryConfig(AlgorithmConfig):
     ) -> ConnectorV2:
         """RLlib's pieces, with the state rebuilt from keyframes rather than picked from one a step."""
         pipeline = _pipeline(super().build_learner_connector(input_observation_space, input_action_space, device))
-        if self._looks_back():
-            pipeline.insert_before(AddTimeDimToBatchAndZeroPad, AddPreviousStep(as_learner_connector=True))
-        pipeline.insert_before(AddStatesFromEpisodesToBatch, RebuildStateIn())
+        if self._look_back():
+            piece = AddPreviousSteps if self.is_multi_agent else AddPreviousStep
+            pipeline.insert_before(AddTimeDimToBatchAndZeroPad, piece(as_learner_connector=True))
+        rebuild = RebuildStates() if self.is_multi_agent else RebuildStateIn()
+        pipeline.insert_before(AddStatesFromEpisodesToBatch, rebuild)
         if any(type(piece) is AddTimeDimToBatchAndZeroPad for piece in pipeline.connectors):
             pipeline.insert_before(AddTimeDimToBatchAndZeroPad, ChunkColumns())
             pipeline.remove(AddTimeDimToBatchAndZeroPad)
@@ -180,15 +241,39 @@ class MemoryConfig(AlgorithmConfig):
         spec = rl_module_spec or self.get_multi_rl_module_spec(env=env, spaces=spaces)
         return WholeFragmentLearnerGroup(config=self.copy(), module_spec=spec, placement_group=placement_group)
 
-    def _looks_back(self) -> bool:
-        """Whether the core also sees something of the step before."""
-        return bool(self.memory_settings["previous_action"] or self.memory_settings["previous_reward"])
+    def _look_back(self) -> bool:
+        """Whether the core of some policy also sees something of the step before."""
+        return any(map(_looks_back, self._model_configs().values()))
 
     def _check_memory(self) -> None:
-        MemorySettings(**self.memory_settings).refuse_choices()
-        length = self.max_seq_len
-        if length is not None and (isinstance(length, bool) or not isinstance(length, int) or length < 1):
-            raise ValueError(f"max_seq_len is {length!r}: expected a whole number of at least 1, or None")
+        _check_length(self.max_seq_len)
+        strangers = [policy for policy in self.policy_memories if policy not in self.policies]
+        if strangers:
+            raise ValueError(
+                f"memory(policies=...) speaks of {strangers[0]!r}, which is no policy of multi_agent(policies=...): "
+                f"there are {', '.join(map(repr, self.policies))}"
+            )
+        for policy, config in self._model_configs().items():
+            try:
+                MemorySettings.from_model_config(config).refuse_choices()
+                _check_length(config["max_seq_len"])
+            except ValueError as error:
+                raise (error if policy is None else ValueError(f"{error}{_of(policy)}")) from None
+
+
+def _check_length(length: Any) -> None:
+    if length is not None and (isinstance(length, bool) or not isinstance(length, int) or length < 1):
+        raise ValueError(f"max_seq_len is {length!r}: expected a whole number of at least 1, or None")
+
+
+def _looks_back(model_config: Mapping[str, Any]) -> bool:
+    """Whether a core also sees something of the step before."""
+    return bool(model_config["previous_action"] or model_config["previous_reward"])
+
+
+def _of(policy: Any) -> str:
+    """Whose setting a message speaks of."""
+    return "" if policy is None else f" (policy {policy!r})"
 
 
 def default_max_seq_len(fragment: int) -> int:
@@ -208,12 +293,20 @@ def _pipeline(connector: ConnectorV2) -> ConnectorPipelineV2:
     return connector
 
 
-def _decode_actions(pipeline: ConnectorPipelineV2, *, normalize: bool) -> None:
+def _decode_actions(pipeline: ConnectorPipelineV2, *, normalize: bool, several: bool) -> None:
     """Have actions of a space that RLlib's own pieces do not bring into their form brought there by ours."""
     space: Any = pipeline.input_action_space
-    if space is not None and not is_plain(space):
+    (own,) = [piece for piece in pipeline.connectors if isinstance(piece, NormalizeAndClipActions)] or [None]
+    if several:
+        if space is not None and not all(map(is_plain, space.values())):
+            clip = bool(own and own.clip_actions)
+            decode = DecodeEachAgentsActions(normalize_actions=normalize, clip_actions=clip)
+            pipeline.insert_before(ListifyDataForVectorEnv, decode)
+            if own:
+                pipeline.remove(NormalizeAndClipActions)
+    elif space is not None and not is_plain(space):
         pipeline.insert_before(ListifyDataForVectorEnv, DecodeActions(normalize_actions=normalize))
-        if any(isinstance(piece, NormalizeAndClipActions) for piece in pipeline.connectors):
+        if own:
             pipeline.remove(NormalizeAndClipActions)
 
 

@@ -35,6 +35,9 @@ EPISODE_START = "episode_start"
 """Key of a state dict, bool [B]: the row begins an episode, whatever its other tensors hold."""
 LIVE_STATE = "live_state"
 """Key of a state dict on a runner whose core has a sparse memory: the ``LiveState``, in place of all tensors."""
+LIVE_STATES = "live_states"
+"""Key of a state dict on a runner of many agents, in place of the one above: one ``LiveState`` of one row for each of
+them, None where its episode begins."""
 HELD_STATE = "held_state"
 """Key of a state dict on a runner that samples its episodes side by side: the core's state as it is."""
 PREVIOUS_ACTION = "previous_action"
@@ -44,6 +47,9 @@ PREVIOUS_REWARD = "previous_reward"
 
 MEMORY_COST = "memory_cost"
 """What ``_forward_train`` returns beside RLlib's columns where the core has costs of its own: their mean over steps."""
+
+INPUTS = (Columns.OBS, PREVIOUS_ACTION, PREVIOUS_REWARD)
+"""Columns that a module reads beside the state."""
 
 VALUE_ROWS = 256
 """Rows valued at once outside the loss: bounds what advantage estimation needs for a whole train batch."""
@@ -67,6 +73,8 @@ class MemoryNetwork(PolicyNetwork):
     def act(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
         """Features, and the state as it came: tensors, a state, or a ``LiveState`` that also tells of the step."""
         state_in = batch[Columns.STATE_IN]
+        if LIVE_STATES in state_in:
+            return self._act_apart(batch, state_in)
         if HELD_STATE in state_in:
             features, state = self._run(batch, self._begun(state_in[HELD_STATE], state_in[EPISODE_START]))
             return features, {HELD_STATE: state}
@@ -81,6 +89,19 @@ class MemoryNetwork(PolicyNetwork):
             features, state = self._run(batch, state)
         step = {path: recording.record() for path, recording in recordings.items()}
         return features, {LIVE_STATE: LiveState(memory.detach_state(state), step), **started}
+
+    def _act_apart(self, batch: dict[str, Any], state_in: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """Each row with a sparse memory of its own: those that act together are others in every step."""
+        columns = {name: part for name, part in batch.items() if name in INPUTS}
+        features, states = [], []
+        for row, live in enumerate(state_in[LIVE_STATES]):
+            one: Any = tree.map_structure(lambda part, row=row: part[row : row + 1], columns)
+            live = LiveState(self.core.initial_state(1)) if live is None else live
+            started = {EPISODE_START: torch.zeros_like(state_in[EPISODE_START][:1])}
+            seen, after = self.act({**one, Columns.STATE_IN: {LIVE_STATE: live, **started}})
+            features.append(seen)
+            states.append(after[LIVE_STATE])
+        return torch.cat(features), {LIVE_STATES: states}
 
     def _run(self, batch: dict[str, Any], state: memory.State) -> tuple[Tensor, memory.State]:
         inputs = self.encode(batch)

@@ -1,82 +1,31 @@
-"""RLlib's runner with what long runs need of it: seeds that never coincide, and environments whose failures are seen.
-
-A runner tries an environment that fails anew, a few times; then the failure reaches whoever called ``train()``, with
-the environment's own message, whether the runner is a process of its own or not.
-"""
+"""RLlib's runner for memory agents, and why remote runners could not be built or went silent."""
 
 from __future__ import annotations
 
-import logging
-import time
-import traceback
 from typing import Any
 
 import numpy as np
 import ray
-import torch
-import tree
-from ray.exceptions import RayError
-from ray.rllib.env.env_runner import ENV_STEP_FAILURE
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
-from ray.rllib.utils.metrics import ENV_RESET_TIMER, ENV_STEP_TIMER
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from lukasa import envs
 from lukasa.agents.rllib.lean_sampling import LeanSample
 from lukasa.agents.rllib.sampling_path import obstacle
+from lukasa.agents.rllib.watched_runner import WatchedRunner
 
-TRIES = 3
-"""Failures of its environment that end a runner's work."""
-FORGIVEN_AFTER = 100
-"""Samples without a failure after which those before count no more."""
 SECONDS_TO_ANSWER = 10.0
 FINAL_OBSERVATIONS = ("final_obs", "final_observation")
 """What an environment puts into the last info of an episode when it has already begun the next one."""
 
-_ACTIONS = 1 << 20
-"""Part of the path of a runner's stream of actions, where copies of the environment have theirs."""
 
-logger = logging.getLogger("ray.rllib.lukasa")
-
-
-class MemoryEnvRunner(SingleAgentEnvRunner):
+class MemoryEnvRunner(WatchedRunner, SingleAgentEnvRunner):
     """Samples for memory agents.
 
     Raises:
-        envs.EnvironmentFailedError: from ``sample``: the environment failed ``TRIES`` times, or gave what is no number.
+        envs.EnvironmentFailedError: as ``WatchedRunner``.
     """
-
-    failure: Exception | None = None
-    """What ended this runner's work."""
-
-    def __init__(self, **kwargs: Any):
-        self._attempts = self._failures = self._samples = 0
-        super().__init__(**kwargs)
-        if self.config.seed is not None:
-            torch.manual_seed(envs.stream_seed(self.config.seed, *self._stream(), _ACTIONS))
-
-    def _stream(self) -> tuple[int, ...]:
-        """The path of this runner's streams; one of a runner that Ray started anew is like no other."""
-        sitting, evaluates = getattr(self.config, "sitting", 0), int(self.config.in_evaluation)
-        path = (sitting, self.worker_index or 0, evaluates, self._attempts)
-        remote = ray.is_initialized() and ray.get_runtime_context().get_actor_id() is not None
-        if remote and ray.get_runtime_context().was_current_actor_reconstructed:
-            path += (time.time_ns(),)
-        return path
-
-    def apply(self, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a function with this runner, which outlives what the function raises so that it can be asked for it.
-
-        RLlib's own would end the process, and Ray start it anew, without end where the error comes again.
-        """
-        try:
-            return func(self, *args, **kwargs)
-        except RayError:
-            raise
-        except Exception as error:
-            self.failure = error if isinstance(error, envs.EnvironmentFailedError) else _told(error)
-            raise self.failure from error
 
     def make_env(self) -> None:
         """Make the copies of the environment.
@@ -85,33 +34,8 @@ class MemoryEnvRunner(SingleAgentEnvRunner):
             envs.EnvironmentFailedError: its constructor raised.
             ValueError: its copies start over in another mode than RLlib expects.
         """
-        self.stop()
-        self.env = None
-        try:
-            super().make_env()
-        except (envs.UnknownEnvironmentError, envs.MissingExtraError):
-            raise
-        except Exception as error:
-            raise envs.failure_of(self._name, "its constructor", error) from error
-        assert self.env is not None
+        super().make_env()
         envs.start_over_at_the_next_step(self.env.unwrapped, self._name)
-
-    def stop(self) -> None:
-        """Close the environment; one that fails in that is only mentioned, since its work is done."""
-        if self.env is None:
-            return
-        try:
-            self.env.close()
-        except Exception as error:
-            logger.warning("%s", envs.failure_of(self._name, "close", error))
-
-    def sample(self, **kwargs: Any) -> Any:
-        """As RLlib's."""
-        episodes = super().sample(**kwargs)
-        self._samples += 1
-        if self._samples >= FORGIVEN_AFTER:
-            self._failures = 0
-        return episodes
 
     def sampling_path(self) -> str:
         """How this runner samples and why, in a sentence."""
@@ -142,39 +66,11 @@ class MemoryEnvRunner(SingleAgentEnvRunner):
         self._increase_sampled_metrics(steps, ended)
         return episodes
 
-    @property
-    def _name(self) -> str:
-        return str(self.config.env)
-
-    def _try_env_reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        while True:
-            assert self.env is not None
-            try:
-                with self.metrics.log_time(ENV_RESET_TIMER):
-                    if seed is None:
-                        observations, infos = self.env.reset(options=options)
-                    else:
-                        seeds = envs.copy_seeds(self.config.seed or 0, self.num_envs, *self._stream())
-                        observations, infos = envs.reset_copies(self.env, seeds)
-            except Exception as error:
-                self._note(error, "reset")
-                continue
-            self._check_finite("observation", "reset", observations)
-            return observations, infos
-
     def _try_env_step(self, actions: Any) -> Any:
-        assert self.env is not None
-        try:
-            with self.metrics.log_time(ENV_STEP_TIMER):
-                results = self.env.step(actions)
-        except Exception as error:
-            self._note(error, "step")
-            return ENV_STEP_FAILURE
-        self._log_env_steps(metric=self._metrics_num_try_env_step, num_steps=1)
-        infos: Any
-        observations, rewards, terminateds, truncateds, infos = results
-        self._check_finite("observation", "step", observations)
-        self._check_finite("reward", "step", rewards)
+        results: Any = super()._try_env_step(actions)
+        if isinstance(results, str):  # ENV_STEP_FAILURE
+            return results
+        _, _, terminateds, truncateds, infos = results
         for row in np.flatnonzero(np.logical_or(terminateds, truncateds)):
             if any(name in infos[row] for name in FINAL_OBSERVATIONS):
                 raise envs.EnvironmentFailedError(
@@ -182,25 +78,6 @@ class MemoryEnvRunner(SingleAgentEnvRunner):
                     'after: build it with autoreset_mode=NEXT_STEP, and declare it as metadata["autoreset_mode"]'
                 )
         return results
-
-    def _note(self, error: Exception, doing: str) -> None:
-        """Make the environment anew after a failure, unless there were too many."""
-        failure = envs.failure_of(self._name, doing, error)
-        self._failures, self._samples, self._attempts = self._failures + 1, 0, self._attempts + 1
-        if self._failures >= TRIES:
-            raise failure from error
-        logger.warning("%s: it is made anew (failure %d of at most %d)", failure, self._failures, TRIES - 1)
-        self.make_env()
-
-    def _check_finite(self, what: str, doing: str, values: Any) -> None:
-        for part in tree.flatten(values):
-            if isinstance(part, np.ndarray) and part.dtype.kind in "fc" and not np.isfinite(part).all():
-                row = int(np.argmin(np.isfinite(part).reshape(len(part), -1).all(1)))
-                worst = part[row][~np.isfinite(part[row])].flat[0] if part.ndim > 1 else part[row]
-                raise envs.EnvironmentFailedError(
-                    f"environment {self._name!r} gave a {what} that is no finite number ({worst}) in {doing}, in its "
-                    f"copy {row} after {self.num_env_steps_sampled_lifetime:,} steps: mend the environment"
-                )
 
 
 class _Elsewhere:
@@ -229,27 +106,6 @@ def check_elsewhere(config: Any) -> None:
     failure: Any = ray.get(maker.remote().failure.remote(str(config.env), create, dict(config.env_config)))
     if failure is not None:
         raise failure
-
-
-class RunnerFailedError(RuntimeError):
-    """A remote runner raised an error that is not of its environment.
-
-    Attributes:
-        trace: the traceback in the runner.
-    """
-
-    def __init__(self, message: str, trace: str = ""):
-        super().__init__(message, trace)
-        self.message, self.trace = message, trace
-
-    def __str__(self) -> str:
-        return self.message
-
-
-def _told(error: Exception) -> RunnerFailedError:
-    """An error as it can be sent to other processes, whatever it holds."""
-    message = f"a runner failed: {type(error).__name__}: {' '.join(str(error).split())}"
-    return RunnerFailedError(message, "".join(traceback.format_exception(error)))
 
 
 def raise_failures(group: EnvRunnerGroup) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.utils.typing import EpisodeType
 
 
@@ -32,7 +33,7 @@ class WholeFragments(TrainingData):
         shards = share_whole(self.episodes, num_shards)
         minibatches = 0
         if kwargs.get("minibatch_size"):
-            largest = max(sum(map(len, shard)) for shard in shards)
+            largest = max(steps for shard in shards for steps in _steps_by_policy(shard).values())
             minibatches = max(1, kwargs.get("num_epochs", 1) * largest // kwargs["minibatch_size"])
         return [(TrainingData(episodes=shard), {"num_total_minibatches": minibatches}) for shard in shards]
 
@@ -51,7 +52,7 @@ def share_whole(fragments: list[EpisodeType], num_shards: int) -> list[list[Epis
     """Split fragments into lists of about as many steps: longest first, each to the list with the fewest so far.
 
     Raises:
-        ValueError: there are fewer fragments than lists.
+        ValueError: there are fewer fragments than lists, or not all lists have steps of the same policies.
     """
     if len(fragments) < num_shards:
         raise ValueError(
@@ -61,4 +62,20 @@ def share_whole(fragments: list[EpisodeType], num_shards: int) -> list[list[Epis
     shards: list[list[EpisodeType]] = [[] for _ in range(num_shards)]
     for fragment in sorted(fragments, key=len, reverse=True):
         min(shards, key=lambda shard: sum(map(len, shard))).append(fragment)
+    policies = [set(_steps_by_policy(shard)) for shard in shards]
+    if any(one != policies[0] for one in policies):  # those with none would keep the others waiting for ever
+        raise ValueError(
+            f"{num_shards} learners cannot share {len(fragments)} episode fragments, since not each of them would have "
+            "steps of every policy: use more environments, longer fragments, or one learner"
+        )
     return shards
+
+
+def _steps_by_policy(fragments: list[EpisodeType]) -> dict[Any, int]:
+    """Steps of the agents of each policy; None stands for the one of a single agent."""
+    steps: dict[Any, int] = {}
+    for fragment in fragments:
+        played = fragment.agent_episodes.values() if isinstance(fragment, MultiAgentEpisode) else [fragment]
+        for one in played:
+            steps[one.module_id] = steps.get(one.module_id, 0) + len(one)
+    return steps

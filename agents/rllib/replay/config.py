@@ -50,6 +50,7 @@ class MemoryReplayConfig(MemoryConfig):
     """A memory agent's share of the config of an algorithm that replays sequences."""
 
     not_taken = ("entropy", "entropy_end", "value_weight", "normalize_returns")
+    many_agents = False
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)

@@ -14,7 +14,8 @@ import torch
 from ray.exceptions import RayError
 
 from lukasa import envs
-from lukasa.agents.rllib.runner import RunnerFailedError, check_elsewhere
+from lukasa.agents.rllib.runner import check_elsewhere
+from lukasa.agents.rllib.watched_runner import RunnerFailedError
 from lukasa.ground.mistakes import TrainingError, UserError
 from lukasa.launch.kinds.rl.advice import Watch
 from lukasa.launch.kinds.rl.algorithms import (

@@ -7,6 +7,7 @@ from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch
 from lukasa import memory
 from lukasa.agents.rllib import (
     MemoryAPPOConfig,
+    MemoryDQNConfig,
     MemoryIMPALAConfig,
     MemoryPPOConfig,
     MemoryRLModule,
@@ -104,11 +105,38 @@ def test_minibatch_that_holds_no_row_is_refused():
     config.memory(max_seq_len=32).validate()
 
 
-def test_several_agents_are_refused():
+def several(**memory):
     config = MemoryPPOConfig().environment("CartPole-v1").multi_agent(policies={"a", "b"})
+    return config.multi_agent(policy_mapping_fn=lambda agent, episode: "a").memory("lstm", **memory)
+
+
+def test_agents_that_would_lose_steps_are_refused():
+    with pytest.raises(ValueError, match="RLlib loses steps of theirs"):
+        several().env_runners(episode_lookback_horizon=0).validate()
+
+
+def test_replay_is_of_one_agent():
+    config = MemoryDQNConfig().environment("CartPole-v1").multi_agent(policies={"a", "b"})
     config.multi_agent(policy_mapping_fn=lambda agent, episode: "a")
-    with pytest.raises(ValueError, match="multi-agent environments are not supported yet"):
+    with pytest.raises(ValueError, match="let several agents learn with PPO, APPO or IMPALA"):
         config.validate()
+
+
+def test_a_policy_has_a_memory_of_its_own():
+    config = several(size=8, policies={"b": {"core": "ntm", "slots": 4, "max_seq_len": 9}})
+    config.validate()
+    of_a, of_b = (config._model_config_of(policy) for policy in "ab")
+    assert (of_a["core"], of_a["core_options"]) == ("lstm", {"size": 8})
+    assert (of_b["core"], of_b["core_options"], of_b["max_seq_len"]) == ("ntm", {"slots": 4}, 9)
+
+
+def test_a_memory_of_a_single_policy_is_checked():
+    with pytest.raises(ValueError, match=r"'slot': did you mean 'slots'.*policy 'b'"):
+        several(policies={"b": {"core": "ntm", "slot": 4}}).validate()
+    with pytest.raises(ValueError, match=r"speaks of 'c', which is no policy .*there are"):
+        several(policies={"c": {"core": "ntm"}}).validate()
+    with pytest.raises(ValueError, match=r"max_seq_len is 0: .*policy 'b'"):
+        several(policies={"b": {"max_seq_len": 0}}).validate()
 
 
 @pytest.mark.parametrize("config_class", CONFIGS)
