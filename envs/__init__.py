@@ -8,6 +8,8 @@ from lukasa.envs.failures import EnvironmentFailedError, failure_of
 from lukasa.envs.goal_search import GoalSearch, GoalSearchVector
 from lukasa.envs.i_maze import IMaze, IMazeVector
 from lukasa.envs.making import MissingExtraError, UnknownEnvironmentError, has_vector_program, make, make_vec
+from lukasa.envs.many_agents import ManyAgents, possible_agents
+from lukasa.envs.own_cues import OwnCues
 from lukasa.envs.pattern_matching import PatternMatching, PatternMatchingVector
 from lukasa.envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
 from lukasa.envs.shaping import PotentialShaping, register_shaped
@@ -27,8 +29,10 @@ __all__ = [
     "GoalSearchVector",
     "IMaze",
     "IMazeVector",
+    "ManyAgents",
     "MissingExtraError",
     "ObservationError",
+    "OwnCues",
     "PatternMatching",
     "PatternMatchingVector",
     "PotentialShaping",
@@ -47,6 +51,7 @@ __all__ = [
     "has_vector_program",
     "make",
     "make_vec",
+    "possible_agents",
     "register_environments",
     "reset_copies",
     "reset_seeded",

@@ -42,7 +42,8 @@ class MissingExtraError(UserError, ImportError):
 def make(env_id: str, **settings: Any) -> gym.Env[Any, Any]:
     """Make one environment: ours, one of an extra, or any other that Gymnasium knows.
 
-    Those of MiniGrid come as flat vectors (``SymbolicGrid``), for ``make_vec`` likewise.
+    Those of MiniGrid come as flat vectors (``SymbolicGrid``), for ``make_vec`` likewise. Those of several agents, which
+    have ``possible_agents``, come as they are.
 
     Args:
         env_id: for example "TMaze-L50-v0"; "package.module:Name-v0" imports the module first, and
@@ -61,7 +62,7 @@ def make(env_id: str, **settings: Any) -> gym.Env[Any, Any]:
     spec = _find_spec(env_id)
     _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)
     env = _build(env_id, settings, lambda: gym.make(spec, **NO_CHECKER | settings))
-    for wrapper in _wrappers(env_id):
+    for wrapper in () if hasattr(env.unwrapped, "possible_agents") else _wrappers(env_id):
         env = wrapper(env)
     return env
 

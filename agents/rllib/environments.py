@@ -13,6 +13,7 @@ from ray import cloudpickle
 from ray.tune.registry import register_env
 
 from lukasa import envs
+from lukasa.agents.rllib.many_agents.environments import as_multi_agent
 
 
 def register_environment(env: str | Callable[..., gym.Env[Any, Any]], **settings: Any) -> str:
@@ -45,7 +46,10 @@ def register_environment(env: str | Callable[..., gym.Env[Any, Any]], **settings
         if spec is not None:
             gym.registry[spec.id] = spec
         try:
-            return envs.make(env_id, **chosen) if copies is None else envs.make_vec(env_id, copies, **chosen)
+            if copies is not None:
+                return envs.make_vec(env_id, copies, **chosen)
+            env = envs.make(env_id, **chosen)
+            return as_multi_agent(env) if hasattr(env.unwrapped, "possible_agents") else env
         except envs.UnknownEnvironmentError as unknown:
             if obstacle is None:
                 raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ray.rllib.core import DEFAULT_MODULE_ID
 
 UNUSABLE = "unusable_gradients"
 """Key of a learner's metrics: the parts of the agent, where a gradient of a minibatch was not finite."""
@@ -15,14 +14,15 @@ TARGET = "target_"
 
 
 def part_of(name: str) -> str:
-    """The part of the agent that a parameter belongs to.
+    """The part of the agent that a parameter belongs to, after its policy where there are several.
 
     Example:
-        >>> part_of("net.core.controller.weight"), part_of("policy_head.bias")
-        ('core.controller', 'policy_head')
+        >>> part_of("net.core.controller.weight"), part_of("scout/policy_head.bias")
+        ('core.controller', 'scout/policy_head')
     """
-    words = name.removeprefix(TARGET).split(".")
-    return ".".join(words[1:3]) if words[0] == "net" else words[0]
+    policy, several, own = name.rpartition("/")
+    words = own.removeprefix(TARGET).split(".")
+    return policy + several + (".".join(words[1:3]) if words[0] == "net" else words[0])
 
 
 class WatchedGradients:
@@ -36,8 +36,10 @@ class WatchedGradients:
         found = [gradient.sum() for gradient in gradients.values() if gradient is not None]
         if found and not torch.stack(found).isfinite().all():
             learner: Any = self  # of RLlib, once it is joined to one
-            named = learner.module[DEFAULT_MODULE_ID].unwrapped().named_parameters()
-            broken = [name for name, one in named if one.grad is not None and not one.grad.isfinite().all()]
-            parts = ", ".join(dict.fromkeys(map(part_of, broken)))
-            self.metrics.log_value((DEFAULT_MODULE_ID, UNUSABLE), parts or "sum", reduce="item_series")
+            for policy, module in learner.module.items():
+                named = module.unwrapped().named_parameters()
+                broken = [name for name, one in named if one.grad is not None and not one.grad.isfinite().all()]
+                parts = ", ".join(dict.fromkeys(map(part_of, broken)))
+                if parts or len(learner.module) == 1:
+                    self.metrics.log_value((policy, UNUSABLE), parts or "sum", reduce="item_series")
         return gradients

@@ -71,12 +71,18 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
         part: of its state, wiped before every step; None for nothing.
     """
     from lukasa.agents.rllib import rollout
+    from lukasa.launch.kinds.rl.algorithms import make_config
+    from lukasa.launch.kinds.rl.many_agents import cast_of, play_many
     from lukasa.launch.ray.quiet import quiet_libraries
 
+    shown = ShownEpisodes(how.episodes)
+    asked: dict[str, Any] = {"explore": how.explore, "seed": how.seed, "max_steps": how.max_steps}
     with quiet_libraries():
+        if cast_of(experiment):
+            config = make_config(experiment)
+            many = {"limit": how.limit, "without": part, "progress": shown, **asked}
+            return {"without": part, **_many(play_many(config, module, experiment, how.episodes, **many))}
         copies = make_copies(experiment, how)
-        shown = ShownEpisodes(how.episodes)
-        asked: dict[str, Any] = {"explore": how.explore, "seed": how.seed, "max_steps": how.max_steps}
         played = rollout(module, copies, how.episodes, without=part, progress=shown, **asked)
         _close(copies)
     ended = [(one.episode_return, one.length, one.info) for one in played]
@@ -85,8 +91,11 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
 
 def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:
     """Episodes whose actions are drawn uniformly from the action space, summed up."""
-    from lukasa.agents.rllib.rollout import step_limit
+    from lukasa.agents.rllib.rollout import MAX_STEPS, step_limit
+    from lukasa.launch.kinds.rl.many_agents import cast_of, play_many_at_random
 
+    if cast_of(experiment):
+        return _many(play_many_at_random(experiment, how.episodes, how.seed, how.max_steps or how.limit or MAX_STEPS))
     (env,) = make_copies(experiment, replace(how, episodes=1))
     ended, limit = [], how.max_steps or step_limit(env)
     env.action_space.seed(how.seed)
@@ -184,3 +193,20 @@ def _summary(experiment: RLExperiment, ended: Sequence[tuple[float, int, dict[st
         scores = [envs.episode_score(experiment.env, *one) for one in zip(returns, infos, strict=True)]
         summary |= {"success_rate": float(np.mean(scores)), "success_interval": share_interval(scores)}
     return summary
+
+
+def _many(played: Sequence[Any]) -> dict[str, Any]:
+    """Means and intervals of episodes of several agents, whose return is that of all together."""
+    returns, lengths = [one.episode_return for one in played], [one.length for one in played]
+    agents = sorted({agent for one in played for agent in one.returns}, key=str)
+    by_agent = {agent: [one.returns[agent] for one in played if agent in one.returns] for agent in agents}
+    return {
+        "episodes": len(played),
+        "return_mean": float(np.mean(returns)),
+        "return_std": float(np.std(returns)),
+        "return_interval": mean_interval(returns),
+        "length_mean": float(np.mean(lengths)),
+        "length_longest": max(lengths),
+        "cut_off": sum(one.limited for one in played),
+        "agent_returns": {str(agent): float(np.mean(own)) for agent, own in by_agent.items()},
+    }

@@ -22,6 +22,7 @@ from lukasa.agents.rllib.gradients import TARGET
 from lukasa.launch.kinds.initial_weights import initial_weights
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.learning import given_options
+from lukasa.launch.kinds.rl.many_agents import cast_of, make_policies, together
 from lukasa.launch.kinds.rl.outcomes import EpisodeOutcomes
 from lukasa.launch.kinds.rl.waits import Waits, watched
 
@@ -44,6 +45,14 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
         num_envs_per_env_runner=experiment.envs_per_runner,
         gym_env_vectorize_mode="vector_entry_point",
     )
+    if cast_ := cast_of(experiment):
+        if not config.many_agents:
+            raise ValueError(
+                f"--algorithm {experiment.algorithm} replays the sequences of one agent: let several agents learn with "
+                "ppo, appo or impala"
+            )
+        config.env_runners(gym_env_vectorize_mode="sync")
+        config.multi_agent(policies=set(cast_.spaces), policy_mapping_fn=cast_.policy_of)
     config.learners(
         num_learners=experiment.learners,
         num_gpus_per_learner=gpus,
@@ -114,11 +123,13 @@ def _scheduled(value: float, end: float | None, steps: int) -> Any:
 
 
 def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLModule:
-    """An untrained agent, without an algorithm around it.
+    """An untrained agent, without an algorithm around it; of several agents their policies together.
 
     Raises:
         ValueError: the agent cannot have the environment's observation or action space.
     """
+    if cast_ := cast_of(experiment):
+        return make_policies(config, cast_)
     env = envs.make(experiment.env, **experiment.env_settings)
     try:
         spaces = {"default_policy": (env.observation_space, env.action_space)}
@@ -131,7 +142,7 @@ def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLMo
 def present_weights(algorithm: Algorithm) -> dict[str, Any]:
     """A copy of the weights that the next episodes are played with."""
     assert algorithm.learner_group is not None
-    weights = algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID]
+    weights = together(algorithm.learner_group.get_weights())
     return {name: np.array(value) for name, value in weights.items()}
 
 
@@ -141,7 +152,7 @@ def played_weights(state: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         state: what ``capture_state`` gave.
     """
-    learned = state["algorithm"]["learner_group"]["learner"]["rl_module"][DEFAULT_MODULE_ID]
+    learned = together(state["algorithm"]["learner_group"]["learner"]["rl_module"])
     return _without_target(state.get("played", learned))
 
 
@@ -162,7 +173,7 @@ def begin_with(algorithm: Algorithm, start_from: str) -> None:
 
 
 def _without_target(weights: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in weights.items() if not name.startswith(TARGET)}
+    return {name: value for name, value in weights.items() if not name.rpartition("/")[2].startswith(TARGET)}
 
 
 def capture_state(

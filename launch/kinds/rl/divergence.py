@@ -29,11 +29,12 @@ def check_learned(result: Mapping[str, Any], weights: Mapping[str, Any], step: i
     Raises:
         TrainingError: a gradient or a weight is not finite; says where, and what is left.
     """
-    found = result.get(LEARNER_RESULTS, {}).get(DEFAULT_MODULE_ID, {}).get(UNUSABLE)
-    gradients = found[0] if isinstance(found, list) and found else found  # RLlib hands on a list of one as the one
     broken, what = unusable_parts(weights), "a weight"
-    if isinstance(gradients, str):
-        broken, what = [gradients], "a gradient"
+    for policy, learned in result.get(LEARNER_RESULTS, {}).items():
+        found = learned.get(UNUSABLE)
+        gradients = found[0] if isinstance(found, list) and found else found  # RLlib hands on a list of one as the one
+        if isinstance(gradients, str):
+            broken, what = [gradients if policy == DEFAULT_MODULE_ID else f"{policy}/{gradients}"], "a gradient"
     if broken:
         raise TrainingError(
             f"{what} is not finite in the iteration after {step:,} environment steps, in parameter group "

@@ -70,10 +70,11 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
 
     from lukasa import envs
     from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, play, with_settings
+    from lukasa.launch.kinds.rl.many_agents import core_of
 
-    agent = load_agent(run, experiment, options.checkpoint)
+    agent = load_agent(run, experiment, options.checkpoint, several=True)
     experiment = with_settings(experiment, options.env_settings)
-    parts = parts_to_wipe(agent.module.core, options.without, options.ablation)
+    parts = parts_to_wipe(core_of(agent.module), options.without, options.ablation)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
     how = Play(options.episodes, options.seed, options.explore, max_steps=options.max_steps)
     found = ablated(agent.module, experiment, how, parts) if options.ablation else {}
@@ -100,9 +101,10 @@ def ablation_report(run: Run, experiment: RLExperiment) -> str:
     Plays as many episodes as the experiment asks for, and fewer where they are long, so that it takes seconds.
     """
     from lukasa.launch.kinds.rl.agent_episodes import Play, ablated
+    from lukasa.launch.kinds.rl.many_agents import core_of
 
-    agent = load_agent(run, experiment, "best")
-    parts = memory.state_parts(agent.module.core)
+    agent = load_agent(run, experiment, "best", several=True)
+    parts = memory.state_parts(core_of(agent.module))
     if not parts:
         return f"core {experiment.core} carries nothing from one step to the next: there is no memory to be wiped"
     steps = max(1.0, read_metrics(run)[-1]["episode_length"] or 1.0)
@@ -112,11 +114,17 @@ def ablation_report(run: Run, experiment: RLExperiment) -> str:
     return f"what its memory is for ({counted}):\n{ablation_table(found['rows'], found['random_actions'])}"
 
 
-def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
+def load_agent(run: Run, experiment: RLExperiment, which: str, *, several: bool = False) -> Agent:
     """Rebuild the agent of a run from its config and a checkpoint, with the weights that earned the checkpoint's score.
 
+    Args:
+        run: where it was trained.
+        experiment: what was trained.
+        which: checkpoint.
+        several: whether it may be the policies of several agents, whose ``module`` is RLlib's ``MultiRLModule``.
+
     Raises:
-        UserError: there is no such checkpoint, or it is cut short.
+        UserError: there is no such checkpoint, it is cut short, or there are several agents.
     """
     checkpoint = find_checkpoint(run.checkpoints, which)
     state = load_checkpoint(checkpoint)
@@ -124,14 +132,19 @@ def load_agent(run: Run, experiment: RLExperiment, which: str) -> Agent:
     import torch
 
     from lukasa.launch.kinds.rl.algorithms import make_config, make_module, played_weights
+    from lukasa.launch.kinds.rl.many_agents import apart, cast_of
     from lukasa.launch.ray.quiet import quiet_libraries
 
+    cast = cast_of(experiment)
+    if cast and not several:
+        raise UserError(f"run {run.path} has {len(cast.policies)} agents, and this is for one: lukasa eval plays them")
     torch.set_num_threads(experiment.threads)
     with quiet_libraries():
         with as_user_error("", ImportError):
             module = make_module(make_config(experiment), experiment)
         with fitting(checkpoint):
-            module.set_state(played_weights(state))
+            weights = played_weights(state)
+            module.set_state(apart(weights) if cast else weights)
     return Agent(run, experiment, checkpoint, module)
 
 
@@ -150,6 +163,7 @@ def describe(result: dict[str, Any]) -> None:
         for name, (mean, within) in scores.items():
             low, high = result[within]
             lines.append(f"{name}  {result[mean]:.3f}   95 % confidence {low:.3f} to {high:.3f}")
+        lines += [f"{agent:12}  {mean:.3f}" for agent, mean in result.get("agent_returns", {}).items()]
     if result.get("cut_off"):
         lines.append(
             f"{result['cut_off']} of {result['episodes']} episodes came to no end and were cut off after "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from lukasa.launch.kinds.running import Optimisation, Running
+
+Policies = Literal["shared", "separate"]
 
 EPISODES_IN_MEAN = 100
 """The return of a run is the mean of its last so many episodes."""
@@ -21,6 +23,8 @@ class RLExperiment(Running, Optimisation):
         env_settings: settings of the environment itself, as NAME VALUE pairs: is_slippery false map_name 8x8.
         core: name of the memory core; lukasa list cores names them all.
         memory: options of the core; its defaults for those that are not given.
+        policies: of several agents in one environment: shared, one policy for all, or separate, one for each; every
+            agent has a memory of its own.
         algorithm: how it learns: ppo, or appo or impala with runners that sample while it learns, or dqn from what was
             sampled long ago, or one of your own, package.module:Class; lukasa list algorithms says what each takes.
         learning: options of the algorithm that it alone has; its defaults for those that are not given.
@@ -65,6 +69,7 @@ class RLExperiment(Running, Optimisation):
     env_settings: dict[str, Any] = field(default_factory=dict)
     core: str = "ntm"
     memory: Mapping[str, Any] = field(default_factory=dict)
+    policies: Policies = "shared"
     algorithm: str = "ppo"
     learning: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 200_000

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from ray.exceptions import RayError
+from ray.rllib.core import ALL_MODULES
+from ray.rllib.utils.metrics import EPISODE_AGENT_RETURN_MEAN
 
 from lukasa import envs
 from lukasa.agents.rllib.runner import check_elsewhere
@@ -255,7 +257,7 @@ def metrics_row(result: dict[str, Any], recent: Recent, seconds: float, rate: Ra
         rate: that heard of the rows before.
         unit: unit of the environment's score.
     """
-    runners, learner = result.get("env_runners", {}), result.get("learners", {}).get("default_policy", {})
+    runners, learner = result.get("env_runners", {}), _learned(result)
     step = int(result["num_env_steps_sampled_lifetime"])
     returns, lengths, scores = np.array(recent).T if recent else ([], [], [])
     row = {
@@ -270,7 +272,20 @@ def metrics_row(result: dict[str, Any], recent: Recent, seconds: float, rate: Ra
     }
     if unit == "success rate":
         row["success_rate"] = _mean(scores)
+    if EPISODE_AGENT_RETURN_MEAN in runners:
+        returns = runners[EPISODE_AGENT_RETURN_MEAN]
+        row["agent_returns"] = {agent: _number(returns, agent) for agent in sorted(returns)}
     return row | {ours: _number(learner, theirs) for theirs, ours in LOSSES.items() if theirs in learner}
+
+
+def _learned(result: dict[str, Any]) -> dict[str, Any]:
+    """What the learners said of the policy; of several, the mean of each number."""
+    policies = {name: one for name, one in result.get("learners", {}).items() if name != ALL_MODULES}
+    if len(policies) <= 1:
+        return next(iter(policies.values()), {})
+    found = {theirs: [_number(one, theirs) for one in policies.values() if theirs in one] for theirs in LOSSES}
+    numbers = {theirs: [one for one in given if one is not None] for theirs, given in found.items()}
+    return {theirs: float(np.mean(given)) for theirs, given in numbers.items() if given}
 
 
 def score_name(unit: str) -> str:

@@ -47,6 +47,8 @@ def check_experiment(experiment: RLExperiment) -> None:
             raise
         failed = f"algorithm {experiment.algorithm!r} fails with its options: {type(error).__name__}: {error}"
         raise UserError(failed) from error
+    if experiment.start_from and not hasattr(module, "core"):
+        raise UserError(f"--start-from {experiment.start_from} is for one agent, and {experiment.env!r} has several")
     if experiment.start_from:
         from lukasa.launch.kinds.initial_weights import initial_weights
 

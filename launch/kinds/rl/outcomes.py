@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS
 
 from lukasa import envs
@@ -32,7 +33,8 @@ class EpisodeOutcomes(RLlibCallback):
             if not fragment.is_done:
                 self._open[fragment.id_] = (episode_return, length)
                 continue
-            score = envs.episode_score(env_runner.config.env, episode_return, fragment.get_infos(-1) or {})
+            info = {} if isinstance(fragment, MultiAgentEpisode) else fragment.get_infos(-1) or {}
+            score = envs.episode_score(env_runner.config.env, episode_return, info)
             metrics_logger.log_value(OUTCOMES, (episode_return, length, score), reduce="item_series")
 
 

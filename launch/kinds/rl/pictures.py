@@ -45,7 +45,9 @@ class PlotOptions:
 
 def plot_details(run: Run, experiment: RLExperiment, options: PlotOptions) -> Iterator[Path]:
     """Draw the pictures of one run beside its learning curve, and give their places."""
-    if list_checkpoints(run.checkpoints):
+    from lukasa import envs
+
+    if list_checkpoints(run.checkpoints) and not envs.possible_agents(experiment.env, experiment.env_settings):
         yield plot_episode(run, experiment, options)
 
 

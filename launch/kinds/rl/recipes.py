@@ -216,6 +216,26 @@ def tabular_mdp_gru() -> RLExperiment:
     return replace(bandit_100_gru(), env="TabularMDP-N10-v0")
 
 
+def own_cues_shared() -> RLExperiment:
+    """Two agents, one policy: each remembers a cue of its own among those of the other."""
+    return _tuned(
+        env="lukasa.envs.own_cues:OwnCues",
+        env_settings={"cues": 4, "delay": 8},
+        core="lstm",
+        memory={"size": 64},
+        envs_per_runner=16,
+        batch_size=1600,
+        minibatch_size=320,
+        steps=32_000,
+        stop_at=1.95,
+    )
+
+
+def own_cues_separate() -> RLExperiment:
+    """Two agents, a policy each: each remembers a cue of its own among those of the other."""
+    return replace(own_cues_shared(), policies="separate")
+
+
 RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
     recipe.__name__: recipe
     for recipe in (
@@ -236,6 +256,8 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
         bandit_gru,
         bandit_100_gru,
         tabular_mdp_gru,
+        own_cues_shared,
+        own_cues_separate,
     )
 }
 """The recipes of `lukasa train rl`, by name."""
@@ -295,7 +317,7 @@ RL = Experiments(
     renew=renewed,
     renamed={"grad_clip": "--clip-norm", "lr_end": "--schedule linear --final-lr SHARE, a share of --lr"},
     sections={
-        "What to train": ("env", "env_settings", "core", "start_from", "steps"),
+        "What to train": ("env", "env_settings", "policies", "core", "start_from", "steps"),
         "Memory": ("memory",),
         "Network": (
             "embedding",
