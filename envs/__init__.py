@@ -11,6 +11,7 @@ from lukasa.envs.making import MissingExtraError, UnknownEnvironmentError, has_v
 from lukasa.envs.many_agents import ManyAgents, possible_agents
 from lukasa.envs.own_cues import OwnCues
 from lukasa.envs.pattern_matching import PatternMatching, PatternMatchingVector
+from lukasa.envs.positions import AddPosition
 from lukasa.envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
 from lukasa.envs.shaping import PotentialShaping, register_shaped
 from lukasa.envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
@@ -20,6 +21,7 @@ from lukasa.envs.tmaze import TMaze, TMazeVector
 
 __all__ = [
     "ENVIRONMENTS",
+    "AddPosition",
     "Bandit",
     "BanditVector",
     "Conforming",

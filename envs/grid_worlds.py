@@ -153,10 +153,10 @@ class Walkers:
 
     def _kinds(self, places: np.ndarray) -> np.ndarray:
         """What is at [B, ..., 2] rows and columns; beyond the field are walls."""
-        inside = ((places >= 0) & (places < self.world.shape)).all(-1)
-        row, column = np.moveaxis(np.where(inside[..., None], places, 0), -1, 0)
-        rows = self._rows.reshape(-1, *[1] * (row.ndim - 1))
-        return np.where(inside, self.cells[rows, row, column], WALL)
+        inside = np.asarray(((places >= 0) & (places < self.world.shape)).all(-1))
+        within = np.where(inside[..., None], places, 0)
+        rows = self._rows.reshape(-1, *[1] * (places.ndim - 2))
+        return np.where(inside, self.cells[rows, within[..., 0], within[..., 1]], WALL)
 
 
 class GridWorld(gym.Env[Any, int]):
@@ -287,8 +287,8 @@ def _after(here: tuple[int, int, int], action: int) -> tuple[int, int, int]:
 
 def _distances(cells: np.ndarray, goal: int) -> dict[tuple[int, int, int], int]:
     """Actions from every row, column and direction to the right goal: a search backward from it."""
-    ends = [(*place, facing) for place in np.argwhere(cells == goal).tolist() for facing in range(4)]
-    found, ahead = {one: 0 for one in ends}, deque(ends)
+    ends = [(int(row), int(column), way) for row, column in np.argwhere(cells == goal) for way in range(4)]
+    found, ahead = dict.fromkeys(ends, 0), deque(ends)
     opposite = {TURN_LEFT: TURN_RIGHT, TURN_RIGHT: TURN_LEFT, FORWARD: BACK, BACK: FORWARD}
     while ahead:
         here = ahead.popleft()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,9 @@ def whole_numbers(owner: str, name: str, values: Sequence[int] | int, least: int
     Raises:
         ValueError: it lists nothing, or one of them is out of range.
     """
-    listed = (values,) if not isinstance(values, list | tuple | range | np.ndarray) else tuple(values)
+    listed: tuple[Any, ...] = (values,)
+    if isinstance(values, list | tuple | range | np.ndarray):
+        listed = tuple(values)
     if not listed:
         raise ValueError(f"{owner}: {name} is empty, expected whole numbers such as 5,7,9")
     for one in listed:

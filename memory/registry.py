@@ -19,6 +19,7 @@ from lukasa.memory.mann import MANN
 from lukasa.memory.matrix_memories.gated_deltanet import GatedDeltaNet
 from lukasa.memory.matrix_memories.mlstm import MLSTM
 from lukasa.memory.matrix_memories.shm import SHM
+from lukasa.memory.neural_map import NeuralMap
 from lukasa.memory.ntm import NTM
 from lukasa.memory.rmc import RMC
 from lukasa.memory.sam import SAM
@@ -46,6 +47,7 @@ CORES: Registry[type[Core]] = Registry(
         "mqn": MQN,
         "rmqn": RMQN,
         "frmqn": FRMQN,
+        "neural_map": NeuralMap,
         "mingru": MinGRU,
         "lru": LRU,
         "ffm": FFM,

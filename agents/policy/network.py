@@ -15,6 +15,7 @@ from lukasa import memory
 from lukasa.agents.policy.actions import action_width
 from lukasa.agents.policy.encoders import Encoder
 from lukasa.agents.policy.normalization import ObservationNormalizer
+from lukasa.agents.policy.positions import ASKED, POSITION, PositionPart, core_reads_position
 from lukasa.agents.policy.settings import MemorySettings
 
 
@@ -28,6 +29,7 @@ class PolicyNetwork(nn.Module):
 
     Attributes:
         normalizer: scales what is observed; None where the settings ask for none.
+        position: finds the observation's position, which a core that reads one sees as its last two numbers; else None.
 
     Raises:
         ValueError: a space is not supported.
@@ -38,7 +40,10 @@ class PolicyNetwork(nn.Module):
         self.settings = settings
         self.encoder = Encoder(observation_space, settings.embedding_size)
         extra = action_width(action_space) * settings.previous_action + settings.previous_reward
-        self.core = settings.build_core(self.encoder.output_size + extra)
+        reads = core_reads_position(settings.core, settings.core_options, observation_space)
+        self.position = PositionPart(observation_space) if reads else None
+        found = {POSITION: ASKED} if reads else {}
+        self.core = settings.build_core(self.encoder.output_size + extra + 2 * reads, **found)
         asked = settings.normalize_observations
         self.normalizer = ObservationNormalizer(observation_space, settings.previous_reward) if asked else None
 
@@ -50,6 +55,7 @@ class PolicyNetwork(nn.Module):
             previous_action: what was done before, [B, T, width], one-hot where discrete; read where asked for.
             previous_reward: what that earned, [B, T, 1]; read where asked for.
         """
+        place = [self.position(observations)] if self.position else []
         if self.normalizer:
             observations = self.normalizer(observations)
             previous_reward = self.normalizer.reward(previous_reward) if self.normalizer.reward else previous_reward
@@ -60,7 +66,7 @@ class PolicyNetwork(nn.Module):
         if self.settings.previous_reward:
             assert previous_reward is not None
             parts.append(previous_reward)
-        return torch.cat(parts, -1)
+        return torch.cat([*parts, *place], -1)
 
     def features(self, inputs: Tensor, state: memory.State, used: int | None = None) -> tuple[Tensor, memory.State]:
         """Features [B, T, K] and the state after the last step.

@@ -58,9 +58,15 @@ class MemorySettings:
         """The settings as a plain dict."""
         return asdict(self)
 
-    def build_core(self, input_size: int) -> memory.Core:
-        """The core, for inputs of the given width."""
-        return memory.make_core(self.core, input_size=input_size, output_size=self.output_size, **self.core_options)
+    def build_core(self, input_size: int, **found: Any) -> memory.Core:
+        """The core, for inputs of the given width.
+
+        Args:
+            input_size: D.
+            **found: options of the core that its surroundings decide.
+        """
+        sizes = {"input_size": input_size, "output_size": self.output_size}
+        return memory.make_core(self.core, **sizes, **self.core_options | found)
 
     def refuse_choices(self) -> None:
         """Refuse a core that chooses at random, or rounds: a learner's pass would not do what the runner's did.

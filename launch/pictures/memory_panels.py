@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgb
 
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
-from lukasa.launch.pictures.episode_panels import Features, Panel, Slots, Symbols
+from lukasa.launch.pictures.episode_panels import Features, Frames, Panel, Slots, Symbols
+from lukasa.launch.pictures.figures import BAD, COLOURS
 from lukasa.launch.pictures.slot_views import LEAST, SlotView, ages, dense_view, sparse_view
 from lukasa.launch.pictures.stack_panels import stack_panels
 
@@ -21,6 +23,7 @@ SHOWN = (
     "read",
     "age",
     "attention",
+    "map",
     "window",
     "relations",
     "stacks",
@@ -110,6 +113,8 @@ def memory_panels(
             panels += stack_panels(recorded)
         elif name == "ponder" and name in recorded:
             panels.append(Symbols("steps of thought", recorded[name]))
+        elif name == "map" and name in recorded:
+            panels += _maps(recorded)
         elif name == "window" and name in recorded:
             panels += _windows(recorded[name])
         elif name == "hidden" and name in recorded:
@@ -180,6 +185,18 @@ def _attention(weights: np.ndarray, lag: int | None) -> list[Panel]:
         _by_age(weights[:, block, ::-1], f"attention block {block + 1}: steps back", lag)
         for block in range(weights.shape[1])
     ]
+
+
+def _maps(recorded: Mapping[str, np.ndarray]) -> list[Panel]:
+    """A map of cells, [T, H, W]: how much is in each, where it was written, and which were read by content."""
+    held, at = recorded["map"], np.clip(recorded["map_write"], 0, 1)[..., None]
+    shades = np.clip(held / max(float(held.max(initial=0)), 1e-12), 0, 1)[..., None]
+    written = (1 - shades) + shades * np.array(to_rgb(COLOURS[0]))
+    written = (1 - at) * written + at * np.array(to_rgb(BAD))
+    read = recorded["map_read"]
+    found = (read / np.maximum(read.max((1, 2), keepdims=True, initial=0), 1e-12))[..., None]
+    sought = (1 - found) + found * np.array(to_rgb(COLOURS[1]))
+    return [Frames("map, and the\ncell written", written), Frames("map, what is\nread of it", sought)]
 
 
 def _windows(signals: np.ndarray) -> list[Panel]:

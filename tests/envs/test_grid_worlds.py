@@ -101,7 +101,8 @@ def test_right_goal_earns_1_and_the_other_takes_1(env_id: str):
             env = made(env_id, seed)
             goal = np.argwhere(env.walkers.cells[0] == kind)[0]
             way = next(way for way in range(4) if env.walkers.cells[0][tuple(goal - STEPS[way])] != WALL)
-            put(env, *(goal - STEPS[way]), way)
+            row, column = goal - STEPS[way]
+            put(env, row, column, way)
             _, reward, terminated, truncated, info = env.step(FORWARD)
             right = kind == env.walkers.goal[0]
             assert (reward, terminated, truncated, info) == (1 if right else -1, True, False, {"success": right})
@@ -136,7 +137,7 @@ def test_oracle_of_the_previous_episode_earns_chance(env_id: str):
 def test_oracle_takes_the_shortest_way(env_id: str, longest: int):
     """The corridor's whole length, two turns and the goal; a turn, or two, and the goal."""
     for seed in range(10):
-        env, steps, over = made(env_id, seed), 0, False
+        env, steps, over, reward = made(env_id, seed), 0, False, 0.0
         while not over:
             _, reward, over, _, _ = env.step(env.oracle())
             steps += 1

@@ -31,6 +31,7 @@ OPTIONS = {
     "sdnc": {"slots": 2**20, "word_size": 4, "heads": 2, "controller_size": 8},
     "snail": {"length": 8, "filters": 4, "key_size": 4, "value_size": 4},
     "compressive_transformer": {"length": 4, "compressed": 4, "rate": 2, "segment": 2, "size": 8, "mlp_size": 8},
+    "neural_map": {"height": 6, "width": 5, "word_size": 4, "filters": 2},
     "mqn": {"length": 8, "size": 6},
     "rmqn": {"length": 8, "size": 6},
     "frmqn": {"length": 8, "size": 6},

@@ -63,6 +63,8 @@ LMU: dict[str, Any] = {"size": H, "order": 4, "window": 6.0}
 PERIODS: dict[str, Any] = {"layers": 2, "min_period": 2.0, "max_period": 16.0}
 GTRXL: dict[str, Any] = {"length": 8, "size": 5, "layers": 2, "heads": 2, "head_size": 3, "mlp_size": 5}
 MQN: dict[str, Any] = {"length": 8, "size": 5}
+MAP: dict[str, Any] = {"height": 4, "width": 3, "word_size": W, "filters": 2, "layers": 2}
+MAP_WEIGHTS = {"map": (4, 3), "map_read": (4, 3), "map_write": (4, 3)}
 DNTM: dict[str, Any] = {"slots": N, "word_size": W, "address_size": 2, "controller": "gru", "controller_size": H}
 DNTM_WEIGHTS = {
     **{"read": (1, N), "write": (1, N), "memory": (N, W)},
@@ -128,6 +130,12 @@ ROWS = {
     "rmqn": Row("rmqn", MQN, {"attention": (1, 9), "hidden": (5,)}),
     "frmqn": Row("frmqn", MQN, {"attention": (1, 9), "hidden": (5,)}),
     "frmqn-short": Row("frmqn", {**MQN, "length": 3}, {"attention": (1, 4), "hidden": (5,)}),
+    "neural_map": Row("neural_map", MAP, MAP_WEIGHTS),
+    "neural_map-plain": Row("neural_map", {**MAP, "write": "plain", "position": "input"}, MAP_WEIGHTS),
+    "neural_map-around": Row("neural_map", {**MAP, "egocentric": True}, MAP_WEIGHTS),
+    "neural_map-around-input": Row(
+        "neural_map", {**MAP, "egocentric": True, "position": "input", "span": 2.0, "write": "plain"}, MAP_WEIGHTS
+    ),
     "dntm-gru": Row("dntm", DNTM, DNTM_WEIGHTS),
     "dntm-lstm": Row("dntm", {**DNTM, "no_op": False, "read_steps": 2, "controller": "lstm"}, {"read": (2, N)}),
     "dntm-feedforward": Row("dntm", {**DNTM, "controller": "feedforward"}, DNTM_WEIGHTS),

@@ -8,7 +8,7 @@ from tests.memory.core_rows import ROWS, Row
 
 CORES = ("ntm", "dnc", "mann", "snail", "gtrxl", "compressive_transformer", "lstm", "gru", "feedforward")
 CORES += ("mingru", "lru", "ffm", "lmu")
-CORES += ("mqn", "rmqn", "frmqn")
+CORES += ("mqn", "rmqn", "frmqn", "neural_map")
 CORES += ("act", "dntm", "rmc", "stack_rnn", "list_rnn")
 NORMALISING = ("gated_deltanet", "mlstm", "shm")
 CORES += NORMALISING

@@ -40,6 +40,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "lru": {"size": 6, "states": 4},
     **{name: {"size": 6} for name in ("lstm", "gru", "mingru", "feedforward")},
     "compressive_transformer": {"length": 2, "compressed": 2, "rate": 2, "segment": 2, "size": 6, "mlp_size": 6},
+    "neural_map": {"height": 3, "width": 3, "word_size": 4, "filters": 2},
     "mqn": {"length": 8, "size": 6},
     "rmqn": {"length": 8, "size": 6},
     "frmqn": {"length": 8, "size": 6},
