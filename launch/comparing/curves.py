@@ -97,6 +97,7 @@ def _curve(run: Run, label: str, subject: Subject) -> Any:
     if not rows:
         raise UserError(f"run {run.path} has no {subject.score_key} yet: train it for longer")
     spread: list[Any] = [row.get(subject.spread_key) for row in rows] if subject.spread_key else []
+    apart = "validation" if "validation" in {name for row in rows for name in row} else f"eval_{subject.score_key}"
     first = 1 if subject.stage == "lesson" else 0
     return Curve(
         label,
@@ -104,6 +105,7 @@ def _curve(run: Run, label: str, subject: Subject) -> Any:
         [row[subject.score_key] for row in rows],
         spread if all(map(is_score, spread)) else (),
         [row["level"] + first for row in rows if row.get("level") is not None],
-        [(row[run.step_key], row["validation"]) for row in rows if is_score(row.get("validation"))],
+        [(row[run.step_key], row[apart]) for row in rows if is_score(row.get(apart))],
+        validation_name="validation" if apart == "validation" else "evaluation",
         stage=subject.stage,
     )

@@ -33,6 +33,7 @@ class Curve:
         high: upper edge.
         band: what the band is, for the legend.
         members: steps and scores of each run that the line is the mean of, drawn thin.
+        validation_name: what the legend calls it.
         stage: what a level is called: "lesson" or "level".
     """
 
@@ -46,6 +47,7 @@ class Curve:
     high: Sequence[float] = ()
     band: str = ""
     members: Sequence[tuple[Sequence[float], Sequence[float]]] = ()
+    validation_name: str = "validation"
     stage: str = "lesson"
 
 
@@ -96,7 +98,7 @@ def draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
         if curve.validation:
             steps, scores = zip(*curve.validation, strict=True)
             style = {"marker": "o", "markersize": 3.5, "linestyle": "--", "color": colour}
-            axes.plot(steps, scores, label=f"{curve.label}, validation", **style)
+            axes.plot(steps, scores, label=f"{curve.label}, {curve.validation_name}", **style)
     for band in filter(None, bands):
         axes.fill_between([], [], [], color=QUIET, alpha=0.25, linewidth=0, label=band)
 

@@ -20,7 +20,7 @@ class AsMultiAgentEnv(MultiAgentEnv):
         super().__init__()
         self.env = env
         self.possible_agents = list(env.unwrapped.possible_agents)
-        self.agents = []
+        self.agents: list[Any] = []
         self.observation_spaces = dict(env.observation_space.spaces)
         self.action_spaces = dict(env.action_space.spaces)
         self.render_mode = env.render_mode
@@ -41,7 +41,8 @@ class AsMultiAgentEnv(MultiAgentEnv):
         return self._conformed(seen), rewards, {**terminated, **ends[0]}, {**truncated, **ends[1]}, infos
 
     def _conformed(self, seen: dict[Any, Any]) -> dict[Any, Any]:
-        return {agent: conform(self.observation_spaces[agent], one) for agent, one in seen.items()}
+        spaces: Any = self.observation_spaces
+        return {agent: conform(spaces[agent], one) for agent, one in seen.items()}
 
     def render(self) -> Any:
         """As the environment's own."""

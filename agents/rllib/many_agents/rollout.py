@@ -48,10 +48,12 @@ class _Game:
 
     def __init__(self, env: MultiAgentEnv, number: int, seed: int, name: str, mapping: Callable[..., Any]):
         self.env, self.number, self.name = env, number, name
-        observed, acts = spaces_by_agent(env)
+        spaces: Any = spaces_by_agent(env)
+        observed, acts = spaces
         self.episode = MultiAgentEpisode(
             observation_space=observed, action_space=acts, agent_to_module_mapping_fn=mapping
         )
+        infos: Any
         try:
             seen, infos = envs.reset_seeded(env, envs.stream_seed(seed, number))
         except Exception as error:

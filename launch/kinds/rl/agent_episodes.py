@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -35,6 +36,7 @@ class Play:
         explore: draw actions from the policy instead of taking the likeliest.
         limit: steps after which an episode of a wiped agent is cut off; None for the environment's own.
         max_steps: steps after which any episode is cut off; None for ``lukasa.agents.rllib.rollout``'s own limit.
+        quiet: say nothing of how far they are.
     """
 
     episodes: int
@@ -42,6 +44,7 @@ class Play:
     explore: bool = False
     limit: int | None = None
     max_steps: int | None = None
+    quiet: bool = False
 
 
 class ShownEpisodes:
@@ -75,7 +78,7 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
     from lukasa.launch.kinds.rl.many_agents import cast_of, play_many
     from lukasa.launch.ray.quiet import quiet_libraries
 
-    shown = ShownEpisodes(how.episodes)
+    shown = None if how.quiet else ShownEpisodes(how.episodes)
     asked: dict[str, Any] = {"explore": how.explore, "seed": how.seed, "max_steps": how.max_steps}
     with quiet_libraries():
         if cast_of(experiment):
@@ -87,6 +90,41 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
         _close(copies)
     ended = [(one.episode_return, one.length, one.info) for one in played]
     return {"without": part, **_summary(experiment, ended), "cut_off": sum(one.limited for one in played)}
+
+
+def film(module: Any, experiment: RLExperiment, how: Play, path: str, part: str | None = None) -> Path:
+    """Play the first episode before a camera, and write it as a video.
+
+    Args:
+        module: who plays.
+        experiment: what it was trained on.
+        how: which episodes; the first of them is played.
+        path: of the video.
+        part: of the agent's state, wiped before every step; None for nothing.
+
+    Raises:
+        UserError: the environment cannot be seen, the name is none of a video, or the extra is not installed.
+    """
+    from lukasa.agents.rllib import rollout
+    from lukasa.agents.rllib.many_agents.environments import as_multi_agent
+    from lukasa.agents.rllib.many_agents.rollout import rollout_many_agents
+    from lukasa.launch.kinds.rl.algorithms import make_config
+    from lukasa.launch.kinds.rl.many_agents import cast_of
+    from lukasa.launch.kinds.rl.videos import Filmed, check_video, make_filmed, write_video
+    from lukasa.launch.ray.quiet import quiet_libraries
+
+    file, filmed = check_video(path), make_filmed(experiment.env, experiment.env_settings)
+    asked: dict[str, Any] = {"explore": how.explore, "seed": how.seed, "without": part}
+    with quiet_libraries():
+        if cast_of(experiment):
+            filmed = Filmed(as_multi_agent(filmed.env))
+            asked |= {"name": experiment.env, "max_steps": how.max_steps or LIMIT}
+            rollout_many_agents(make_config(experiment), module, cast(Any, [filmed]), 1, **asked)
+        else:
+            rollout(module, cast(Any, filmed), 1, max_steps=how.max_steps, **asked)
+        _close([filmed.env])
+    write_video(filmed.frames, file, filmed.env.metadata)
+    return file
 
 
 def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def played_weights(state: Mapping[str, Any]) -> dict[str, Any]:
         state: what ``capture_state`` gave.
     """
     learned = together(state["algorithm"]["learner_group"]["learner"]["rl_module"])
-    return _without_target(state.get("played", learned))
+    return without_target(state.get("played", learned))
 
 
 def begin_with(algorithm: Algorithm, start_from: str) -> None:
@@ -167,12 +167,13 @@ def begin_with(algorithm: Algorithm, start_from: str) -> None:
         UserError: as ``initial_weights`` raises.
     """
     own = present_weights(algorithm)
-    weights = initial_weights(_without_target(own), "rl", played_weights, start_from)
+    weights = initial_weights(without_target(own), "rl", played_weights, start_from)
     module = {DEFAULT_MODULE_ID: {name: weights[name.removeprefix(TARGET)] for name in own}}
     algorithm.set_state({"learner_group": {"learner": {"rl_module": module}}})
 
 
-def _without_target(weights: Mapping[str, Any]) -> dict[str, Any]:
+def without_target(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights without those of a target network, which plays nothing."""
     return {name: value for name, value in weights.items() if not name.rpartition("/")[2].startswith(TARGET)}
 
 

@@ -33,6 +33,7 @@ class EvalOptions:
         max_steps: cut episodes off after so many steps; 10,000 by default, or the environment's own limit if larger.
         without: wipe a part of what the agent carries before every step: its memory, its controller, or both.
         ablation: print a table: the agent intact, with each part wiped in turn, and random actions.
+        video: write the first episode to a file as well, FILE.mp4 or FILE.gif; needs the extra video.
         json: print one JSON object.
     """
 
@@ -44,6 +45,7 @@ class EvalOptions:
     max_steps: int | None = None
     without: Part | None = None
     ablation: Switch = False
+    video: str | None = None
     json: Switch = False
 
 
@@ -69,7 +71,7 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
             raise UserError(f"option {option_name(name)} is {value}: expected at least 1")
 
     from lukasa import envs
-    from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, play, with_settings
+    from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, film, play, with_settings
     from lukasa.launch.kinds.rl.many_agents import core_of
 
     agent = load_agent(run, experiment, options.checkpoint, several=True)
@@ -77,6 +79,11 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
     parts = parts_to_wipe(core_of(agent.module), options.without, options.ablation)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
     how = Play(options.episodes, options.seed, options.explore, max_steps=options.max_steps)
+    if options.video is not None:
+        print(
+            f"video of the first episode: {film(agent.module, experiment, how, options.video, parts[0])}",
+            file=sys.stderr,
+        )
     found = ablated(agent.module, experiment, how, parts) if options.ablation else {}
     known = envs.ENVIRONMENTS.get(experiment.env)
     result = {

@@ -61,6 +61,9 @@ class RLExperiment(Running, Optimisation):
         orthogonal: begin with orthogonal weights, which hand on what is observed as large as it came; PyTorch's own
             shrink it layer by layer, and agents whose rewards are rare settle before they tell observations apart.
         threads: threads of the process that learns; more pay for large networks on cores that nobody else uses.
+        eval_every: environment steps after which the agent plays episodes of seeds that it is not trained on, taking
+            the likeliest actions; the next line of metrics has their mean return; by default never.
+        eval_episodes: number of these episodes, the same each time.
         ablation: episodes, at most, of each row of the table at the end of training: the agent intact, with its memory
             wiped before every step, with its controller wiped, and random actions; 0 for no table.
     """
@@ -97,6 +100,8 @@ class RLExperiment(Running, Optimisation):
     normalize_observations: bool = True
     normalize_returns: bool = True
     orthogonal: bool = True
+    eval_every: int | None = None
+    eval_episodes: int = 20
     ablation: int = 64
 
     @property

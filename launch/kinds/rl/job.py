@@ -30,6 +30,7 @@ from lukasa.launch.kinds.rl.algorithms import (
 )
 from lukasa.launch.kinds.rl.divergence import check_learned
 from lukasa.launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
+from lukasa.launch.kinds.rl.held_out import HeldOut
 from lukasa.launch.kinds.rl.learning import is_asynchronous
 from lukasa.launch.kinds.rl.outcomes import episodes_ended
 from lukasa.launch.kinds.rl.waits import memories, waits
@@ -162,7 +163,7 @@ class RLJob:
         self.score_key = score_name(self.unit)
         self.done = 0
         self._recent: Recent = deque(maxlen=EPISODES_IN_MEAN)
-        self._runners = Runners()
+        self._runners, self._held_out = Runners(), HeldOut(experiment)
         self._asynchronous = is_asynchronous(experiment.algorithm)
         self._result: dict[str, Any] = {}
         self._played = self._learned = present_weights(algorithm)
@@ -197,6 +198,7 @@ class RLJob:
         elapsed = seconds - before["seconds"]
         row = metrics_row(self._result, self._recent, seconds, self._rate, self.unit)
         row |= _workings(self._result, elapsed, self.experiment)
+        row |= self._held_out.look(before.get(self.run.step_key, 0), self.done, self._learned)
         return row | self._watch.look(row)
 
     def is_whole(self, error: Exception) -> bool:

@@ -304,6 +304,8 @@ RL = Experiments(
         "entropy_end": 0,
         "embedding": 1,
         "output": 1,
+        "eval_every": 1,
+        "eval_episodes": 1,
         "ablation": 0,
     },
     above_zero=("lr", "clip", "kl_target", "value_clip", "grad_clip"),
