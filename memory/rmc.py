@@ -3,8 +3,8 @@
 At every step the slots and the input attend to each other, an MLP is applied to each slot, and an LSTM's gates decide
 what of that a slot takes up. So what is remembered is related to what else is remembered before anybody asks.
 
-Legend: B batch, D input width, K output width, N slots, H heads, V numbers of a head, F = H V numbers of a slot,
-M rows that attend (N slots and the input).
+Legend: B batch, T time, D input width, K output width, N slots, H heads, V numbers of a head, F = H V numbers of a
+slot, M rows that attend (N slots and the input).
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ class AttentionBlock(nn.Module):
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """What rows [B, M, F] become, and the weights [B, H, M, M] by which each attends to all."""
-        queries, keys, values = self.attended_norm(self.attended(rows)).unflatten(2, (self.heads, -1)).chunk(3, 3)
-        scores = torch.einsum("bqhv,bkhv->bhqk", queries, keys) / math.sqrt(queries.shape[3])
+        each = self.attended_norm(self.attended(rows)).unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, H, M, 3 V]
+        queries, keys, values = each.chunk(3, 3)
+        scores = (queries / math.sqrt(queries.shape[3])) @ keys.transpose(2, 3)  # [B, H, M, M]
         weights = torch.softmax(scores.float() if scores.dtype in HALVES else scores, 3)
-        read = torch.einsum("bhqk,bkhv->bqhv", weights.to(values.dtype), values).flatten(2)
+        read = (weights.to(values.dtype) @ values).transpose(1, 2).flatten(2)
         rows = self.after_attention(rows + read)
         return self.after_mlp(rows + self.mlp(rows)), weights
 
@@ -72,6 +73,8 @@ class RMC(Core):
         output_layers: linear layers from the slots to the output, ReLU between them.
         output_layer_size: units of each of these layers but the last.
     """
+
+    resets_inside = True
 
     def __init__(
         self,
@@ -111,28 +114,52 @@ class RMC(Core):
         """One step: inputs [B, D] to outputs [B, K]."""
         check_inputs(self, inputs, state=state)
         projected = self.input(inputs).unsqueeze(1)
-        rows, weights = torch.cat([state.memory, projected.to(state.memory.dtype)], 1), []
+        memory = self.advance(projected, self.gates_of_input(projected), state.memory)
+        return self.output(memory.flatten(1)), RMCState(memory)
+
+    def sequence(self, inputs: Tensor, state: RMCState, starts: Tensor | None = None) -> tuple[Tensor, RMCState]:
+        """Inputs [B, T, D] to outputs [B, T, K]: what needs no memory is done for all steps at once."""
+        projected, memory, memories = self.input(inputs), state.memory, []
+        given = self.gates_of_input(projected)
+        fresh = memory if starts is None else self.initial_state(1).memory.to(memory.dtype)
+        resets = [False] * inputs.shape[1] if starts is None else starts.any(0).tolist()
+        for time, steps in enumerate(zip(projected.split(1, 1), given.split(1, 1), strict=True)):
+            if starts is not None and resets[time]:
+                memory = torch.where(starts[:, time, None, None], fresh, memory)
+            memory = self.advance(*steps, memory)
+            memories.append(memory)
+        return self.output(torch.stack(memories, 1).flatten(2)), RMCState(memory)
+
+    def advance(self, projected: Tensor, given: Tensor, before: Tensor) -> Tensor:
+        """What the slots hold next, [B, N, F].
+
+        Args:
+            projected: [B, 1, F], the input.
+            given: [B, 1, 2 F] or [B, 1, 2], what the gates are made of that comes from the input.
+            before: [B, N, F], m_{t-1}.
+        """
+        rows, weights = torch.cat([before, projected.to(before.dtype)], 1), []
         for block in self.blocks:
             rows, attended = block(rows)
             weights.append(attended)
-        memory, gates = self.gated(rows[:, : self.slots], projected, state.memory)
+        memory, gates = self.gated(rows[:, : self.slots], given, before)
         if self.recorder is not None:
             self.recorder.append(_shown(memory, torch.cat(weights, 1), *gates))
-        return self.output(memory.flatten(1)), RMCState(memory)
+        return memory
 
-    def gated(self, attended: Tensor, projected: Tensor, before: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def gated(self, attended: Tensor, given: Tensor, before: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """What the slots hold next; m_t = σ(f_t + b^f) ∘ m_{t-1} + σ(i_t + b^i) ∘ tanh(m̃_t) in section 3.3.
 
         Args:
             attended: [B, N, F], m̃_t: what attention and MLP made of the slots.
-            projected: [B, 1, F], the input.
+            given: [B, 1, 2 F] or [B, 1, 2], what the gates are made of that comes from the input.
             before: [B, N, F], m_{t-1}.
 
         Returns:
             [B, N, F] in the dtype of ``before``, and the input and forget gates, [B, N, F] or [B, N, 1].
         """
         dtype = torch.float32 if before.dtype in HALVES else before.dtype
-        emitted = self.gates_of_input(projected) + self.gates_of_memory(torch.tanh(before))
+        emitted = given + self.gates_of_memory(torch.tanh(before))
         enter, keep = emitted.to(dtype).chunk(2, 2)
         enter, keep = torch.sigmoid(enter + self.input_bias), torch.sigmoid(keep + self.forget_bias)
         memory = enter * torch.tanh(attended.to(dtype)) + keep * before.to(dtype)
