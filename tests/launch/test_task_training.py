@@ -294,6 +294,23 @@ def test_core_without_weights_for_slots_is_scored_with_more_of_them(tmp_path, ca
     assert few["score"] != enough["score"]
 
 
+def test_actions_are_rounded_or_not_whatever_the_run_was_trained_with(tmp_path, capsys):
+    run = Run(tmp_path / "run", "sequences")
+    options = "--task stack_anbn --core stack_rnn --memory.size 4 --memory.depth 8 --sampler.max-n 4 --steps 8"
+    assert train(run, *options.split(), "--batch-size", "4") == 0
+    bits = {}
+    for asked in ([], ["--rounding", "never"], ["--rounding", "eval"]):
+        capsys.readouterr()
+        assert main(["eval", str(run.path), "--length", "6", "--sequences", "4", *asked, "--json"]) == 0
+        bits[tuple(asked)] = json.loads(capsys.readouterr().out)["lengths"][0]["bits"]
+    assert bits[()] == bits["--rounding", "never"] != bits["--rounding", "eval"]
+
+
+def test_core_without_actions_is_not_rounded(trained, capsys):
+    assert main(["eval", str(trained.path), "--rounding", "eval"]) == 2
+    assert "core 'ntm' has no actions to round: leave --rounding out" in capsys.readouterr().err
+
+
 def test_core_is_scored_on_another_task_of_the_same_widths(tmp_path, capsys):
     run = Run(tmp_path / "run", "sequences")
     options = "--task copy --sampler.max-length 3 --steps 8 --core lstm --memory.size 4 --batch-size 4"

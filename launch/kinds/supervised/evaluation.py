@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -46,6 +46,8 @@ class EvalOptions:
         length: lengths to test, such as 10,20,30,50,120, instead of a split: a table of scores.
         sequences: number of sequences, of each length; by default those of the split, and 200 of each length.
         slots: give the memory so many slots instead of those it was trained with.
+        rounding: take the likeliest action of a stack or list as if it were certain (eval), or not (never), whatever
+            the run was trained with.
         checkpoint: which checkpoint to score: best, last, or its name.
         teacher_forcing: where outputs feed back, show the right answers instead of the core's own.
         without: wipe a part of what the core carries before every step: its memory, its controller, or both.
@@ -58,6 +60,7 @@ class EvalOptions:
     length: str | None = None
     sequences: int | None = None
     slots: int | None = None
+    rounding: Literal["never", "eval"] | None = None
     checkpoint: str = "best"
     teacher_forcing: Switch = False
     without: Part | None = None
@@ -94,7 +97,7 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     settings = split_settings(experiment, split)
     chosen = [settings] if lengths is None else [settings | length_settings(experiment.task, one) for one in lengths]
     samplers = [make_sampler(experiment.task, split, one) for one in chosen]
-    trained = load_core(run, trained_on, options.checkpoint, options.slots)
+    trained = load_core(run, trained_on, options.checkpoint, options.slots, options.rounding)
     check_widths(trained, experiment.task, samplers[0])
     print(f"{trained.checkpoint.path} on {split} sequences of {experiment.task}", file=sys.stderr)
     count = options.sequences or (None if lengths is None else SEQUENCES_OF_A_LENGTH)
@@ -122,7 +125,9 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     return result | ({"ablation": rows} if options.ablation else {})
 
 
-def load_core(run: Run, experiment: TaskExperiment, which: str, slots: int | None = None) -> TrainedCore:
+def load_core(
+    run: Run, experiment: TaskExperiment, which: str, slots: int | None = None, rounding: str | None = None
+) -> TrainedCore:
     """Rebuild the core of a run from its config and a checkpoint.
 
     Args:
@@ -130,14 +135,20 @@ def load_core(run: Run, experiment: TaskExperiment, which: str, slots: int | Non
         experiment: what it trained.
         which: the checkpoint.
         slots: of the memory; as trained when None.
+        rounding: of actions; as trained when None.
 
     Raises:
-        UserError: there is no such checkpoint, it is cut short, or the core cannot have other slots.
+        UserError: there is no such checkpoint, it is cut short, or the core cannot have other slots or be rounded.
     """
+    known = memory.core_options(experiment.core)
     if slots is not None:
-        if "slots" not in memory.core_options(experiment.core):
+        if "slots" not in known:
             raise UserError(f"core {experiment.core!r} has no slots: leave --slots out")
         experiment = replace(experiment, memory={**experiment.memory, "slots": slots})
+    if rounding is not None:
+        if "rounding" not in known:
+            raise UserError(f"core {experiment.core!r} has no actions to round: leave --rounding out")
+        experiment = replace(experiment, memory={**experiment.memory, "rounding": rounding})
     experiment = on_this_machine(experiment)
     checkpoint = find_checkpoint(run.checkpoints, which)
     state = to_plain(load_checkpoint(checkpoint))
