@@ -123,38 +123,36 @@ class NeuralDictionary(nn.Module):
         """Where it stands; what ``changes`` is asked with later."""
         return self._log.mark
 
-    def forward(self, queries: Tensor, *, touch: bool = True) -> Tensor:
-        """What every dictionary answers.
+    def forward(self, queries: Tensor, which: Tensor | None = None, *, touch: bool = True) -> Tensor:
+        """What every dictionary answers, or for each query one of them.
 
         Args:
             queries: [..., W].
+            which: int64 [...], the dictionary that each query is for; all of them when None.
             touch: whether the neighbours count as used by this.
 
         Returns:
-            [..., D], of the dictionary's dtype where the queries are; 0 from a dictionary that is empty.
+            [..., D], or [...] of one each; of the dictionary's dtype where the queries are, 0 from a dictionary that is
+            empty.
 
         Raises:
             UnstorableError: a query is NaN, infinite or too large.
             ValueError: queries are of another width.
         """
         self._check_width("queries", queries)
-        flat = queries.reshape(-1, self.key_size).to("cpu", self._layout.dtype)  # [R, W]
-        found = self.look_up(flat.detach(), touch=touch)
-        keys, values = found.keys, found.values
-        if torch.is_grad_enabled():
-            keys, values = Looked.apply(torch.zeros((), requires_grad=True), self._gradients, found)  # type: ignore[misc]
-        squared = squared_distances(flat, keys)  # [D, R, P]
-        answers = weighted_mean(values, self._weights(squared), found.slots >= 0)
-        return answers.mT.reshape(*queries.shape[:-1], self.dictionaries).to(queries.device)
+        flat = queries.reshape(-1, self.key_size).to("cpu", self._layout.dtype)  # [M, W]
+        if which is None:
+            answers = self._answers(flat.unsqueeze(0).expand(self.dictionaries, *flat.shape), None, touch)
+            return answers.mT.reshape(*queries.shape[:-1], self.dictionaries).to(queries.device)
+        chosen = which.reshape(-1).to("cpu", torch.int64)
+        check_update(chosen, flat, chosen, self.dictionaries)
+        (wide,), where = packed(chosen, self.dictionaries, (flat, 0))  # [D, S, W]
+        answers = self._answers(wide, where, touch).flatten()[where]
+        return answers.view(which.shape).to(queries.device)
 
     def look_up(self, queries: Tensor, *, touch: bool = True) -> LookedUp:
         """The neighbours of queries [R, W] in every dictionary, the nearest first."""
-        wide = queries.unsqueeze(0).expand(self.dictionaries, *queries.shape)
-        with torch.no_grad():
-            slots, keys, squared = self.entries.nearest(wide, self.options.neighbours)
-            if touch:
-                self.entries.touch(slots)
-            return LookedUp(slots, keys, self.entries.values_of(slots), squared, self.mark.version)
+        return self._look_up(queries.unsqueeze(0).expand(self.dictionaries, *queries.shape), None, touch)
 
     @torch.no_grad()
     def update(self, which: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -275,6 +273,26 @@ class NeuralDictionary(nn.Module):
         self._born = lazy_zeros((self.dictionaries * self.slots,), torch.int64, self._layout.device)
         self._log = ChangeLog(Mark(new_line(), 0))
         self._gradients: list[Any] = []
+
+    def _answers(self, queries: Tensor, meant: Tensor | None, touch: bool) -> Tensor:
+        """Answers [D, R] to queries [D, R, W], of which those at the places ``meant`` are asked; all when None."""
+        found = self._look_up(queries.detach(), meant, touch)
+        keys, values = found.keys, found.values
+        if torch.is_grad_enabled():
+            keys, values = Looked.apply(torch.zeros((), requires_grad=True), self._gradients, found)  # type: ignore[misc]
+        squared = squared_distances(queries, keys)  # [D, R, P]
+        return weighted_mean(values, self._weights(squared), found.slots >= 0)
+
+    def _look_up(self, queries: Tensor, meant: Tensor | None, touch: bool) -> LookedUp:
+        with torch.no_grad():
+            slots, keys, squared = self.entries.nearest(queries, self.options.neighbours)
+            if meant is not None:
+                fills_a_gap = torch.ones(slots.shape[0] * slots.shape[1], dtype=torch.bool)
+                fills_a_gap[meant] = False
+                slots = slots.masked_fill(fills_a_gap.view(*slots.shape[:2], 1), -1)
+            if touch:
+                self.entries.touch(slots)
+            return LookedUp(slots, keys, self.entries.values_of(slots), squared, self.mark.version)
 
     def _weights(self, squared: Tensor) -> Tensor:
         if self.options.kernel == "inverse":

@@ -113,7 +113,7 @@ class Entries:
             return
         self.check(keys, values)
         longest = float(torch.linalg.vector_norm(keys, dim=-1).max())
-        if longest > self.reach:
+        if longest > self.reach or not self.reach:
             self._reach_to(2 * longest)
         (packed_slots, words), _ = packed(
             which, self.layout.batch_size, (slots, -1), (lifted_keys(keys, self.reach), 0)

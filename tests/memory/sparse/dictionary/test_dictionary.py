@@ -251,3 +251,26 @@ def test_any_shape_of_queries_in_half_precision_too():
     with torch.inference_mode():
         assert dictionary(torch.ones(W)).tolist() == [0.0, 1.0]
         of(dictionary, torch.zeros(1, W), [1.0], 0)
+
+
+def test_each_query_may_be_for_one_dictionary():
+    dictionary = NeuralDictionary(W, 100, dictionaries=3, neighbours=4, dtype=torch.float64)
+    dictionary.update(torch.arange(60) % 3, keys_of(60), keys_of(60, 1, 1).flatten())
+    queries, twins = keys_of(7, 2).requires_grad_(), keys_of(7, 2).requires_grad_()
+    which = torch.tensor([2, 0, 2, 2, 0, 2, 2])
+    answers, whole = dictionary(queries, which), dictionary(twins)
+    torch.testing.assert_close(answers, whole.gather(1, which.unsqueeze(1)).squeeze(1), rtol=1e-12, atol=1e-12)
+    answers.square().sum().backward()
+    moved = dictionary.learn(0.5)
+    assert moved <= 28
+    whole.gather(1, which.unsqueeze(1)).square().sum().backward()
+    torch.testing.assert_close(queries.grad, twins.grad, rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match="which names dictionaries 0 to 3"):
+        dictionary(queries, which + (which == 2))
+
+
+def test_only_the_dictionary_that_was_asked_counts_its_neighbours_as_used():
+    dictionary = NeuralDictionary(1, 2, dictionaries=2, neighbours=1)
+    dictionary.update(torch.tensor([0, 1, 0, 1]), torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.zeros(4))
+    dictionary(torch.tensor([[0.0]]), torch.tensor([0]))
+    assert dictionary.update(torch.tensor([0, 1]), torch.tensor([[5.0], [5.0]]), torch.zeros(2)).tolist() == [1, 0]
