@@ -65,6 +65,20 @@ class Encoder(nn.Module):
         return torch.cat(parts, -1)
 
 
+def flat_width(space: Any) -> int:
+    """How many numbers ``flat`` makes of one observation.
+
+    Raises:
+        ValueError: the space, or a part of it, is not supported.
+    """
+    return sum(_vector_width(leaf, space) for _, leaf in leaves(space))
+
+
+def flat(space: Any, observations: Any) -> Tensor:
+    """Observations [B, T, ...], nested as the space is, as one vector a step, images included: [B, T, width]."""
+    return torch.cat([_to_vector(leaf, pick(observations, path)) for path, leaf in leaves(space)], -1)
+
+
 def is_image(space: Any) -> bool:
     """Whether an observation goes through convolutions: a box of three axes, two of them sides of an image."""
     return (

@@ -1,10 +1,11 @@
-"""Memory agents in Ray RLlib: any memory core in PPO, APPO, IMPALA or DQN."""
+"""Memory agents in Ray RLlib: any memory core in PPO, APPO, IMPALA, DQN or episodic control."""
 
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.acting import RLAgent
 from lukasa.agents.rllib.algorithms import ALGORITHMS, algorithm_class, algorithm_options, make_algorithm_options
 from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
 from lukasa.agents.rllib.environments import register_environment
+from lukasa.agents.rllib.episodic import MemoryMFECConfig, MemoryNECConfig, MFECOptions, NECOptions
 from lukasa.agents.rllib.learning_options import APPOOptions, IMPALAOptions, NoOptions, PPOOptions
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.module import MemoryRLModule
@@ -18,14 +19,18 @@ __all__ = [
     "APPOOptions",
     "DQNOptions",
     "IMPALAOptions",
+    "MFECOptions",
     "MemoryAPPOConfig",
     "MemoryConfig",
     "MemoryDQNConfig",
     "MemoryIMPALAConfig",
+    "MemoryMFECConfig",
+    "MemoryNECConfig",
     "MemoryPPOConfig",
     "MemoryRLModule",
     "MemoryReplayConfig",
     "MemorySettings",
+    "NECOptions",
     "NoOptions",
     "PPOOptions",
     "RLAgent",

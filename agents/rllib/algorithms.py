@@ -7,6 +7,7 @@ import inspect
 from typing import Any
 
 from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
+from lukasa.agents.rllib.episodic import MemoryMFECConfig, MemoryNECConfig
 from lukasa.agents.rllib.learning_options import AlgorithmOptions
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.replay.config import MemoryDQNConfig
@@ -26,7 +27,14 @@ def _config(path: str, found: Any) -> type[MemoryConfig]:
 
 ALGORITHMS: Registry[type[MemoryConfig]] = Registry(
     "algorithm",
-    {"ppo": MemoryPPOConfig, "appo": MemoryAPPOConfig, "impala": MemoryIMPALAConfig, "dqn": MemoryDQNConfig},
+    {
+        "ppo": MemoryPPOConfig,
+        "appo": MemoryAPPOConfig,
+        "impala": MemoryIMPALAConfig,
+        "dqn": MemoryDQNConfig,
+        "nec": MemoryNECConfig,
+        "mfec": MemoryMFECConfig,
+    },
     _config,
 )
 """The config of every algorithm by the name that the command line knows. All else is the config's: its ``Options``, its

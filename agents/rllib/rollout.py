@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -36,6 +36,7 @@ from lukasa import envs, memory
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.ablation import ablated
 from lukasa.agents.rllib.config import MemoryPPOConfig
+from lukasa.agents.rllib.episodic.module import EpisodicModule
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.old_names import old_names
 
@@ -293,6 +294,8 @@ def _from_algorithm(algorithm: Algorithm) -> Player:
     module = config.get_rl_module_spec(spaces=spaces, inference_only=True).build()
     weights = learners.get_state(f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True)
     module.set_state(weights[COMPONENT_LEARNER][COMPONENT_RL_MODULE][DEFAULT_MODULE_ID])
+    if isinstance(module, EpisodicModule):
+        module.dictionary.apply_changes(cast(Any, algorithm).agent.dictionary.changes())
     env_to_module, module_to_env = _pipelines(config, spaces)
     learned = runner.get_state([COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR])
     env_to_module.set_state(learned[COMPONENT_ENV_TO_MODULE_CONNECTOR])

@@ -68,7 +68,7 @@ def overview() -> list[str]:
         ("tasks", found["tasks"], "lukasa list tasks", "supervised, on sequences"),
         ("learners", found["learners"], "lukasa list learners", "of few-shot episodes"),
         ("algorithms", found["algorithms"], "lukasa list algorithms", "of reinforcement learning"),
-        ("data sets", found["datasets"], "lukasa list datasets", "of few-shot episodes"),
+        ("data sets", found["datasets"], "lukasa list datasets", ""),
         ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
         ("readers", found["readers"], "lukasa list readers", "of stored stories"),
         ("question sets", found["questions"], "lukasa list questions", "about stories"),
@@ -82,7 +82,7 @@ def overview() -> list[str]:
     for title, rows, words, about in parts:
         beside = f"{len(rows)} {title}" if ":" not in title else f"{len(rows)} {title.replace(':', ' of')}"
         names = [row.get("name") or row["id"] for row in rows]
-        few = ", ".join(names)
+        few = ", ".join(names) if about else _some(names, width - 44).strip()  # nothing to say leaves room for some
         fits = len(beside) <= 24 and 48 + len(few) <= width
         lines.append(f"{_bold(f'{beside:<24}')}{words:<24}{few if fits else about}")
         lines += [] if fits else [_some(names, width - 4)]

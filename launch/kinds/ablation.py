@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from lukasa import memory
 from lukasa.ground.mistakes import UserError, as_user_error
@@ -22,12 +22,19 @@ def parts_to_wipe(core: memory.Core, part: str | None, ablation: bool) -> list[s
     Raises:
         UserError: the core carries nothing in that part, or both options are given.
     """
+    return chosen_parts(memory.state_parts(core), part, ablation, lambda one: memory.without(core, one))
+
+
+def chosen_parts(
+    parts: Sequence[str], part: str | None, ablation: bool, check: Callable[[str], Any]
+) -> list[str | None]:
+    """As ``parts_to_wipe``, of whatever carries parts; ``check`` raises ValueError for those that it does not carry."""
     if part is None:
-        return [None, *memory.state_parts(core)] if ablation else [None]
+        return [None, *parts] if ablation else [None]
     if ablation:
         raise UserError(f"--ablation wipes each part in turn: leave --without {part} out")
     with as_user_error(f"--without {part}: "):
-        memory.without(core, part)
+        check(part)
     return [part]
 
 

@@ -23,6 +23,10 @@ from lukasa.ground.names import nearest
 
 STATE_FILE, MANIFEST_FILE, PREFIX = "state.pt", "manifest.json", "step-"
 
+BESIDE = "beside"
+"""Key of a state: what is saved in files of its own, such as those that are mapped into memory. By the name of each
+file a function that writes it, and in what was loaded its path."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -52,7 +56,7 @@ def save_checkpoint(
     Args:
         folder: the folder of all checkpoints of a run.
         step: environment steps or sequences so far; a checkpoint of the same step is replaced.
-        state: tensors, arrays and plain values, nested.
+        state: tensors, arrays and plain values, nested; under ``BESIDE`` functions that write further files.
         score: the higher the better; the best one is chosen by it.
         keep: how many of the last ones stay.
 
@@ -60,10 +64,10 @@ def save_checkpoint(
         TrainingError: it cannot be written, since the disk is full for example; those before are as they were.
     """
     path = folder / f"{PREFIX}{step:012d}"
-    plain = to_plain(state)
+    plain, files = to_plain({name: part for name, part in state.items() if name != BESIDE}), state.get(BESIDE, {})
     try:
         with replacing_folder(path) as beside:
-            _write(beside, plain, {"step": step, "score": score})
+            _write(beside, plain, files, {"step": step, "score": score})
     except (OSError, RuntimeError) as error:  # torch.save hides what the disk said behind a RuntimeError
         said = _of_the_disk(error)
         raise TrainingError(f"checkpoint {path} cannot be written: {said}; {last_good(folder)}") from error
@@ -75,12 +79,14 @@ def save_checkpoint(
     return Checkpoint(path, step, score)
 
 
-def _write(folder: Path, state: Any, manifest: dict[str, Any]) -> None:
+def _write(folder: Path, state: Any, files: Mapping[str, Any], manifest: dict[str, Any]) -> None:
     import torch  # takes seconds, which a mistake on the command line should not
 
     with replacing(folder / STATE_FILE) as file:
         torch.save(state, file)
-    manifest = manifest | {"files": {STATE_FILE: _size_and_checksum(folder / STATE_FILE)}}
+    for name, write in files.items():
+        write(folder / name)
+    manifest = manifest | {"files": {name: _size_and_checksum(folder / name) for name in (STATE_FILE, *files)}}
     write_text(folder / MANIFEST_FILE, json.dumps(manifest, indent=1))
 
 
@@ -145,7 +151,7 @@ def find_checkpoint(folder: Path, which: str) -> Checkpoint:
 
 
 def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The state that was saved, arrays as NumPy arrays.
+    """The state that was saved, arrays as NumPy arrays; under ``BESIDE`` the paths of files beside it.
 
     Raises:
         UserError: a file is missing, cut short or altered.
@@ -167,7 +173,9 @@ def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
             raise UserError(f"checkpoint {path} was altered: {name} does not match its checksum")
     import torch
 
-    return from_plain(torch.load(path / STATE_FILE, weights_only=True))
+    state = from_plain(torch.load(path / STATE_FILE, weights_only=True))
+    beside = {name: path / name for name in files if name != STATE_FILE}
+    return {**state, BESIDE: beside} if beside else state
 
 
 @contextmanager

@@ -35,6 +35,8 @@ TAKEN = {
     "appo": {"clip", "passes", "rho_clip", "pg_rho_clip"},
     "impala": {"rho_clip", "pg_rho_clip"},
     "dqn": {one.name for one in dataclasses.fields(rllib.DQNOptions)},
+    "nec": {one.name for one in dataclasses.fields(rllib.NECOptions)},
+    "mfec": {one.name for one in dataclasses.fields(rllib.MFECOptions)},
 }
 OTHERS: dict[str, Any] = {
     "gae_lambda": 0.5,
@@ -45,7 +47,9 @@ OTHERS: dict[str, Any] = {
     "replay_from": "start",
     "loss": "mse",
     **dict.fromkeys(("priority", "priority_correction", "priority_max", "target_share"), 0.3),
-    **dict.fromkeys(("epsilon", "epsilon_end"), 0.3),
+    **dict.fromkeys(("epsilon", "epsilon_end", "value_rate", "key_rate"), 0.3),
+    "index": "exact",
+    "projection": False,
 }
 """Values that differ from the defaults, where 7 is none."""
 UNSTEADY = """
@@ -152,10 +156,16 @@ def test_every_option_changes_what_rllib_is_given(algorithm, option):
         ("ppo", {"gae_lambda": -0.5}),
         *(("appo", {name: 0}) for name in TAKEN["appo"]),
         *(("impala", {name: -1.0}) for name in TAKEN["impala"]),
-        *(("dqn", {name: 1.5}) for name, other in OTHERS.items() if other == 0.3),
+        *(("dqn", {name: 1.5}) for name in TAKEN["dqn"] if OTHERS.get(name) == 0.3),
         *(("dqn", {name: 0}) for name in ("n_step", "replay_after", "fragment", "replay_ratio", "epsilon_steps")),
         *(("dqn", {name: -1}) for name in ("burn_in", "priority", "epsilon", "target_every", "replay_capacity")),
         ("dqn", {"burn_in": "many"}),
+        *(("nec", {name: 1.5}) for name in ("epsilon", "epsilon_end", "value_rate", "key_rate")),
+        *(
+            ("nec", {name: 0})
+            for name in ("entries", "neighbours", "n_steps", "replay", "train_every", "round", "delta")
+        ),
+        ("mfec", {"alike": 0.0}),
         ("dqn", {"replay_after": 3000, "replay_capacity": 2000}),
     ],
 )
@@ -178,12 +188,16 @@ def test_numbers_out_of_bounds_are_refused(algorithm, options):
         ("--learning.rho-clip 2", "unknown option '--learning.rho-clip'"),
         ("--algorithm impala --learning.rho-clip 0", "rho_clip is 0.0: expected more than 0"),
         ("--algorithm appo --learning.passes 0", "option 'passes' of algorithm 'appo' is 0: expected a whole number"),
-        ("--algorithm sarsa", "unknown algorithm 'sarsa': known are ppo, appo, impala, dqn"),
+        ("--algorithm sarsa", "unknown algorithm 'sarsa': known are ppo, appo, impala, dqn, nec"),
         ("--algorithm dqn --entropy 0.1", "option --entropy is not for algorithm 'dqn', or choose another --algorithm"),
         ("--algorithm dqn --value-weight 0.1", "option --value-weight is not for algorithm 'dqn'"),
         ("--algorithm dqn --learning.replay-from now", "option --learning.replay-from"),
         ("--algorithm dqn --learning.burn-in -1", "burn_in is -1: expected a whole number of at least 0"),
         ("--algorithm dqn --env Pendulum-v1", "action values can be learned for: they need Discrete"),
+        ("--algorithm nec --env Pendulum-v1", "is not Discrete: an episodic agent has a dictionary for each action"),
+        ("--algorithm nec --learning.index lsh", "index 'lsh' finds what lies in the same direction"),
+        ("--algorithm nec --learners 1", "the dictionaries of an episodic agent are in one process"),
+        ("--algorithm mfec --core gru", "core 'gru' carries a state"),
         ("--algorithm ipmala", "unknown algorithm 'ipmala': did you mean 'impala'?"),
         ("--algorithm nowhere:Own", "algorithm 'nowhere:Own': there is no module 'nowhere' to import"),
         ("--algorithm unsteady:Needy", "expected a subclass of lukasa.agents.rllib.MemoryPPOConfig, for example"),
@@ -272,7 +286,7 @@ def test_algorithm_of_ones_own_trains_goes_on_and_is_evaluated(own, ray_cluster,
     assert "was written with --learning" in said
 
 
-NAMES = {"ppo", "appo", "impala", "dqn"}
+NAMES = {"ppo", "appo", "impala", "dqn", "nec", "mfec"}
 
 
 def compared(text):

@@ -25,6 +25,7 @@ from lukasa.launch.kinds.rl.learning import given_options
 from lukasa.launch.kinds.rl.many_agents import cast_of, make_policies, together
 from lukasa.launch.kinds.rl.outcomes import EpisodeOutcomes
 from lukasa.launch.kinds.rl.waits import Waits, watched
+from lukasa.launch.runs.checkpoints import BESIDE
 
 POINTS = 100
 """Straight lines that a schedule which is none is drawn with."""
@@ -156,6 +157,12 @@ def played_weights(state: Mapping[str, Any]) -> dict[str, Any]:
     return without_target(state.get("played", learned))
 
 
+def restore_files(agent: Any, state: Mapping[str, Any]) -> None:
+    """Give an agent, or an algorithm, what was saved in files beside the state of a checkpoint; most have none."""
+    if BESIDE in state:
+        agent.restore_files(state[BESIDE])
+
+
 def begin_with(algorithm: Algorithm, start_from: str) -> None:
     """Give an algorithm, before its first iteration, the weights of another run, in its target network too.
 
@@ -189,7 +196,9 @@ def capture_state(
         recent: outcomes of the last episodes, for the mean score.
         played: the weights that these were played with, before the last update; the present ones when None.
     """
+    files = getattr(algorithm, "files", dict)()
     return {
+        **({BESIDE: files} if files else {}),
         "played": present_weights(algorithm) if played is None else played,
         "recent": list(recent),
         "algorithm": algorithm.get_state(),
@@ -205,6 +214,7 @@ def capture_state(
 def restore_state(algorithm: Algorithm, state: dict[str, Any]) -> None:
     """Put back what ``capture_state`` gave."""
     algorithm.set_state(state["algorithm"])
+    restore_files(algorithm, state)
     _foreach_learner(algorithm, functools.partial(_set_entropy, step=steps_sampled(algorithm)))
     _foreach_learner(algorithm, functools.partial(_set_kl_coefficients, values=state["kl"]))
     torch.set_rng_state(torch.as_tensor(state["random"]["torch"]))

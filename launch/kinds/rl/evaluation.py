@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lukasa import memory
 from lukasa.ground.mistakes import UserError, as_user_error
-from lukasa.launch.kinds.ablation import Part, named, parts_to_wipe, scores_table, title_of
+from lukasa.launch.kinds.ablation import Part, chosen_parts, named, scores_table, title_of
 from lukasa.launch.kinds.kind import Evaluation, option_name
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.options.fields import Switch
@@ -72,11 +71,10 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
 
     from lukasa import envs
     from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, film, play, with_settings
-    from lukasa.launch.kinds.rl.many_agents import core_of
 
     agent = load_agent(run, experiment, options.checkpoint, several=True)
     experiment = with_settings(experiment, options.env_settings)
-    parts = parts_to_wipe(core_of(agent.module), options.without, options.ablation)
+    parts = _parts_to_wipe(agent.module, options)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
     how = Play(options.episodes, options.seed, options.explore, max_steps=options.max_steps)
     if options.video is not None:
@@ -102,16 +100,26 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
     return result | ({"ablation": found["rows"], "random_actions": found["random_actions"]} if found else {})
 
 
+def _parts_to_wipe(module: Any, options: EvalOptions) -> list[str | None]:
+    from lukasa.agents.rllib.ablation import check_wipeable, wipeable
+    from lukasa.launch.kinds.rl.many_agents import core_of
+
+    core = core_of(module)
+    parts = wipeable(module, core)
+    return chosen_parts(parts, options.without, options.ablation, lambda part: check_wipeable(module, part, core))
+
+
 def ablation_report(run: Run, experiment: RLExperiment) -> str:
     """What is left of the agent that was just trained with parts of it wiped: lines that end a training.
 
     Plays as many episodes as the experiment asks for, and fewer where they are long, so that it takes seconds.
     """
+    from lukasa.agents.rllib.ablation import wipeable
     from lukasa.launch.kinds.rl.agent_episodes import Play, ablated
     from lukasa.launch.kinds.rl.many_agents import core_of
 
     agent = load_agent(run, experiment, "best", several=True)
-    parts = memory.state_parts(core_of(agent.module))
+    parts = wipeable(agent.module, core_of(agent.module))
     if not parts:
         return f"core {experiment.core} carries nothing from one step to the next: there is no memory to be wiped"
     steps = max(1.0, read_metrics(run)[-1]["episode_length"] or 1.0)
@@ -138,7 +146,7 @@ def load_agent(run: Run, experiment: RLExperiment, which: str, *, several: bool 
 
     import torch
 
-    from lukasa.launch.kinds.rl.algorithms import make_config, make_module, played_weights
+    from lukasa.launch.kinds.rl.algorithms import make_config, make_module, played_weights, restore_files
     from lukasa.launch.kinds.rl.many_agents import apart, cast_of
     from lukasa.launch.ray.quiet import quiet_libraries
 
@@ -152,6 +160,7 @@ def load_agent(run: Run, experiment: RLExperiment, which: str, *, several: bool 
         with fitting(checkpoint):
             weights = played_weights(state)
             module.set_state(apart(weights) if cast else weights)
+            restore_files(module, state)
     return Agent(run, experiment, checkpoint, module)
 
 

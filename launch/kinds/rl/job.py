@@ -66,6 +66,8 @@ LOSSES = {
     "qf_mean": "q_mean",
     "td_error_mean": "td_error",
     "epsilon": "epsilon",
+    "dictionary_entries": "dictionary_entries",
+    "dictionary_bytes_sent": "dictionary_bytes_sent",
     "gradients_default_optimizer_global_norm": "gradient_norm",
 }
 """Names of RLlib and ours."""
