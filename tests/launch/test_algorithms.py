@@ -46,6 +46,7 @@ OTHERS: dict[str, Any] = {
     "replay_capacity": 5000,
     "replay_from": "start",
     "loss": "mse",
+    "hindsight": "final",
     **dict.fromkeys(("priority", "priority_correction", "priority_max", "target_share"), 0.3),
     **dict.fromkeys(("epsilon", "epsilon_end", "value_rate", "key_rate"), 0.3),
     "index": "exact",

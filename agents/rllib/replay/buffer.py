@@ -134,9 +134,13 @@ class SequenceReplayBuffer(PrioritizedEpisodeReplayBuffer):
         further = int(kwargs.get("n_step") or 1)
         self.sampled_timesteps += count * self.plan.length
         return [
-            episode_of(row_of(sequence, further=further), sequence, weight)
+            episode_of(self.row(sequence, further), sequence, weight)
             for sequence, weight in zip(drawn, weights, strict=True)
         ]
+
+    def row(self, sequence: Sequence, further: int) -> Row:
+        """The steps of a sequence, and up to so many more."""
+        return row_of(sequence, further=further)
 
     def draw(self, count: int, beta: float) -> tuple[list[Sequence], np.ndarray]:
         """Sequences by priority and by how much there is to learn, and the weights that make up for the priority.

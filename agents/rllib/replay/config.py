@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from ray.air.constants import TRAINING_ITERATION
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.dqn import DQN, DQNConfig
 from ray.rllib.connectors.common import AddStatesFromEpisodesToBatch, AddTimeDimToBatchAndZeroPad
@@ -11,13 +12,14 @@ from ray.rllib.connectors.connector_v2 import ConnectorV2
 from ray.rllib.connectors.learner import AddColumnsFromEpisodesToTrainBatch, AddObservationsFromEpisodesToBatch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
-from ray.tune.result import TRAINING_ITERATION
+from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from lukasa import envs
 from lukasa.agents.rllib.config import MemoryAlgorithm
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.replay.buffer import ReplayPlan, SequenceReplayBuffer
 from lukasa.agents.rllib.replay.columns import ReplayColumns
+from lukasa.agents.rllib.replay.hindsight import STRATEGIES, Goals, HindsightReplayBuffer
 from lukasa.agents.rllib.replay.learner import MemoryDQNLearner
 from lukasa.agents.rllib.replay.options import DQNOptions
 from lukasa.agents.rllib.replay.q_module import MemoryQModule
@@ -36,6 +38,8 @@ REPLAY_SETTINGS = {
     "priority_beta",
     "priority_max",
     "value_rescaling",
+    "hindsight",
+    "hindsight_goals",
 }
 """What ``training`` takes beside RLlib's settings."""
 
@@ -66,6 +70,8 @@ class MemoryReplayConfig(MemoryConfig):
         self.priority_beta = defaults.priority_correction
         self.priority_max = defaults.priority_max
         self.value_rescaling = False
+        self.hindsight = "none"
+        self.hindsight_goals = defaults.hindsight_goals
 
     def training(self, **kwargs: Any):
         """RLlib's settings, and those of the replay.
@@ -74,8 +80,8 @@ class MemoryReplayConfig(MemoryConfig):
             **kwargs: ``replay_capacity`` (steps kept), ``replay_sequences`` (in each update), ``replay_ratio`` (times
                 that a step is learned from), ``fragment`` (steps of each environment between two rounds of updates),
                 ``burn_in`` (steps), ``replay_from_start`` (rather than from stored states), ``priority_alpha``,
-                ``priority_beta``, ``priority_max`` and ``value_rescaling``, as ``DQNOptions`` describes them; all
-                others are RLlib's.
+                ``priority_beta``, ``priority_max``, ``value_rescaling``, ``hindsight`` and ``hindsight_goals``, as
+                ``DQNOptions`` describes them; all others are RLlib's.
 
         Returns:
             This config.
@@ -120,7 +126,25 @@ class MemoryReplayConfig(MemoryConfig):
             beta=self.priority_beta,
         )
         seed = None if self.seed is None else envs.stream_seed(self.seed, self.sitting, _REPLAYS)
-        return SequenceReplayBuffer(self.replay_capacity, plan=plan, seed=seed)
+        if self.hindsight == "none":
+            return SequenceReplayBuffer(self.replay_capacity, plan=plan, seed=seed)
+        return HindsightReplayBuffer(
+            self.replay_capacity,
+            plan=plan,
+            goals=Goals(made_environment(self)),
+            strategy=self.hindsight,
+            relabelled=self.hindsight_goals,
+            seed=seed,
+        )
+
+    def check_environment(self, env: Any) -> None:
+        """Refuse an environment without goals that hindsight could give others.
+
+        Raises:
+            ValueError: what is missing.
+        """
+        if self.hindsight != "none":
+            Goals(env)
 
 
 class MemoryDQNConfig(MemoryReplayConfig, DQNConfig):
@@ -148,6 +172,8 @@ class MemoryDQNConfig(MemoryReplayConfig, DQNConfig):
             raise ValueError(f"n_step is {self.n_step}: expected one whole number, the same for all sequences")
         if self.num_atoms != 1 or self.noisy:
             raise ValueError("memory agents learn one value of each action: leave num_atoms at 1 and noisy at False")
+        if self.hindsight not in STRATEGIES:
+            raise ValueError(f"hindsight is {self.hindsight!r}: expected one of {', '.join(STRATEGIES)}")
         if self.burn_in_len:
             raise ValueError(
                 f"burn_in_len is {self.burn_in_len}, which RLlib takes out of max_seq_len: set burn_in, which comes "
@@ -179,6 +205,15 @@ class MemoryDQNConfig(MemoryReplayConfig, DQNConfig):
         epsilon: Any = self.epsilon
         first = epsilon[0][1] if isinstance(epsilon, list | tuple) else epsilon
         return super()._model_config_auto_includes | {"dueling": self.dueling, "first_epsilon": first}
+
+
+def made_environment(config: Any) -> Any:
+    """One environment of a config, in this process."""
+    if isinstance(config.env, str) and _global_registry.contains(ENV_CREATOR, config.env):
+        return _global_registry.get(ENV_CREATOR, config.env)(dict(config.env_config))
+    if isinstance(config.env, str):
+        return envs.make(config.env, **config.env_config)
+    return config.env(dict(config.env_config))
 
 
 class MemoryDQN(MemoryAlgorithm, DQN):

@@ -34,7 +34,6 @@ class Fragment:
         keyframes: whole states, by the step that they come before.
         changes: what sparse memories have more at a step than at the one before that is here.
         choices: slots that sparse memories chose, int32 [n, C], by the path of the memory.
-        achieved: infos of its steps, where rewards are to be computed anew; else empty.
     """
 
     episode: str
@@ -48,7 +47,6 @@ class Fragment:
     keyframes: dict[int, PackedState] = field(default_factory=dict)
     changes: dict[int, PackedState] = field(default_factory=dict)
     choices: dict[str, np.ndarray] = field(default_factory=dict)
-    infos: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def end(self) -> int:
@@ -65,12 +63,11 @@ class Fragment:
         return dict(self.__dict__)
 
 
-def fragment_of(episode: SingleAgentEpisode, *, infos: bool = False) -> Fragment:
+def fragment_of(episode: SingleAgentEpisode) -> Fragment:
     """A fragment as it came from a runner.
 
     Args:
         episode: sampled with the memory connectors.
-        infos: whether what the environment said of each step is kept.
 
     Raises:
         ValueError: it continues an episode, and the memory's state before its first step is not known.
@@ -85,7 +82,6 @@ def fragment_of(episode: SingleAgentEpisode, *, infos: bool = False) -> Fragment
         terminated=bool(episode.is_terminated),
         over=bool(episode.is_done),
         before=_before(episode),
-        infos=[dict(one) for one in episode.get_infos()[1:]] if infos else [],
     )
     if log is not None:
         kept.keyframes = dict(log.keyframes)

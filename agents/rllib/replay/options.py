@@ -35,6 +35,10 @@ class DQNOptions:
         epsilon: probability of an action at random, in the beginning; from 0 to 1.
         epsilon_end: that probability from the step on that epsilon_steps says; from 0 to 1.
         epsilon_steps: environment steps in which it gets there, on a straight line; at least 1.
+        hindsight: whether sequences are also replayed as if their goal had been something that they reached: later on
+            (future), at the end (final), or anywhere in the episode (episode); for environments with goals, and the
+            memory is run from the episode's start then.
+        hindsight_goals: sequences that are replayed so for each with its own goal; at least 1.
         save_replay: whether checkpoints hold what was sampled; without it a run that is resumed samples replay_after
             steps again before it learns on.
 
@@ -62,12 +66,14 @@ class DQNOptions:
     epsilon: float = 1.0
     epsilon_end: float = 0.05
     epsilon_steps: int = 10_000
+    hindsight: Literal["none", "future", "final", "episode"] = "none"
+    hindsight_goals: int = 4
     save_replay: bool = True
 
     def __post_init__(self):
         """Refuse numbers outside of their bounds."""
         least = {"n_step": 1, "replay_capacity": 1, "replay_after": 1, "replay_sequences": 1, "fragment": 1}
-        least |= {"target_every": 1, "epsilon_steps": 1}
+        least |= {"target_every": 1, "epsilon_steps": 1, "hindsight_goals": 1}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected at least {bound}")
@@ -79,9 +85,11 @@ class DQNOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a number from 0 to 1")
         if not self.replay_ratio > 0:
             raise ValueError(f"replay_ratio is {self.replay_ratio}: expected more than 0")
-        for name, known in (("replay_from", ("stored", "start")), ("loss", ("huber", "mse"))):
+        choices: dict[str, tuple[str, ...]] = {"replay_from": ("stored", "start"), "loss": ("huber", "mse")}
+        choices["hindsight"] = ("none", "future", "final", "episode")
+        for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: expected {known[0]} or {known[1]}")
+                raise ValueError(f"{name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
         if self.replay_after > self.replay_capacity:
             raise ValueError(
                 f"replay_after is {self.replay_after} and replay_capacity {self.replay_capacity}: expected no more "
@@ -109,5 +117,7 @@ class DQNOptions:
             "tau": self.target_share,
             "td_error_loss_fn": self.loss,
             "epsilon": [[0, self.epsilon], [self.epsilon_steps, self.epsilon_end]],
+            "hindsight": self.hindsight,
+            "hindsight_goals": self.hindsight_goals,
             "store_buffer_in_checkpoints": self.save_replay,
         }

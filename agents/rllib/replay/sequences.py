@@ -134,7 +134,6 @@ class Row:
     state: PackedState | None
     changes: list[PackedState]
     choices: dict[str, np.ndarray]
-    infos: list[dict[str, Any]]
 
 
 def row_of(sequence: Sequence, *, further: int) -> Row:
@@ -169,7 +168,6 @@ def row_of(sequence: Sequence, *, further: int) -> Row:
             path: np.concatenate([one.choices[path][span] for one, span in taken if path in one.choices])
             for path in home.choices
         },
-        infos=[info for one, span in taken for info in one.infos[span]],
     )
 
 

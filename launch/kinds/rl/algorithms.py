@@ -17,7 +17,13 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 
 from lukasa import envs
 from lukasa.agents.learning import schedule_factor
-from lukasa.agents.rllib import MemoryRLModule, algorithm_class, make_algorithm_options, register_environment
+from lukasa.agents.rllib import (
+    MemoryConfig,
+    MemoryRLModule,
+    algorithm_class,
+    make_algorithm_options,
+    register_environment,
+)
 from lukasa.agents.rllib.gradients import TARGET
 from lukasa.launch.kinds.initial_weights import initial_weights
 from lukasa.launch.kinds.rl.experiment import RLExperiment
@@ -127,14 +133,17 @@ def make_module(config: AlgorithmConfig, experiment: RLExperiment) -> MemoryRLMo
     """An untrained agent, without an algorithm around it; of several agents their policies together.
 
     Raises:
-        ValueError: the agent cannot have the environment's observation or action space.
+        ValueError: the agent cannot have the environment's observation or action space, or its algorithm lacks
+            something in it.
     """
     if cast_ := cast_of(experiment):
         return make_policies(config, cast_)
     env = envs.make(experiment.env, **experiment.env_settings)
     try:
         spaces = {"default_policy": (env.observation_space, env.action_space)}
-        return cast(MemoryRLModule, config.get_rl_module_spec(spaces=spaces).build())
+        module = cast(MemoryRLModule, config.get_rl_module_spec(spaces=spaces).build())
+        cast(MemoryConfig, config).check_environment(env)
+        return module
     finally:
         with suppress(Exception):
             env.close()
