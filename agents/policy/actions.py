@@ -79,18 +79,18 @@ class ActionLayout:
         return shown
 
     def decode(self, flat: np.ndarray, *, normalized: bool = True) -> Any:
-        """The action inside its space that a flat vector [C + R] stands for.
+        """The actions inside their space that flat vectors [..., C + R] stand for: arrays [..., shape of a part].
 
         Args:
             flat: choices from 0, then real numbers.
             normalized: where both bounds of a number are known, -1 and 1 stand for them, as in RLlib.
         """
         flat = np.asarray(flat, np.float64)
-        choices, numbers = np.split(flat, [len(self.options)])
+        choices, numbers = np.split(flat, [len(self.options)], axis=-1)
         parts = []
         for leaf in self.leaves:
-            chosen, choices = np.split(choices, [len(leaf.options)])
-            given, numbers = np.split(numbers, [leaf.numbers])
+            chosen, choices = np.split(choices, [len(leaf.options)], axis=-1)
+            given, numbers = np.split(numbers, [leaf.numbers], axis=-1)
             parts.append(_number(leaf.space, given, normalized) if leaf.numbers else _chosen(leaf.space, chosen))
         return nested(self.space, iter(parts))
 
@@ -145,16 +145,19 @@ def _leaf(space: Any, whole: Any) -> _Leaf:
 
 
 def _chosen(space: Any, choices: np.ndarray) -> Any:
-    """Choices from 0 as the space counts them."""
+    """Choices from 0, [..., C], as the space counts them."""
     if kind(space) == "Discrete":
-        return np.asarray(int(choices[0]) + int(space.start), getattr(space, "dtype", np.int64))[()]
-    first = space.start if kind(space) == "MultiDiscrete" else getattr(space, "low", np.zeros(space.shape))
-    values = [int(choice) + int(start) for choice, start in zip(choices, np.asarray(first).flat, strict=True)]
-    return np.array(values, object).astype(space.dtype).reshape(space.shape)
+        first, dtype = np.asarray([int(space.start)], object), getattr(space, "dtype", np.int64)
+    else:
+        start = space.start if kind(space) == "MultiDiscrete" else getattr(space, "low", np.zeros(space.shape))
+        first, dtype = np.asarray(start, object).ravel(), space.dtype
+    # as Python's whole numbers, for a start may be too large for any of NumPy's with a sign
+    values = choices.astype(np.int64) if not any(first) else choices.astype(np.int64).astype(object) + first
+    return values.astype(dtype).reshape((*choices.shape[:-1], *space.shape))[()]
 
 
 def _number(space: Any, numbers: np.ndarray, normalized: bool) -> np.ndarray:
-    """Real numbers [R] as an element of a box: scaled where both bounds are known, rounded to integers, clipped."""
+    """Real numbers [..., R] as elements of a box: scaled where both bounds are known, rounded to integers, clipped."""
     low, high = (np.asarray(bound, np.float64).ravel() for bound in (space.low, space.high))
     both = (space.bounded_below & space.bounded_above).ravel()
     share = np.clip((numbers + 1) / 2, 0, 1)
@@ -168,4 +171,5 @@ def _number(space: Any, numbers: np.ndarray, normalized: bool) -> np.ndarray:
     cast = np.where(values <= low, space.low.ravel(), np.where(values >= high, space.high.ravel(), cast))
     finite = np.finfo(space.dtype).max if space.dtype.kind == "f" else None
     cast = cast if finite is None else np.clip(cast, -finite, finite)
-    return np.clip(cast, space.low.ravel(), space.high.ravel()).astype(space.dtype).reshape(space.shape)
+    inside = np.clip(cast, space.low.ravel(), space.high.ravel()).astype(space.dtype)
+    return inside.reshape((*numbers.shape[:-1], *space.shape))

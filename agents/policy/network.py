@@ -5,6 +5,7 @@ Legend: B batch (rows), T time, K output width of the core, L numbers that the p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ class PolicyNetwork(nn.Module):
         observation_space: of the environment, Gymnasium's or one of ``lukasa.ground.spaces``.
         action_space: of the environment.
         settings: what the agent is made of.
+        build_core: makes the core for inputs of a width, and options by name; that of the settings when None.
 
     Attributes:
         normalizer: scales what is observed; None where the settings ask for none.
@@ -35,7 +37,13 @@ class PolicyNetwork(nn.Module):
         ValueError: a space is not supported.
     """
 
-    def __init__(self, observation_space: Any, action_space: Any, settings: MemorySettings):
+    def __init__(
+        self,
+        observation_space: Any,
+        action_space: Any,
+        settings: MemorySettings,
+        build_core: Callable[..., memory.Core] | None = None,
+    ):
         super().__init__()
         self.settings = settings
         self.encoder = Encoder(observation_space, settings.embedding_size)
@@ -43,7 +51,7 @@ class PolicyNetwork(nn.Module):
         reads = core_reads_position(settings.core, settings.core_options, observation_space)
         self.position = PositionPart(observation_space) if reads else None
         found = {POSITION: ASKED} if reads else {}
-        self.core = settings.build_core(self.encoder.output_size + extra + 2 * reads, **found)
+        self.core = (build_core or settings.build_core)(self.encoder.output_size + extra + 2 * reads, **found)
         asked = settings.normalize_observations
         self.normalizer = ObservationNormalizer(observation_space, settings.previous_reward) if asked else None
 

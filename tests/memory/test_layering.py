@@ -23,7 +23,7 @@ MAY_IMPORT = {
 RAY_USERS = ("agents/rllib/", "launch/")
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 # Packages that these have to do without at import time: all but torch and numpy.
-PLAIN = ("memory", "tasks", "agents/policy")
+PLAIN = ("memory", "tasks", "agents/policy", "agents/portable")
 BLOCKED = ["ray", "gymnasium", "faiss", "popgym", "minigrid", "matplotlib", "rich", "tyro", "tensorboardX"]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.rl.batches import check_batches, check_divisible
 from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.grid_recipes import GRID_RECIPES
 from lukasa.launch.kinds.rl.learning import learning_options_class, not_taken
 from lukasa.launch.kinds.rl.replay_recipes import REPLAY_RECIPES
 from lukasa.launch.options.typed import core_options_class
@@ -257,6 +258,7 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
         bandit_gru,
         bandit_100_gru,
         tabular_mdp_gru,
+        *GRID_RECIPES,
         own_cues_shared,
         own_cues_separate,
         *REPLAY_RECIPES,
