@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lukasa import memory
 from lukasa.agents.policy.actions import action_width
 from lukasa.agents.policy.encoders import Encoder
+from lukasa.agents.policy.masks import action_mask
 from lukasa.agents.policy.normalization import ObservationNormalizer
 from lukasa.agents.policy.positions import ASKED, POSITION, PositionPart, core_reads_position
 from lukasa.agents.policy.settings import MemorySettings
@@ -31,6 +32,7 @@ class PolicyNetwork(nn.Module):
 
     Attributes:
         normalizer: scales what is observed; None where the settings ask for none.
+        mask: says which choices an observation allows; None where observations say nothing of it.
         position: finds the observation's position, which a core that reads one sees as its last two numbers; else None.
 
     Raises:
@@ -46,6 +48,7 @@ class PolicyNetwork(nn.Module):
     ):
         super().__init__()
         self.settings = settings
+        self.mask = action_mask(observation_space, action_space)
         self.encoder = Encoder(observation_space, settings.embedding_size)
         extra = action_width(action_space) * settings.previous_action + settings.previous_reward
         reads = core_reads_position(settings.core, settings.core_options, observation_space)
@@ -75,6 +78,10 @@ class PolicyNetwork(nn.Module):
             assert previous_reward is not None
             parts.append(previous_reward)
         return torch.cat([*parts, *place], -1)
+
+    def masked(self, outputs: Tensor, observations: Any) -> Tensor:
+        """What a head puts out for actions, [B, T, L], without what the observations do not allow."""
+        return outputs if self.mask is None else self.mask(outputs, observations)
 
     def features(self, inputs: Tensor, state: memory.State, used: int | None = None) -> tuple[Tensor, memory.State]:
         """Features [B, T, K] and the state after the last step.

@@ -147,6 +147,8 @@ class MemoryConfig(AlgorithmConfig):
             )
         if self.is_multi_agent and self.env_runner_cls is MemoryEnvRunner:
             self.env_runner_cls = MemoryMultiAgentEnvRunner
+        if self.is_multi_agent:  # RLlib's check takes actions at random, which an action mask may forbid
+            self.disable_env_checking = True
         super().validate()
         self._check_memory()
         configs = self._model_configs()

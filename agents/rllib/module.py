@@ -196,7 +196,8 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         features, state = self.net.act(batch)
-        return {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.STATE_OUT: state}
+        outputs = self.net.masked(self.policy_head(features), batch[Columns.OBS])
+        return {Columns.ACTION_DIST_INPUTS: outputs, Columns.STATE_OUT: state}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         with memory.collect_auxiliary(self.core) as auxiliary:
@@ -205,7 +206,8 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         if inside is not None:
             inside = inside[:, : used_steps(batch, features.shape[1])]
         cost = auxiliary.cost(inside)
-        outputs = {Columns.ACTION_DIST_INPUTS: self.policy_head(features), Columns.EMBEDDINGS: features}
+        logits = self.net.masked(self.policy_head(features), batch[Columns.OBS])
+        outputs = {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: features}
         return outputs if cost is None else {**outputs, MEMORY_COST: cost}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
@@ -252,7 +254,8 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
     def forward_target(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The policy of the target network, whose weights take no gradient."""
         features = self.target_net(batch)
-        return {TARGET_NETWORK_ACTION_DIST_INPUTS: self.target_policy_head(features)}
+        outputs = self.net.masked(self.target_policy_head(features), batch[Columns.OBS])
+        return {TARGET_NETWORK_ACTION_DIST_INPUTS: outputs}
 
     def get_non_inference_attributes(self) -> list[str]:
         """What a runner does without."""

@@ -33,6 +33,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.spaces.space_utils import unbatch
 
 from lukasa import envs, memory
+from lukasa.agents.policy.masks import ACTION_MASK, ActionMask
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.ablation import ablated
 from lukasa.agents.rllib.config import MemoryPPOConfig
@@ -98,6 +99,8 @@ class Player:
             shared: holds the memory's state from one call to the next; empty before the first.
             explore: whether to draw the actions.
         """
+        if self.module.net.mask is not None:
+            refuse_empty_masks(self.module.net.mask, [episode.get_observations(-1) for episode in episodes])
         step: dict[str, Any] = {"rl_module": self.module, "episodes": episodes, "shared_data": shared}
         forward = self.module.forward_exploration if explore else self.module.forward_inference
         outputs = self.module_to_env(
@@ -105,6 +108,18 @@ class Player:
         )
         actions = outputs.pop(Columns.ACTIONS)
         return list(zip(unbatch(actions), unbatch(outputs.pop(Columns.ACTIONS_FOR_ENV, actions)), strict=True))
+
+
+def refuse_empty_masks(mask: ActionMask, observations: Sequence[Any]) -> None:
+    """Refuse observations that allow no action.
+
+    Raises:
+        envs.EnvironmentFailedError: one does.
+    """
+    if mask.empty([one[ACTION_MASK] for one in observations]).any():
+        raise envs.EnvironmentFailedError(
+            "the environment gave an action_mask that allows no action: allow at least one until the episode is over"
+        )
 
 
 def rollout(

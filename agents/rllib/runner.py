@@ -11,7 +11,9 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from lukasa import envs
+from lukasa.agents.policy.masks import ACTION_MASK
 from lukasa.agents.rllib.lean_sampling import LeanSample
+from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.sampling_path import obstacle
 from lukasa.agents.rllib.watched_runner import WatchedRunner
 
@@ -66,11 +68,21 @@ class MemoryEnvRunner(WatchedRunner, SingleAgentEnvRunner):
         self._increase_sampled_metrics(steps, ended)
         return episodes
 
+    def _try_env_reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        observations, infos = super()._try_env_reset(seed=seed, options=options)
+        self._look_at_masks(observations, np.zeros(self.num_envs, bool), "reset")
+        return observations, infos
+
+    def _look_at_masks(self, observations: Any, over: np.ndarray, doing: str) -> None:
+        if isinstance(self.module, MemoryRLModule) and self.module.net.mask is not None:
+            self._check_masks(self.module, observations[ACTION_MASK], over, doing, "copy {}")
+
     def _try_env_step(self, actions: Any) -> Any:
         results: Any = super()._try_env_step(actions)
         if isinstance(results, str):  # ENV_STEP_FAILURE
             return results
-        _, _, terminateds, truncateds, infos = results
+        observations, _, terminateds, truncateds, infos = results
+        self._look_at_masks(observations, np.logical_or(terminateds, truncateds), "step")
         for row in np.flatnonzero(np.logical_or(terminateds, truncateds)):
             if any(name in infos[row] for name in FINAL_OBSERVATIONS):
                 raise envs.EnvironmentFailedError(

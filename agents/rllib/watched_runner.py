@@ -158,6 +158,23 @@ class WatchedRunner(EnvRunner):
                 worst = part[row][~np.isfinite(part[row])].flat[0] if part.ndim > 1 else part[row]
                 self._refuse(what, doing, worst, f"copy {row}")
 
+    def _check_masks(self, module: Any, masks: Any, over: Any, doing: str, place: str) -> None:
+        """Refuse masks that allow nothing before an episode is over.
+
+        Args:
+            module: of the policy that they are for.
+            masks: [n, ...].
+            over: bool [n], whether the episode is, or the agent has left it.
+            doing: in what.
+            place: where that is, with "{}" for the number of a mask.
+        """
+        empty = module.net.mask.empty(masks) & ~np.asarray(over, bool)
+        if empty.any():
+            raise envs.EnvironmentFailedError(
+                f"environment {self._name!r} gave an action_mask that allows no action in {doing}, in its "
+                f"{place.format(int(np.argmax(empty)))}: allow at least one until the episode is over"
+            )
+
     def _refuse(self, what: str, doing: str, value: Any, where: str) -> None:
         raise envs.EnvironmentFailedError(
             f"environment {self._name!r} gave a {what} that is no finite number ({value}) in {doing}, in its {where} "

@@ -18,6 +18,7 @@ from lukasa import envs
 from lukasa.agents.rllib.ablation import ablated
 from lukasa.agents.rllib.many_agents.connectors import memory_module
 from lukasa.agents.rllib.many_agents.environments import spaces_by_agent
+from lukasa.agents.rllib.rollout import refuse_empty_masks
 
 Progress = Callable[[int, int], None]
 """Hears after every step how many episodes have ended, and how many steps were played in all."""
@@ -147,6 +148,11 @@ def rollout_many_agents(
 def _act(module: Any, pipes: Any, episodes: list[Any], shared: dict[str, Any], explore: bool) -> list[tuple[Any, Any]]:
     """The actions of the agents of each episode, as the episode keeps them and as the environment takes them."""
     step: dict[str, Any] = {"rl_module": module, "episodes": episodes, "shared_data": shared, "explore": explore}
+    for episode in episodes:
+        for agent in episode.get_agents_to_act():
+            policy = memory_module(module, episode.module_for(agent))
+            if policy is not None and policy.net.mask is not None:
+                refuse_empty_masks(policy.net.mask, [episode.agent_episodes[agent].get_observations(-1)])
     asked = pipes[0](batch={}, **step)
     if not asked:
         return [({}, {}) for _ in episodes]

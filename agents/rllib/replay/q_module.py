@@ -128,7 +128,10 @@ class MemoryQModule(MemoryRLModule, QNetAPI):
         cost = auxiliary.cost(None if inside is None else inside[:, _prefix(batch) :])
         with torch.no_grad():
             target = self.target_policy_head(replayed(cast(MemoryNetwork, self.target_net), batch))
-        outputs = {Q_VALUES: self.policy_head(features), TARGET_Q_VALUES: target}
+        prefix = _prefix(batch)
+        seen = _between(batch, prefix, prefix + features.shape[1])[Columns.OBS]
+        values = self.net.masked(self.policy_head(features), seen)
+        outputs = {Q_VALUES: values, TARGET_Q_VALUES: self.net.masked(target, seen)}
         return outputs if cost is None else {**outputs, MEMORY_COST: cost}
 
     def make_target_networks(self) -> None:

@@ -129,6 +129,7 @@ def film(module: Any, experiment: RLExperiment, how: Play, path: str, part: str 
 
 def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:
     """Episodes whose actions are drawn uniformly from the action space, summed up."""
+    from lukasa.agents.policy.masks import ACTION_MASK, action_mask
     from lukasa.agents.rllib.rollout import MAX_STEPS, step_limit
     from lukasa.launch.kinds.rl.many_agents import cast_of, play_many_at_random
 
@@ -137,11 +138,13 @@ def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:
     (env,) = make_copies(experiment, replace(how, episodes=1))
     ended, limit = [], how.max_steps or step_limit(env)
     env.action_space.seed(how.seed)
+    mask, random = action_mask(env.observation_space, env.action_space), np.random.default_rng(how.seed)
     for number in range(how.episodes):
-        envs.reset_seeded(env, envs.stream_seed(how.seed, number))
+        seen, _ = envs.reset_seeded(env, envs.stream_seed(how.seed, number))
         rewards, info, done = [], {}, False
         while not done and len(rewards) < limit:
-            _, reward, terminated, truncated, info = env.step(env.action_space.sample())
+            action = mask.draw(seen[ACTION_MASK], random) if mask else env.action_space.sample()
+            seen, reward, terminated, truncated, info = env.step(action)
             rewards.append(float(reward))
             done = terminated or truncated
         ended.append((sum(rewards), len(rewards), info))

@@ -9,9 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from ray.rllib.core import DEFAULT_MODULE_ID
 
 from lukasa import envs
+from lukasa.agents.policy.masks import ACTION_MASK, action_mask
 from lukasa.agents.rllib.many_agents.environments import as_multi_agent, spaces_by_agent
 from lukasa.agents.rllib.many_agents.rollout import ManyAgentsEpisode, rollout_many_agents
 from lukasa.launch.kinds.rl.experiment import RLExperiment
@@ -117,7 +119,13 @@ def play_many(
 def play_many_at_random(experiment: RLExperiment, episodes: int, seed: int, limit: int) -> list[ManyAgentsEpisode]:
     """Episodes whose agents draw their actions uniformly."""
     env = as_multi_agent(envs.make(experiment.env, **experiment.env_settings))
-    _, acts = spaces_by_agent(env)
+    observed, acts = spaces_by_agent(env)
+    masks, random = {one: action_mask(observed[one], acts[one]) for one in acts}, np.random.default_rng(seed)
+
+    def draw(agent: Any, seen: Any) -> Any:
+        mask = masks[agent]
+        return mask.draw(seen[ACTION_MASK], random) if mask else acts[agent].sample()
+
     for number, space in enumerate(acts.values()):
         space.seed(envs.stream_seed(seed, number) % 2**31)
     played = []
@@ -127,7 +135,7 @@ def play_many_at_random(experiment: RLExperiment, episodes: int, seed: int, limi
         steps, over, gone = 0, False, set()
         while not over and steps < limit:
             asked = [agent for agent in seen if agent not in gone]
-            seen, rewards, terminated, truncated, _ = env.step({agent: acts[agent].sample() for agent in asked})
+            seen, rewards, terminated, truncated, _ = env.step({one: draw(one, seen[one]) for one in asked})
             gone |= {agent for flags in (terminated, truncated) for agent, flag in flags.items() if flag}
             for agent, reward in rewards.items():
                 returns[agent] = returns.get(agent, 0.0) + float(reward)
