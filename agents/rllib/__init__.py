@@ -5,7 +5,14 @@ from lukasa.agents.rllib.acting import RLAgent
 from lukasa.agents.rllib.algorithms import ALGORITHMS, algorithm_class, algorithm_options, make_algorithm_options
 from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
 from lukasa.agents.rllib.environments import register_environment
-from lukasa.agents.rllib.episodic import MemoryMFECConfig, MemoryNECConfig, MFECOptions, NECOptions
+from lukasa.agents.rllib.episodic import (
+    MBECOptions,
+    MemoryMBECConfig,
+    MemoryMFECConfig,
+    MemoryNECConfig,
+    MFECOptions,
+    NECOptions,
+)
 from lukasa.agents.rllib.learning_options import APPOOptions, IMPALAOptions, NoOptions, PPOOptions
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.module import MemoryRLModule
@@ -19,11 +26,13 @@ __all__ = [
     "APPOOptions",
     "DQNOptions",
     "IMPALAOptions",
+    "MBECOptions",
     "MFECOptions",
     "MemoryAPPOConfig",
     "MemoryConfig",
     "MemoryDQNConfig",
     "MemoryIMPALAConfig",
+    "MemoryMBECConfig",
     "MemoryMFECConfig",
     "MemoryNECConfig",
     "MemoryPPOConfig",

@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, MemoryPPOConfig
-from lukasa.agents.rllib.episodic import MemoryMFECConfig, MemoryNECConfig
+from lukasa.agents.rllib.episodic import MemoryMBECConfig, MemoryMFECConfig, MemoryNECConfig
 from lukasa.agents.rllib.learning_options import AlgorithmOptions
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.replay.config import MemoryDQNConfig
@@ -34,6 +34,7 @@ ALGORITHMS: Registry[type[MemoryConfig]] = Registry(
         "dqn": MemoryDQNConfig,
         "nec": MemoryNECConfig,
         "mfec": MemoryMFECConfig,
+        "mbec": MemoryMBECConfig,
     },
     _config,
 )

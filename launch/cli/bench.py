@@ -11,6 +11,10 @@ from lukasa.launch.options.fields import split_words
 
 SUBJECTS = {
     "sparse": ("lukasa.benchmarks.sparse", "SAM from a thousand slots to millions, beside a dense NTM"),
+    "dictionary": (
+        "lukasa.benchmarks.dictionary",
+        "a neural dictionary of a million entries beside one of ten thousand",
+    ),
     "cores": ("lukasa.benchmarks.cores", "the dense cores beside their equations and public implementations"),
     "field": ("lukasa.benchmarks.every_core", "a step of every core, beside PyTorch's and packages of others"),
     "states": ("lukasa.benchmarks.state_bytes", "bytes that an env runner ships per environment step"),

@@ -36,6 +36,7 @@ TAKEN = {
     "impala": {"rho_clip", "pg_rho_clip"},
     "dqn": {one.name for one in dataclasses.fields(rllib.DQNOptions)},
     "nec": {one.name for one in dataclasses.fields(rllib.NECOptions)},
+    "mbec": {one.name for one in dataclasses.fields(rllib.MBECOptions)},
     "mfec": {one.name for one in dataclasses.fields(rllib.MFECOptions)},
 }
 OTHERS: dict[str, Any] = {
@@ -167,6 +168,7 @@ def test_every_option_changes_what_rllib_is_given(algorithm, option):
             for name in ("entries", "neighbours", "n_steps", "replay", "train_every", "round", "delta")
         ),
         ("mfec", {"alike": 0.0}),
+        *(("mbec", {name: 0}) for name in ("sweeps", "backups", "alike")),
         ("dqn", {"replay_after": 3000, "replay_capacity": 2000}),
     ],
 )
@@ -287,7 +289,7 @@ def test_algorithm_of_ones_own_trains_goes_on_and_is_evaluated(own, ray_cluster,
     assert "was written with --learning" in said
 
 
-NAMES = {"ppo", "appo", "impala", "dqn", "nec", "mfec"}
+NAMES = {"ppo", "appo", "impala", "dqn", "nec", "mfec", "mbec"}
 
 
 def compared(text):

@@ -1,7 +1,15 @@
-"""Agents that look up what earlier episodes earned: Neural Episodic Control and model-free episodic control."""
+"""Agents that look up what earlier episodes earned: by looking or by planning."""
 
-from lukasa.agents.rllib.episodic.config import MemoryMFECConfig, MemoryNECConfig
+from lukasa.agents.rllib.episodic.config import MemoryMBECConfig, MemoryMFECConfig, MemoryNECConfig
 from lukasa.agents.rllib.episodic.module import EpisodicModule
-from lukasa.agents.rllib.episodic.options import MFECOptions, NECOptions
+from lukasa.agents.rllib.episodic.options import MBECOptions, MFECOptions, NECOptions
 
-__all__ = ["EpisodicModule", "MFECOptions", "MemoryMFECConfig", "MemoryNECConfig", "NECOptions"]
+__all__ = [
+    "EpisodicModule",
+    "MBECOptions",
+    "MFECOptions",
+    "MemoryMBECConfig",
+    "MemoryMFECConfig",
+    "MemoryNECConfig",
+    "NECOptions",
+]

@@ -24,9 +24,16 @@ from ray.rllib.utils.metrics import (
 from lukasa import memory
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.config import MemoryAlgorithm
-from lukasa.agents.rllib.episodic.learner import MFECLearner, NECLearner
+from lukasa.agents.rllib.episodic.learner import MBECLearner, MFECLearner, NECLearner
 from lukasa.agents.rllib.episodic.module import EpisodicModule
-from lukasa.agents.rllib.episodic.options import STATE_ROUND, STATELESS_ROUND, EpisodicOptions, MFECOptions, NECOptions
+from lukasa.agents.rllib.episodic.options import (
+    STATE_ROUND,
+    STATELESS_ROUND,
+    EpisodicOptions,
+    MBECOptions,
+    MFECOptions,
+    NECOptions,
+)
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.memory.sparse.dictionary import Changes, Mark
 
@@ -175,9 +182,22 @@ class MemoryMFECConfig(EpisodicConfig):
         super().check_episodic()
         if self._carries():
             raise ValueError(
-                f"core {self.memory_settings['core']!r} carries a state, and model-free episodic control knows an "
-                "observation by its own look: choose core feedforward, or algorithm nec"
+                f"core {self.memory_settings['core']!r} carries a state, and this algorithm knows an observation "
+                "by its own look: choose core feedforward, or algorithm nec"
             )
+
+
+class MemoryMBECConfig(MemoryMFECConfig):
+    """Planning with remembered transitions: value iteration over all that was seen, by its nearest neighbours."""
+
+    Options = MBECOptions
+
+    def __init__(self, algo_class: type | None = None):
+        super().__init__(algo_class or MemoryMBEC)
+
+    def get_default_learner_class(self) -> type:
+        """A learner that plans."""
+        return MBECLearner
 
 
 class EpisodicAlgorithm(MemoryAlgorithm):
@@ -299,3 +319,12 @@ class MemoryMFEC(EpisodicAlgorithm):
     def get_default_config(cls) -> MemoryMFECConfig:
         """A config with the defaults."""
         return MemoryMFECConfig()
+
+
+class MemoryMBEC(EpisodicAlgorithm):
+    """Planning with remembered transitions, told which config is its own."""
+
+    @classmethod
+    def get_default_config(cls) -> MemoryMBECConfig:
+        """A config with the defaults."""
+        return MemoryMBECConfig()

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from lukasa.agents.policy.normalization import add
 from lukasa.agents.rllib.episodic.module import EpisodicModule
-from lukasa.agents.rllib.episodic.options import NECOptions
+from lukasa.agents.rllib.episodic.options import MBECOptions, NECOptions
+from lukasa.agents.rllib.episodic.planning import Model, Transitions, joined, plan, transitions_of
 from lukasa.agents.rllib.episodic.replay import RETURNS, Replay
 from lukasa.agents.rllib.episodic.returns import Known, OpenEpisodes, Steps
 from lukasa.agents.rllib.module import MEMORY_COST, PREVIOUS_ACTION, PREVIOUS_REWARD
@@ -88,13 +89,17 @@ class EpisodicLearner(TorchLearner):
             rewards = np.asarray(episode.get_rewards(), np.float64)
             steps = Steps(keys[mine], actions, rewards, places[mine])
             last = keys[begin + length]
-            over_by = {"terminated": terminated, "truncated": over}
-            found.append(self.open.add(name, steps, last, **over_by, values=self._values))
+            found.append(self._episode(name, steps, last, terminated=terminated, truncated=over))
             begin += -(-(length + 1) // width) * width
-        self._remember(Known(*(torch.cat(parts) for parts in zip(*found, strict=True))))
+        self._remember(found)
 
-    def _remember(self, known: Known) -> None:
+    def _episode(self, name: str, steps: Steps, last_key: Tensor, *, terminated: bool, truncated: bool) -> Any:
+        """What a fragment tells of; ``_remember`` is given that of all."""
+        return self.open.add(name, steps, last_key, terminated=terminated, truncated=truncated, values=self._values)
+
+    def _remember(self, found: list[Any]) -> None:
         """Put returns into the dictionaries, and beside the steps that are learned from again."""
+        known = Known(*(torch.cat(parts) for parts in zip(*found, strict=True)))
         self._agent().dictionary.update(known.actions, known.keys, known.returns)
         if self.replay is not None:
             self.replay.set_returns(known.places, known.returns)
@@ -137,6 +142,24 @@ class MFECLearner(EpisodicLearner):
 
     def configure_optimizers_for_module(self, module_id: Any, config: Any = None) -> None:
         """None: no weight is learned."""
+
+
+class MBECLearner(MFECLearner):
+    """The learner of model-based episodic control: it remembers transitions, and plans with them."""
+
+    options: MBECOptions
+
+    def _episode(self, name: str, steps: Steps, last_key: Tensor, *, terminated: bool, truncated: bool) -> Transitions:
+        """Its transitions."""
+        return transitions_of(steps, last_key, terminated=terminated)
+
+    def _remember(self, found: list[Transitions]) -> None:
+        """Put transitions into the dictionaries, and plan."""
+        agent = self._agent()
+        if agent.model is None:
+            agent.model = Model(agent.dictionary)
+        agent.model.add(joined(found))
+        plan(agent.model, self.config.gamma or 1.0, self.options.sweeps, self.options.backups, self.generator)
 
 
 class NECLearner(EpisodicLearner):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lukasa import memory
 from lukasa.agents.policy.encoders import flat, flat_width
 from lukasa.agents.policy.settings import MemorySettings
+from lukasa.agents.rllib.episodic.planning import MODEL_FILE, Model
 from lukasa.agents.rllib.module import MEMORY_COST, MemoryNetwork, MemoryRLModule, used_steps
 from lukasa.ground.spaces import named
 from lukasa.memory.sparse import NeuralDictionary
@@ -115,6 +116,7 @@ class EpisodicModule(MemoryRLModule):
         made: Any = NeuralDictionary(key_size, dictionaries=actions, **self.model_config["episodic"])
         head: Any = EpisodicHead(made)
         self.policy_head = head
+        self.model: Model | None = None
 
     @property
     def dictionary(self) -> NeuralDictionary:
@@ -169,7 +171,8 @@ class EpisodicModule(MemoryRLModule):
         """As RLlib's, with the dictionaries in a file of their own beside the weights, which is mapped into memory."""
         saved = super().save_to_path(path, **kwargs)
         if Path(saved).is_dir():
-            self.dictionary.save(Path(saved) / DICTIONARY_FILE)
+            for name, write in self.files().items():
+                write(Path(saved) / name)
         return saved
 
     def restore_from_path(self, path: Any, **kwargs: Any) -> None:
@@ -179,11 +182,12 @@ class EpisodicModule(MemoryRLModule):
             ValueError: the file of the dictionaries is missing, or not all there.
         """
         super().restore_from_path(path, **kwargs)
-        self.restore_files({DICTIONARY_FILE: Path(path) / DICTIONARY_FILE})
+        names = [DICTIONARY_FILE] + [name for name in (MODEL_FILE,) if (Path(path) / name).exists()]
+        self.restore_files({name: Path(path) / name for name in names})
 
     def files(self) -> dict[str, Callable[[Path], None]]:
         """What is saved beside the weights, and what writes it."""
-        return {DICTIONARY_FILE: self.dictionary.save}
+        return {DICTIONARY_FILE: self.dictionary.save} | ({} if self.model is None else {MODEL_FILE: self.model.save})
 
     def restore_files(self, paths: Mapping[str, Path]) -> None:
         """Hold what ``files`` wrote.
@@ -195,6 +199,9 @@ class EpisodicModule(MemoryRLModule):
         if not path.is_file():
             raise ValueError(f"{path} is missing: it holds what the agent remembers; restore it from a copy")
         self.hold(NeuralDictionary.load(path))
+        if MODEL_FILE in paths:
+            self.model = Model(self.dictionary)
+            self.model.load(paths[MODEL_FILE])
 
 
 def check_discrete(space: gym.Space) -> None:

@@ -126,6 +126,51 @@ class NECOptions(EpisodicOptions):
 
 
 @dataclass(frozen=True)
+class MBECOptions(EpisodicOptions):
+    """What planning with remembered transitions takes.
+
+    Attributes:
+        entries: most transitions that are remembered of each action.
+        neighbours: transitions that answer a query.
+        epsilon: share of random actions in the beginning, from 0 to 1.
+        epsilon_end: share of random actions at the end of the decline.
+        epsilon_steps: environment steps of the decline, on a straight line.
+        round: environment steps between two times of planning; by default 64.
+        index: what finds neighbours; auto, lists, faiss or exact.
+        delta: added to squared distances, whose inverse is the weight of a neighbour; more than 0.
+        optimism: value of what is unknown, which the agent sets out to see where it is more than what it knows.
+        alike: distance at which a state weighs as much as the unknown does; more than 0.
+        sweeps: times that the values of transitions are backed up at each time of planning.
+        backups: most transitions that are backed up then; a random choice where there are more.
+        projection: whether observations are seen through a random projection; otherwise as they are, one long vector.
+
+    Raises:
+        ValueError: a number lies outside of its bounds.
+    """
+
+    entries: int = 20_000
+    neighbours: int = 11
+    epsilon: float = 0.1
+    delta: float = 1e-3
+    optimism: float = 1.0
+    alike: float = 0.1
+    sweeps: int = 10
+    backups: int = 2000
+    projection: bool = True
+
+    def _counts(self) -> tuple[str, ...]:
+        return ("sweeps", "backups")
+
+    def _above_zero(self) -> tuple[str, ...]:
+        return ("delta", "alike")
+
+    def dictionary(self) -> dict[str, Any]:
+        """What its dictionaries are made with."""
+        more = {"rule": "every", "unknown": self.optimism, "unknown_distance": self.alike, "delta": self.delta}
+        return {**super().dictionary(), **more}
+
+
+@dataclass(frozen=True)
 class MFECOptions(EpisodicOptions):
     """What model-free episodic control takes: Blundell et al. 2016.
 

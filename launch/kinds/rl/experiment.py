@@ -26,7 +26,7 @@ class RLExperiment(Running, Optimisation):
         policies: of several agents in one environment: shared, one policy for all, or separate, one for each; every
             agent has a memory of its own.
         algorithm: how it learns: ppo, or appo or impala with runners that sample while it learns, or dqn from what was
-            sampled long ago, or nec or mfec from what earlier episodes earned, or one of your own,
+            sampled long ago, or nec or mfec from what earlier episodes earned, or mbec by planning, or one of your own,
             package.module:Class; lukasa list algorithms says what each takes.
         learning: options of the algorithm that it alone has; its defaults for those that are not given.
         steps: environment steps to train for.

@@ -29,7 +29,7 @@ from lukasa.memory.sparse.layout import Layout
 from lukasa.memory.sparse.usage import lazy_zeros
 
 Kernel: TypeAlias = Literal["inverse", "mean"]
-Rule: TypeAlias = Literal["average", "largest"]
+Rule: TypeAlias = Literal["average", "largest", "every"]
 AT_ONCE = 256
 """Entries of an update that are looked up before any of them is written."""
 CONTENTS = ("keys", "values", "used", "order")
@@ -55,7 +55,11 @@ class NeuralDictionary(nn.Module):
             differ in their last bits, as batches of other sizes are summed in another order.
         kernel: how neighbours are weighted: "inverse", or "mean" as in Blundell et al. 2016, where a query that is a
             key is answered with its value.
-        rule: what an estimate does to the value that is there: "average", or "largest", which keeps the larger one.
+        rule: what an estimate does to the value that is there: "average", or "largest", which keeps the larger one;
+            with "every" each estimate is an entry of its own, whether its key is there or not.
+        unknown: value of one neighbour more, which every query has at ``unknown_distance``: what is far from all keys
+            is worth about so much. None for no such neighbour.
+        unknown_distance: where that is.
         dtype: float32 or float64.
         index: what finds neighbours, a key of ``INDEXES``: "auto" compares with all keys while they are few and looks
             into lists beyond; "faiss" as well.
@@ -85,12 +89,14 @@ class NeuralDictionary(nn.Module):
         tolerance: float = 1e-4,
         kernel: Kernel = "inverse",
         rule: Rule = "average",
+        unknown: float | None = None,
+        unknown_distance: float = 0.1,
         dtype: torch.dtype = torch.float32,
         index: str = "auto",
         index_options: Mapping[str, Any] | None = None,
     ):
         super().__init__()
-        self.options = Options(neighbours, delta, rate, tolerance, kernel, rule)
+        self.options = Options(neighbours, delta, rate, tolerance, kernel, rule, unknown, unknown_distance)
         self.options.check(key_size, slots, dictionaries)
         options = dict(index_options) if index_options else None
         self._layout = Layout(
@@ -200,6 +206,19 @@ class NeuralDictionary(nn.Module):
         self._log.note(places)
         return len(places)
 
+    @torch.no_grad()
+    def set_values(self, which: Tensor, slots: Tensor, values: Tensor) -> None:
+        """Give entries other values, int64 [M] each, and [M] numbers.
+
+        Raises:
+            UnstorableError: a value is NaN, infinite or too large; nothing was changed.
+        """
+        values = values.to("cpu", self._layout.dtype)
+        self.entries.check(values.new_zeros(len(values), 1), values)
+        changed = self.entries.values[which, slots] != values
+        self.entries.values[which, slots] = values
+        self._log.note((which * self.slots + slots)[changed])
+
     def forget_gradients(self) -> None:
         """Drop what ``backward`` left, without a step."""
         self._gradients.clear()
@@ -281,7 +300,7 @@ class NeuralDictionary(nn.Module):
         if torch.is_grad_enabled():
             keys, values = Looked.apply(torch.zeros((), requires_grad=True), self._gradients, found)  # type: ignore[misc]
         squared = squared_distances(queries, keys)  # [D, R, P]
-        return weighted_mean(values, self._weights(squared), found.slots >= 0)
+        return weighted_mean(values, self._weights(squared), found.slots >= 0, self.options.prior)
 
     def _look_up(self, queries: Tensor, meant: Tensor | None, touch: bool) -> LookedUp:
         with torch.no_grad():

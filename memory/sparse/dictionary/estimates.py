@@ -51,18 +51,21 @@ def equal_or_alike(squared: Tensor, tolerance: float) -> Tensor:
     return torch.where(known, first, torch.ones_like(squared))
 
 
-def weighted_mean(values: Tensor, weights: Tensor, there: Tensor) -> Tensor:
+def weighted_mean(values: Tensor, weights: Tensor, there: Tensor, unknown: tuple[float, float] | None = None) -> Tensor:
     """The output o = sum_i w_i v_i with w_i = k(h, h_i) / sum_j k(h, h_j).
 
     Args:
         values: [..., P], v_i.
         weights: [..., P], k(h, h_i); non-negative.
         there: bool [..., P], which neighbours there are.
+        unknown: value and weight of one neighbour more, which every query has.
 
     Returns:
         [...]; zero where there are none.
     """
     weights = torch.where(there, weights, torch.zeros_like(weights))
+    if unknown is not None:
+        return ((weights * values).sum(-1) + unknown[0] * unknown[1]) / (weights.sum(-1) + unknown[1])
     total = weights.sum(-1)
     total = torch.where(there.any(-1), total, torch.ones_like(total))  # an empty dictionary divides nothing by one
     return (weights * values).sum(-1) / total

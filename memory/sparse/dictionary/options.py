@@ -18,6 +18,13 @@ class Options:
     tolerance: float
     kernel: str
     rule: str
+    unknown: float | None = None
+    unknown_distance: float = 0.1
+
+    @property
+    def prior(self) -> tuple[float, float] | None:
+        """Value and weight of the neighbour that every query has."""
+        return None if self.unknown is None else (self.unknown, 1 / (self.unknown_distance**2 + self.delta))
 
     def check(self, key_size: int, slots: int, dictionaries: int) -> None:
         """Refuse what no dictionary can have.
@@ -33,11 +40,15 @@ class Options:
             raise ValueError(f"delta is {self.delta}: expected more than 0")
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate is {self.rate}: expected a number from 0 to 1")
+        if self.unknown is not None and not abs(self.unknown) < float("inf"):
+            raise ValueError(f"unknown is {self.unknown}: expected a finite number")
+        if not 0 <= self.unknown_distance < float("inf"):
+            raise ValueError(f"unknown_distance is {self.unknown_distance}: expected at least 0")
         if not 0 <= self.tolerance < float("inf"):
             raise ValueError(f"tolerance is {self.tolerance}: expected at least 0")
         for name, value, known in (
             ("kernel", self.kernel, ("inverse", "mean")),
-            ("rule", self.rule, ("average", "largest")),
+            ("rule", self.rule, ("average", "largest", "every")),
         ):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}: expected {' or '.join(map(repr, known))}")

@@ -21,6 +21,9 @@ def take_in(
         Where each went, int64 [M]; and the places, dictionary * N + slot, of values that changed and of new entries.
     """
     dictionaries, rate = entries.layout.batch_size, options.rate if options.rule == "average" else None
+    if options.rule == "every":
+        slots, appended = _append(entries, None, rate, which, keys, values)
+        return slots, which.new_empty(0), appended
     (queries,), where = packed(which, dictionaries, (keys, 0))
     found, _, squared = entries.nearest(queries, 1)
     near = squared.flatten()[where] <= options.tolerance**2
@@ -37,11 +40,15 @@ def take_in(
 
 
 def _append(
-    entries: Entries, tolerance: float, rate: float | None, which: Tensor, keys: Tensor, values: Tensor
+    entries: Entries, tolerance: float | None, rate: float | None, which: Tensor, keys: Tensor, values: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Entries of keys that are not there yet: where each went, and the places of the new ones."""
+    """Entries of keys that are not there yet, one for keys that are one, or without a tolerance one for each key.
+
+    Returns:
+        Where each went, and the places of the new ones.
+    """
     heads = torch.arange(len(which))
-    for one in which.unique():
+    for one in which.unique() if tolerance is not None else ():
         mine = (which == one).nonzero().flatten()
         heads[mine] = mine[alike(keys[mine], tolerance)]
     leading = heads == torch.arange(len(which))

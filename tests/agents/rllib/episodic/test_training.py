@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lukasa.agents.rllib import MemoryMFECConfig, MemoryNECConfig, rollout
+from lukasa.agents.rllib import MemoryMBECConfig, MemoryMFECConfig, MemoryNECConfig, rollout
 from tests.agents.rllib.episodic.worlds import LENGTH, Corridor, Cue, Shifted
 
 pytestmark = pytest.mark.ray
@@ -35,6 +35,7 @@ def played(algorithm, env, episodes=5):
         (MemoryMFECConfig, Corridor, {}),
         (MemoryMFECConfig, Shifted, {"projection": False}),
         (MemoryNECConfig, Corridor, {"n_steps": 3, "replayed": 8}),
+        (MemoryMBECConfig, Corridor, {}),
     ],
 )
 def test_the_shortest_way_is_learned_and_kept_in_a_checkpoint(config, env, options, tmp_path):
