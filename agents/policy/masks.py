@@ -70,9 +70,10 @@ def action_mask(observation_space: Any, action_space: Any) -> ActionMask | None:
     Raises:
         ValueError: it does not fit the actions.
     """
-    if kind(observation_space) != "Dict" or ACTION_MASK not in list(observation_space.keys()):
+    parts = dict(observation_space.items()) if kind(observation_space) == "Dict" else {}
+    if ACTION_MASK not in parts:
         return None
-    part, layout = observation_space[ACTION_MASK], ActionLayout(action_space)
+    part, layout = parts[ACTION_MASK], ActionLayout(action_space)
     numbers = math.prod(part.shape) if kind(part) in ("Box", "MultiBinary") else 0
     if numbers != sum(layout.options) or not numbers:
         raise ValueError(

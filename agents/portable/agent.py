@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lukasa import memory
 from lukasa.agents.policy.actions import ActionLayout, is_plain
+from lukasa.agents.policy.masks import ACTION_MASK
 from lukasa.agents.portable import agent_file, drawing
 from lukasa.agents.portable.agent_file import AgentFileError
 from lukasa.agents.portable.blueprint import VALUES, Blueprint, Network
@@ -165,10 +166,16 @@ class Agent:
         slab = sessions.together()
         action = torch.from_numpy(slab.action).unsqueeze(1) if self._settings.previous_action else None
         rewards = self._rewards(reward, slab) if self._settings.previous_reward else None
-        inputs = self.network.net.inputs(with_time(self.observation_space, arrays), action, rewards)
+        mask = self.network.net.mask
+        if mask is not None and mask.empty(arrays[ACTION_MASK]).any():
+            row = int(np.argmax(mask.empty(arrays[ACTION_MASK])))
+            raise ValueError(f"the action_mask of observation {row} allows no action: allow at least one")
+        seen = with_time(self.observation_space, arrays)
+        inputs = self.network.net.inputs(seen, action, rewards)
         slab.spent = self.sparse
         features, state = self.network.net.features(inputs, slab.state)
-        flat = self._flat(self.network.policy_head(features)[:, 0], slab)
+        outputs = self.network.net.masked(self.network.policy_head(features), seen)
+        flat = self._flat(outputs[:, 0], slab)
         shown = self.layout.one_hot(flat) if self._settings.previous_action else slab.action
         after = Slab(state, shown, slab.steps + 1, slab.keys)
         return self._for_env(flat), Sessions(self, after)

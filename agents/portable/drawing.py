@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lukasa.agents.policy.actions import ActionLayout
+from lukasa.agents.policy.masks import MASKED
 
 STEP, NUMBER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 """Odd constants that keep steps and numbers apart (Steele et al. 2014, the gamma of SplitMix64, and another)."""
@@ -45,9 +46,12 @@ def drawn(layout: ActionLayout, logits: Tensor, keys: np.ndarray, steps: np.ndar
 
 
 def greedy_or_any(values: Tensor, epsilon: float, keys: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Flat actions [n, 1]: that of the largest value [n, A], or with probability epsilon any."""
+    """Flat actions [n, 1]: that of the largest value [n, A], or with probability epsilon any that is not masked."""
     chances = uniform(keys, steps, 2)
-    anything = np.minimum((chances[:, 1] * values.shape[1]).astype(np.int64), values.shape[1] - 1)
+    allowed = (values > MASKED / 2).numpy()
+    count = allowed.sum(1)
+    rank = np.minimum((chances[:, 1] * count).astype(np.int64), count - 1)
+    anything = np.take_along_axis(np.argsort(~allowed, axis=1, kind="stable"), rank[:, None], axis=1)[:, 0]
     return np.where(chances[:, 0] < epsilon, anything, values.argmax(-1).numpy()).astype(np.float32)[:, None]
 
 
