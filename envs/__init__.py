@@ -8,6 +8,7 @@ from lukasa.envs.conforming import Conforming, ObservationError, conform
 from lukasa.envs.failures import EnvironmentFailedError, failure_of
 from lukasa.envs.goal_search import GoalSearch, GoalSearchVector
 from lukasa.envs.i_maze import IMaze, IMazeVector
+from lukasa.envs.key_door import KeyDoor, KeyDoorVector
 from lukasa.envs.making import MissingExtraError, UnknownEnvironmentError, has_vector_program, make, make_vec
 from lukasa.envs.many_agents import ManyAgents, possible_agents
 from lukasa.envs.own_cues import OwnCues
@@ -35,6 +36,8 @@ __all__ = [
     "GoalSearchVector",
     "IMaze",
     "IMazeVector",
+    "KeyDoor",
+    "KeyDoorVector",
     "ManyAgents",
     "MissingExtraError",
     "ObservationError",

@@ -155,6 +155,19 @@ _REACH = Environment(
 )
 
 
+def _key_door(size: int, chance: float) -> Environment:
+    return Environment(
+        id=f"KeyDoor-S{size}-v0",
+        description=f"fetch a key, pass a door, find the goal, in two rooms of {size} cells a side; only the goal pays",
+        best=1.0,
+        chance=chance,
+        score_unit="success rate",
+        settings={"size": size},
+        entry_point="lukasa.envs.key_door:KeyDoor",
+        vector_entry_point="lukasa.envs.key_door:KeyDoorVector",
+    )
+
+
 _FOREIGN = (
     Environment(
         id="popgym-RepeatPreviousEasy-v0",
@@ -211,6 +224,9 @@ ENVIRONMENTS: Registry[Environment] = Registry(
             _bit_flipping(20, chance=1.8e-5),
             _bit_flipping(30, chance=2.7e-8),
             _REACH,
+            # Of moves at random: 20,000 episodes.
+            _key_door(4, chance=0.08),
+            _key_door(8, chance=0.004),
             *_FOREIGN,
         )
     },

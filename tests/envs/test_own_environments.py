@@ -28,6 +28,7 @@ SHORT = {
     "PatternMatching-v0": {"patterns": "test", "corridor": 3, "position": True, "step_limit": 7},
     "GoalSearch-S7-11-v0": {"sizes": 7, "count": 2, "position": True, "step_limit": 7},
     "BitFlipping-N10-v0": {"bits": 3},
+    "KeyDoor-S4-v0": {"size": 2, "step_limit": 7},
     "Bandit-N10-K5-v0": {"pulls": 4, "arms": 3},
     "TabularMDP-N10-v0": {"episodes": 2, "horizon": 3, "states": 4, "actions": 2},
 }
