@@ -12,7 +12,7 @@ FLOORS = (
     {"lukasa.launch.options"},
     {"lukasa.launch.runs", "lukasa.launch.clusters"},
     {"lukasa.launch.ray", "lukasa.launch.ray.sharded"},
-    {"lukasa.launch.kinds"},
+    {"lukasa.launch.kinds", "lukasa.launch.serving"},
     {"lukasa.launch.pictures"},
     {"lukasa.launch.comparing"},
     {"lukasa.launch.training"},
