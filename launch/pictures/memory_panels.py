@@ -194,7 +194,8 @@ def _maps(recorded: Mapping[str, np.ndarray]) -> list[Panel]:
     written = (1 - shades) + shades * np.array(to_rgb(COLOURS[0]))
     written = (1 - at) * written + at * np.array(to_rgb(BAD))
     read = recorded["map_read"]
-    found = (read / np.maximum(read.max((1, 2), keepdims=True, initial=0), 1e-12))[..., None]
+    top = 1.0 if read.max(initial=0) > 0.5 else 0.5  # what is read of no cell in particular stays pale
+    found = np.clip(read / top, 0, 1)[..., None]
     sought = (1 - found) + found * np.array(to_rgb(COLOURS[1]))
     return [Frames("map, and the\ncell written", written), Frames("map, what is\nread of it", sought)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -10,9 +11,12 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
+from lukasa import envs
 from lukasa.agents.policy.network import PolicyNetwork
 from lukasa.agents.policy.positions import PositionPart, core_reads_position
 from lukasa.agents.policy.settings import MemorySettings
+from lukasa.agents.rllib import rollout
+from tests.agents.portable.playing import agent_module, episode, exported
 
 PLACE = Box(np.array([-5.0, 0.0], np.float32), np.array([5.0, 100.0], np.float32))
 SPACE = Dict({"seen": Box(-np.inf, np.inf, (3,)), "position": PLACE})
@@ -69,6 +73,19 @@ def test_core_that_reads_none_gets_none_and_is_as_wide_as_ever():
     for made in (network(core="gru"), network(position="predicted", **MAP)):
         assert made.position is None
         assert made.core.input_size == 8 + 2 + 1
+
+
+@pytest.mark.parametrize("egocentric", [False, True])
+def test_map_is_written_where_the_agent_walks_in_rllib_and_from_its_file(egocentric: bool, tmp_path: Path):
+    env = envs.make("IMaze-v0", position=True, field=16, lengths=[3], step_limit=9)
+    options = {**MAP, "height": 16, "width": 16, "egocentric": egocentric}
+    module = agent_module(env.observation_space, env.action_space, "neural_map", options, normalize_observations=True)
+    (played,) = rollout(module, env, 1, seed=3, record=True)
+    places = (played.observations["position"][: played.length] * 16).astype(int)
+    written = [np.argwhere(step)[0].tolist() for step in played.weights["map_write"]]
+    assert written == ([[8, 8]] * played.length if egocentric else places.tolist())
+    actions, _ = episode(exported(module, tmp_path / "agent.lukasa"), env, 3)
+    assert list(actions) == list(played.actions)
 
 
 @pytest.mark.parametrize(
