@@ -23,8 +23,8 @@ class RLExperiment(Running, Optimisation):
         env_settings: settings of the environment itself, as NAME VALUE pairs: is_slippery false map_name 8x8.
         core: name of the memory core; lukasa list cores names them all.
         memory: options of the core; its defaults for those that are not given.
-        policies: of several agents in one environment: shared, one policy for all, or separate, one for each; every
-            agent has a memory of its own.
+        policies: shared, one policy for all of several agents in an environment, or separate, one for each; every agent
+            has a memory of its own.
         algorithm: how it learns: ppo, or appo or impala with runners that sample while it learns, or dqn from what was
             sampled long ago, or nec or mfec from what earlier episodes earned, or mbec by planning, or one of your own,
             package.module:Class; lukasa list algorithms says what each takes.
