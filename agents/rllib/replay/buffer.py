@@ -17,6 +17,7 @@ from ray.rllib.utils.replay_buffers.episode_replay_buffer import EpisodeReplayBu
 from ray.rllib.utils.replay_buffers.prioritized_episode_buffer import PrioritizedEpisodeReplayBuffer
 
 from lukasa.agents.rllib.replay.fragments import Fragment, fragment_of
+from lukasa.agents.rllib.replay.packing import packed, unpacked
 from lukasa.agents.rllib.replay.sequences import Row, Sequence, Stretch, from_the_start, row_of, windows
 
 LEAST_PRIORITY = 1e-6
@@ -148,12 +149,21 @@ class SequenceReplayBuffer(PrioritizedEpisodeReplayBuffer):
         Args:
             count: how many, with replacement.
             beta: 0 makes up for nothing, 1 for all of it.
+
+        Raises:
+            ValueError: nothing that is here can be replayed.
         """
-        sequences = [one for one in self._sequences.values() if one.steps]
+        sequences = list(self._sequences.values())
         priorities = np.array([one.priority for one in sequences]) ** self.plan.alpha
-        mass = priorities * np.array([one.steps for one in sequences])
-        edges = mass.cumsum()
-        places = np.searchsorted(edges, self.rng.random(count) * edges[-1], side="right").clip(max=len(edges) - 1)
+        mass = priorities * np.array([one.steps for one in sequences])  # nothing of those whose steps are to come
+        if not mass.any():
+            raise ValueError(
+                f"none of the {self._num_timesteps:,} steps in the replay can be learned from: its capacity of "
+                f"{self.capacity:,} holds no more than what comes before them, the start of the episode or "
+                f"{self.plan.burn_in} steps of burn-in; take a larger replay_capacity"
+            )
+        edges, last = mass.cumsum(), int(np.flatnonzero(mass)[-1])
+        places = np.searchsorted(edges, self.rng.random(count) * edges[-1], side="right").clip(max=last)
         weights = priorities[places] ** -beta
         return [sequences[place] for place in places], (weights / weights.max()).astype(np.float32)
 
@@ -181,7 +191,7 @@ class SequenceReplayBuffer(PrioritizedEpisodeReplayBuffer):
     def get_state(self) -> dict[str, Any]:
         """All of it, as arrays and plain values."""
         return {
-            "fragments": [fragment.to_state() for fragment, _ in self._fragments],
+            "fragments": packed([fragment.to_state() for fragment, _ in self._fragments]),
             "priorities": [
                 (one.stretch.fragments[0].episode, one.known, one.first, one.priority)
                 for one in self._sequences.values()
@@ -196,7 +206,7 @@ class SequenceReplayBuffer(PrioritizedEpisodeReplayBuffer):
         """Go on from there; what is here is forgotten."""
         self._fragments.clear()
         self._open, self._sequences, self._num_timesteps = {}, {}, 0
-        for one in state["fragments"]:
+        for one in unpacked(state["fragments"]):
             self.add_fragment(Fragment(**one))
         kept = {(episode, known, first): priority for episode, known, first, priority in state["priorities"]}
         for one in self._sequences.values():

@@ -217,3 +217,10 @@ def test_buffer_goes_on_from_its_state():
     for one, two in zip(mine, theirs, strict=True):
         assert (one.start, one.prefix, one.learned) == (two.start, two.prefix, two.learned)
         np.testing.assert_array_equal(one.rewards, two.rewards)
+
+
+def test_replay_of_which_nothing_can_be_learned_says_so():
+    config = dqn(replay_capacity=8, replay_from_start=True, copies=1)
+    _, _, buffer, _, _ = sampled(config, rounds=3)
+    with pytest.raises(ValueError, match="none of the 7 steps in the replay can be learned from: its capacity of 8"):
+        buffer.draw(3, 0.4)
