@@ -29,31 +29,36 @@ def nth_farthest_dnc() -> TaskExperiment:
     return replace(nth_farthest_rmc(), core="dnc", memory={"slots": 16, "word_size": 64, "controller_size": 256})
 
 
+MOVING = {"rounding": "eval", "recurrent": False}
+"""All that is remembered is in the stacks or lists, so that no hidden unit learns to count short strings instead."""
+
+
 def _language(language: str, core: str, memory: dict[str, Any]) -> TaskExperiment:
     """A language of Joulin & Mikolov 2015, short strings first."""
     lessons = json.dumps([{"min_n": 1, "max_n": longest} for longest in (3, 6, 10, 15, 20)])
     curriculum = CurriculumOptions(kind="lessons", lessons=lessons, mastery=98.0, window=50)
-    return replace(FAST, task=f"stack_{language}", core=core, memory=memory, curriculum=curriculum, steps=200_000)
+    task = f"stack_{language}"
+    return replace(FAST, lr=3e-3, task=task, core=core, memory=memory, curriculum=curriculum, steps=100_000)
 
 
 def anbn_stack_rnn() -> TaskExperiment:
     """A stack RNN counts as many b as there were a; actions are rounded at test (Joulin & Mikolov 2015)."""
-    return _language("anbn", "stack_rnn", {"rounding": "eval"})
+    return _language("anbn", "stack_rnn", MOVING)
 
 
 def anbmcnm_stack_rnn() -> TaskExperiment:
     """A stack RNN adds: n times a, m times b, then c as often as both (Joulin & Mikolov 2015)."""
-    return _language("anbmcnm", "stack_rnn", {"rounding": "eval"})
+    return _language("anbmcnm", "stack_rnn", MOVING)
 
 
 def reversal_stack_rnn() -> TaskExperiment:
     """A stack RNN says words backwards (Joulin & Mikolov 2015)."""
-    return _language("reversal", "stack_rnn", {"rounding": "eval"})
+    return _language("reversal", "stack_rnn", MOVING)
 
 
 def reversal_list_rnn() -> TaskExperiment:
     """A list RNN says words backwards (Joulin & Mikolov 2015)."""
-    return _language("reversal", "list_rnn", {"rounding": "eval"})
+    return _language("reversal", "list_rnn", MOVING)
 
 
 def reversal_lstm() -> TaskExperiment:
@@ -65,8 +70,9 @@ def binary_addition_stack_rnn() -> TaskExperiment:
     """A stack RNN adds binary numbers, short ones first (Joulin & Mikolov 2015, section 5.2)."""
     lessons = json.dumps([{"min_digits": 1, "max_digits": longest} for longest in (2, 4, 6, 8, 10)])
     curriculum = CurriculumOptions(kind="lessons", lessons=lessons, mastery=98.0, window=50)
-    memory = {"size": 100, "stacks": 10, "no_op": True, "rounding": "eval"}
-    return replace(FAST, task="binary_addition", core="stack_rnn", memory=memory, curriculum=curriculum, steps=500_000)
+    memory = {"size": 100, "stacks": 10, "no_op": True, **MOVING}
+    faster = replace(FAST, lr=3e-3, task="binary_addition", steps=500_000)
+    return replace(faster, core="stack_rnn", memory=memory, curriculum=curriculum)
 
 
 def parity_act() -> TaskExperiment:
