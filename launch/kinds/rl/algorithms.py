@@ -208,7 +208,8 @@ def capture_state(
     files = getattr(algorithm, "files", dict)()
     return {
         **({BESIDE: files} if files else {}),
-        "played": present_weights(algorithm) if played is None else played,
+        # what is remembered beside the weights is found by those of now alone
+        "played": present_weights(algorithm) if played is None or files else played,
         "recent": list(recent),
         "algorithm": algorithm.get_state(),
         "kl": _foreach_learner(algorithm, _kl_coefficients)[0],
