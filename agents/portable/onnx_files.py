@@ -80,7 +80,10 @@ class Step(nn.Module):
             if not isinstance(initial, Tensor):
                 return type(initial)(*map(chosen, initial))
             part = next(parts)
-            return torch.where(start.view(-1, *(1,) * (part.dim() - 1)), initial, part)
+            begins = start.view(-1, *(1,) * (part.dim() - 1))
+            if part.dtype == torch.bool:  # onnxruntime has no choice between booleans
+                return (begins & initial) | (~begins & part)
+            return torch.where(begins, initial, part)
 
         return chosen(self.initial)
 

@@ -25,6 +25,10 @@ SUBJECTS = {
         "cores that run a whole sequence at once, beside their steps and torch's LSTM",
     ),
     "rl": ("lukasa.benchmarks.rl_speed", "what sampling and learning of the RL recipes cost, beside a bare loop"),
+    "act": (
+        "lukasa.benchmarks.portable",
+        "an agent out of its file beside RLlib's module, alone and served",
+    ),
     "acting": ("lukasa.benchmarks.acting", "one step without gradient, with weights packed once and at each step"),
     "runners": (
         "lukasa.benchmarks.runners",
