@@ -31,7 +31,7 @@ class DQNOptions:
             different sizes.
         target_every: environment steps after which the target network follows; at least 1.
         target_share: how far it follows then, from 0 to 1.
-        loss: of an error in a value: huber, which is the square up to 1 and grows evenly beyond, or mse, the square.
+        loss: what an error in a value costs: its square (mse), or the square up to 1 and evenly more beyond (huber).
         epsilon: probability of an action at random, in the beginning; from 0 to 1.
         epsilon_end: that probability from the step on that epsilon_steps says; from 0 to 1.
         epsilon_steps: environment steps in which it gets there, on a straight line; at least 1.
