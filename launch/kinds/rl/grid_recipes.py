@@ -53,17 +53,18 @@ def i_maze_mqn() -> RLExperiment:
 
 def i_maze_rmqn() -> RLExperiment:
     """An RMQN in the I-maze: what it seeks in its window depends on all that it saw."""
-    return replace(i_maze_mqn(), core="rmqn")
+    # Recurrent agents find the goals later: the entropy bonus has to last until they do.
+    return replace(i_maze_mqn(), core="rmqn", steps=1_000_000)
 
 
 def i_maze_frmqn() -> RLExperiment:
     """An FRMQN in the I-maze: what it seeks in its window also depends on what it found there."""
-    return replace(i_maze_mqn(), core="frmqn")
+    return replace(i_maze_rmqn(), core="frmqn")
 
 
 def i_maze_gru() -> RLExperiment:
     """A GRU in the I-maze: a recurrent state, and no window."""
-    return replace(i_maze_mqn(), core="gru", memory={"size": 64})
+    return replace(i_maze_rmqn(), core="gru", memory={"size": 64})
 
 
 def i_maze_feedforward() -> RLExperiment:
