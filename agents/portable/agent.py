@@ -117,12 +117,13 @@ class Agent:
             ObservationError: an observation is none of ``observation_space``.
             SessionError: a session is of another agent or was used before, or there are not as many as observations.
         """
+        given: Any = session
         single = session is None or isinstance(session, Session)
         if single:
             one = self.begin() if session is None else session
             sessions = Sessions(one.agent, one.slab, np.array([one.row]))
         else:
-            sessions = session if isinstance(session, Sessions) else Sessions.of(self, session)
+            sessions = session if isinstance(session, Sessions) else Sessions.of(self, given)
         if sessions.agent is not self and sessions.agent.fingerprint != self.fingerprint:
             raise SessionError(
                 f"this session is of another agent ({sessions.agent.name}) than {self.name}: begin one of its own"
@@ -279,7 +280,8 @@ def write_agent(path: str | Path, blueprint: Blueprint, tensors: dict[str, Tenso
 
 def _sharing(net: Any) -> Any:
     """A module with the same parts, of which one can be exchanged."""
-    twin = type(net).__new__(type(net))
+    kind: Any = type(net)
+    twin = kind.__new__(kind)
     twin.__dict__.update(net.__dict__)
     twin._modules = dict(net._modules)
     return twin

@@ -91,7 +91,7 @@ class Replica:
             file = Path(folder) / name
             file.write_bytes(content)
             seed = options["seed"]
-            own = options | {"seed": None if seed is None else seed + limits["replica"]}
+            own: dict[str, Any] = options | {"seed": None if seed is None else seed + limits["replica"]}
             self.desk = Desk(load_agent(file, **own), **limits)
 
     async def __call__(self, request: Any) -> Any:
