@@ -19,18 +19,19 @@ from lukasa.launch.runs.directory import Run, read_metrics
 pytestmark = pytest.mark.ray
 
 SMALL = (
-    "--env tests.launch.failing_environments:Failing-v0 --core gru --memory.size 4 --embedding 4 --output 4 --epochs 1 "
-    "--envs-per-runner 2 --batch-size 80 --minibatch-size 80 --max-seq-len 40 --checkpoint-every 1000"
+    "--env tests.launch.failing_environments:Failing-v0 --core gru --memory.size 4 --embedding 4 --output 4 "
+    "--envs-per-runner 2 --batch-size 80 --max-seq-len 40 --checkpoint-every 1000"
 )
+OWN = {"ppo": "--epochs 1 --minibatch-size 80", "appo": "--algorithm appo"}
 
 
 def train(run: Run, *options: str) -> int:
     return main(["train", "rl", "--out", str(run.path), *options])
 
 
-def failing(how: str, after: int = 0, **more: str) -> list[str]:
+def failing(how: str, after: int = 0, algorithm: str = "ppo", **more: str) -> list[str]:
     settings = ["how", how, "after", str(after), *(word for pair in more.items() for word in pair)]
-    return [*SMALL.split(), "--env-settings", *settings]
+    return [*SMALL.split(), *OWN[algorithm].split(), "--env-settings", *settings]
 
 
 def told(capsys) -> str:
@@ -70,19 +71,19 @@ def test_environment_that_fails_at_once_is_named_and_leaves_no_directory(
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("algorithm", "runners"),
     [
-        "--runners 0",
-        pytest.param("--runners 2", marks=pytest.mark.slow),
-        pytest.param("--algorithm appo --runners 1", marks=pytest.mark.slow),
+        ("ppo", "0"),
+        pytest.param("ppo", "2", marks=pytest.mark.slow),
+        pytest.param("appo", "1", marks=pytest.mark.slow),
     ],
 )
 def test_environment_that_fails_later_leaves_a_run_with_its_last_state_that_can_go_on(
-    tmp_path, ray_cluster, capsys, options
+    tmp_path, ray_cluster, capsys, algorithm, runners
 ):
     run = Run(tmp_path / "run")
     # Each copy fails at its 150th step and again, made anew, at the next 150th.
-    assert train(run, *failing("step", 150), "--steps", "100000", *options.split()) == 1
+    assert train(run, *failing("step", 150, algorithm), "--steps", "100000", "--runners", runners) == 1
     sentence = told(capsys)
     assert "joint limit exceeded" in sentence
     saved = list_checkpoints(run.checkpoints)[-1]
