@@ -22,6 +22,10 @@ SPACES = Dict(seen=Box(-np.inf, np.inf, (3,), np.float32), kind=Discrete(3)), Di
 def test_every_dense_core_replays_an_episode_with_resets(core, tmp_path):
     settings = {"previous_action": True, "previous_reward": True, "normalize_observations": True}
     agent = exported(agent_module(*SPACES, core, FIRST[core], **settings), tmp_path / "agent.lukasa")
+    if core == "compressive_transformer":  # torch exports it, and the exporter cannot translate what it exported
+        with pytest.raises(OnnxError, match="PyTorch cannot export core 'compressive_transformer'"):
+            export_onnx(agent, tmp_path / "agent.onnx")
+        return
     export_onnx(agent, tmp_path / "agent.onnx")
     step = Step(agent)
     session = onnxruntime.InferenceSession(tmp_path / "agent.onnx", providers=["CPUExecutionProvider"])
