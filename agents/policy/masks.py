@@ -55,7 +55,7 @@ class ActionMask:
         """Which of n masks, [n, ...], allow nothing of some choice: bool [n]."""
         allowed = np.asarray(masks).reshape(len(masks), -1) > 0
         parts = np.split(allowed, np.cumsum(self.options)[:-1], axis=1)
-        return ~np.stack([part.any(1) for part in parts], 1).all(1)
+        return np.logical_not(np.stack([part.any(1) for part in parts], 1).all(1))
 
     def draw(self, mask: Any, random: np.random.Generator) -> Any:
         """An action drawn uniformly from what one mask allows."""

@@ -125,7 +125,7 @@ class MemoryConfig(AlgorithmConfig):
 
     def per_iteration(self, steps: int) -> None:
         """Sample so many environment steps in each iteration, and learn from them."""
-        self.training(train_batch_size_per_learner=steps // max(1, self.num_learners))
+        self.training(train_batch_size_per_learner=steps // max(1, self.num_learners or 0))
 
     def check_environment(self, env: Any) -> None:
         """Refuse an environment that lacks what the algorithm needs.

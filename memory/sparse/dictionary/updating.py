@@ -48,9 +48,10 @@ def _append(
         Where each went, and the places of the new ones.
     """
     heads = torch.arange(len(which))
-    for one in which.unique() if tolerance is not None else ():
-        mine = (which == one).nonzero().flatten()
-        heads[mine] = mine[alike(keys[mine], tolerance)]
+    if tolerance is not None:
+        for one in which.unique():
+            mine = (which == one).nonzero().flatten()
+            heads[mine] = mine[alike(keys[mine], tolerance)]
     leading = heads == torch.arange(len(which))
     ids = leading.cumsum(0) - 1  # of each head among the heads
     later = (~leading).nonzero().flatten()
