@@ -38,7 +38,8 @@ class Step(nn.Module):
 
     The inputs are ``start``, bool [B], which begins an episode whatever the state holds; the parts of an observation;
     ``previous_action`` and ``previous_reward`` where the agent sees them; and the tensors of the state. The outputs are
-    ``logits`` (all options, then means, then log deviations of real numbers) or ``action_values``, and the next state.
+    ``logits`` (all options, then means, then log deviations of real numbers) or ``action_values``, both lowest where an
+    ``action_mask`` forbids the action; and the next state.
     """
 
     def __init__(self, agent: Agent):
@@ -70,8 +71,8 @@ class Step(nn.Module):
         parts = nested(self.space, (part.unsqueeze(1) for part in observed))
         inputs = self.network.net.inputs(parts, back.get("previous_action"), back.get("previous_reward"))[:, 0]
         outputs, state = self.network.net.core(inputs, self._state(start, rest))
-        found = self.network.policy_head(torch.tanh(outputs))
-        return (found, *(part for _, part in state_leaves(state) if isinstance(part, Tensor)))
+        found = self.network.net.masked(self.network.policy_head(torch.tanh(outputs)).unsqueeze(1), parts)
+        return (found.squeeze(1), *(part for _, part in state_leaves(state) if isinstance(part, Tensor)))
 
     def _state(self, start: Tensor, given: list[Tensor]) -> Any:
         parts = iter(given)

@@ -84,3 +84,13 @@ def test_step_equals_act(tmp_path):
     found = step(*example(agent, step))[0]
     action, _ = agent.act({"seen": np.zeros(3), "kind": 0})
     assert int(torch.argmax(found)) == action
+
+
+def test_what_a_mask_forbids_is_never_the_largest(tmp_path):
+    spaces = Dict(action_mask=Box(0, 1, (4,), np.int8), seen=Box(-np.inf, np.inf, (3,), np.float32)), Discrete(4)
+    agent = exported(agent_module(*spaces), tmp_path / "agent.lukasa")
+    step = Step(agent)
+    names, given = step.inputs, list(example(agent, step))
+    for only in range(4):
+        given[names.index("observation.action_mask")] = torch.eye(4, dtype=torch.int8)[[only]]
+        assert int(step(*given)[0].argmax()) == only
