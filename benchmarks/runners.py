@@ -21,7 +21,7 @@ from typing import Any
 from lukasa.benchmarks.runners_report import page, show
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.rl.experiment import RLExperiment
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.options.described import described
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse

@@ -103,7 +103,7 @@ def _find(source: Any, checkpoint: str) -> tuple[Path, str] | None:
 def _player(path: Path, checkpoint: str) -> Any:
     """What plays of a run of reinforcement learning."""
     from lukasa.launch.kinds.rl.evaluation import load_agent as load_module
-    from lukasa.launch.kinds.rl.recipes import RL
+    from lukasa.launch.kinds.rl.options import RL
 
     run, config = open_run(path)
     if config["kind"] != RL.name:

@@ -17,7 +17,7 @@ from lukasa.launch.cli import main
 from lukasa.launch.kinds.rl.algorithms import make_config
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.learning import PLAIN, given_options, is_asynchronous, not_taken
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.rl.waits import watched
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.runs.directory import open_run, read_metrics

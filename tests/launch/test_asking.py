@@ -4,7 +4,7 @@ import shlex
 import pytest
 
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.training import asking
 from lukasa.launch.training.requests import read_request

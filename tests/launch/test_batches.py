@@ -10,7 +10,7 @@ from lukasa.launch.cli import main
 from lukasa.launch.kinds.rl.algorithms import make_config
 from lukasa.launch.kinds.rl.batches import chunk_length
 from lukasa.launch.kinds.rl.experiment import RLExperiment
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from tests.launch.refusals import fails
 
 SMALL = RLExperiment(env="RepeatPrevious-k1-v0", core="gru", memory={"size": 4}, embedding=4, output=4, epochs=1)

@@ -10,7 +10,8 @@ import lukasa.launch.cli.command
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES
 from lukasa.launch.kinds.questions.recipes import QUESTION_RECIPES
-from lukasa.launch.kinds.rl.recipes import RL, RL_RECIPES
+from lukasa.launch.kinds.rl.options import RL
+from lukasa.launch.kinds.rl.recipes import RL_RECIPES
 from lukasa.launch.kinds.supervised.recipes import TASK_RECIPES
 from lukasa.launch.options.fields import documented, peek, split_words
 from lukasa.launch.runs.directory import create_run, describe_run

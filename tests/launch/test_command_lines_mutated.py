@@ -19,7 +19,7 @@ import pytest
 from lukasa.launch.cli.command import find_command
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import split_words

@@ -17,7 +17,7 @@ from lukasa.launch.comparing.labels import make_labels
 from lukasa.launch.comparing.scores import SeedCurve, band, mean_curve
 from lukasa.launch.comparing.several_seeds import SeveralSeeds, create_several, open_compared
 from lukasa.launch.kinds.rl.experiment import RLExperiment
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.supervised.subject import subject

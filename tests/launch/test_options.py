@@ -23,7 +23,7 @@ from lukasa.ground.names import nearest
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.options.describing import kind_of_row
 from lukasa.launch.options.fields import Switch, options_of

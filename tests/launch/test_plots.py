@@ -7,8 +7,8 @@ from lukasa.ground.mistakes import UserError
 from lukasa.launch.comparing.curves import plot_learning
 from lukasa.launch.comparing.several_seeds import Compared
 from lukasa.launch.kinds.rl.kind import KIND, subject
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.rl.pictures import PlotOptions
-from lukasa.launch.kinds.rl.recipes import RL
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.pictures.formats import picture_format
 from lukasa.launch.pictures.learning import Curve, draw_learning

@@ -48,14 +48,14 @@ def test_unknown_rate_has_no_time_left():
 def test_examples_in_docstrings_hold():
     import lukasa.launch.cli.command
     import lukasa.launch.kinds.rl.evaluation
-    import lukasa.launch.kinds.rl.recipes
+    import lukasa.launch.kinds.rl.options
 
     for module in (
         lukasa.launch.cli.command,
         lukasa.launch.options.fields,
         lukasa.launch.runs.progress,
         lukasa.launch.kinds.rl.evaluation,
-        lukasa.launch.kinds.rl.recipes,
+        lukasa.launch.kinds.rl.options,
     ):
         assert doctest.testmod(module).failed == 0
 

@@ -9,7 +9,7 @@ from lukasa import memory
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.rl.experiment import RLExperiment
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.runs.directory import (

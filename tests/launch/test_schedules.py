@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lukasa.launch.cli import main
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from lukasa.launch.runs.directory import Run, open_run, read_metrics
 from lukasa.launch.training.requests import read_command_line

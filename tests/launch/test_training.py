@@ -285,7 +285,7 @@ def test_learner_lost_while_a_checkpoint_is_taken_is_no_part_of_it():
 
 def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cluster):
     from lukasa.launch.kinds.rl.evaluation import load_agent
-    from lukasa.launch.kinds.rl.recipes import RL
+    from lukasa.launch.kinds.rl.options import RL
 
     run = Run(tmp_path / "run")
     assert main(["train", "rl", *OPTIONS, "--steps", "300", "--lr", "0.01", "--out", str(run.path)]) == 0

@@ -105,7 +105,7 @@ def test_trials_are_ranked_by_last_score_then_by_steps_and_failed_ones_come_afte
 
 
 def test_trial_takes_its_threads_and_its_processes(tmp_path):
-    from lukasa.launch.kinds.rl.recipes import RL
+    from lukasa.launch.kinds.rl.options import RL
 
     experiment = RL.make("repeat_previous_gru")
     assert own_bundles(experiment) == [{"CPU": 1, "GPU": 0.0}]

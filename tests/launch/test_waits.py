@@ -9,7 +9,7 @@ import torch
 
 from lukasa import memory
 from lukasa.launch.kinds.rl import job as rl
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.rl.waits import memories, waits
 from lukasa.launch.runs.directory import create_run, describe_run, read_metrics
 from lukasa.launch.runs.metering import measured, resident_bytes

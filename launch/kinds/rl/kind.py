@@ -10,7 +10,7 @@ from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures
 from lukasa.launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
 from lukasa.launch.kinds.rl.learning import given_options
-from lukasa.launch.kinds.rl.recipes import RL
+from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.ray.placement import OnRay, Placement
 from lukasa.launch.runs.directory import Run

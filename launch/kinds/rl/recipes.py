@@ -9,13 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lukasa.launch.kinds.kind import Experiments, Group
-from lukasa.launch.kinds.rl.batches import check_batches, check_divisible
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.grid_recipes import GRID_RECIPES
-from lukasa.launch.kinds.rl.learning import learning_options_class, not_taken
 from lukasa.launch.kinds.rl.replay_recipes import REPLAY_RECIPES
-from lukasa.launch.options.typed import core_options_class
 
 MILLION = 1 << 20
 TAPE = {"word_size": 16, "controller": "feedforward", "controller_size": 64, "initial_motion": "tape"}
@@ -265,86 +261,3 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
     )
 }
 """The recipes of `lukasa train rl`, by name."""
-
-
-def renewed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked of a run when ``clip_norm`` was ``grad_clip``, and a decay was told by ``lr_end`` alone.
-
-    Example:
-        >>> renewed({"lr": 0.01, "lr_end": 0.001, "grad_clip": None})
-        {'lr': 0.01, 'clip_norm': None, 'schedule': 'linear', 'final_lr': 0.1}
-    """
-    new = {name: value for name, value in values.items() if name not in ("grad_clip", "lr_end")}
-    if "grad_clip" in values:
-        new["clip_norm"] = values["grad_clip"]
-    if values.get("lr_end") is not None:
-        new |= {"schedule": "linear", "final_lr": values["lr_end"] / values.get("lr", RLExperiment.lr)}
-    return new
-
-
-RL = Experiments(
-    name="rl",
-    experiment=RLExperiment,
-    recipes=RL_RECIPES,
-    step_key="env_steps",
-    counted="environment steps",
-    groups={
-        "memory": Group("core", core_options_class),
-        "env_settings": Group("env"),
-        "learning": Group("algorithm", learning_options_class, not_taken),
-    },
-    may_change=("runners", "learners", "aggregators", "ablation"),
-    least={
-        "runners": 0,
-        "learners": 0,
-        "aggregators": 0,
-        "envs_per_runner": 1,
-        "minibatch_size": 1,
-        "epochs": 1,
-        "max_seq_len": 1,
-        "gamma": 0,
-        "gae_lambda": 0,
-        "entropy": 0,
-        "entropy_end": 0,
-        "embedding": 1,
-        "output": 1,
-        "eval_every": 1,
-        "eval_episodes": 1,
-        "ablation": 0,
-    },
-    above_zero=("lr", "clip", "kl_target", "value_clip", "grad_clip"),
-    at_most_one=("gamma", "gae_lambda"),
-    before_added={
-        "normalize_observations": False,
-        "normalize_returns": False,
-        "orthogonal": False,
-        "kl_target": 0.01,
-    },
-    renew=renewed,
-    renamed={"grad_clip": "--clip-norm", "lr_end": "--schedule linear --final-lr SHARE, a share of --lr"},
-    sections={
-        "What to train": ("env", "env_settings", "policies", "core", "start_from", "steps"),
-        "Memory": ("memory",),
-        "Network": (
-            "embedding",
-            "output",
-            "previous_action",
-            "previous_reward",
-            "normalize_observations",
-            "normalize_returns",
-            "orthogonal",
-        ),
-        "Running": ("runners", "envs_per_runner", "learners", "aggregators"),
-    },
-    examples=(
-        ("lukasa train rl repeat_previous_ntm", "a recipe; lukasa list recipes names them all"),
-        ("lukasa train rl repeat_previous_ntm --seed 1 --lr 3e-4", "a recipe with changes"),
-        ("lukasa train rl --env TMaze-L50-v0 --core dnc --memory.slots 16", "any environment, any core"),
-        ("lukasa train rl --core sam --help", "the options of another core"),
-        ("lukasa train rl --algorithm appo --help", "the options of another algorithm"),
-    ),
-    questions=(("env", "environment", "envs", "RepeatPrevious-k4-v0"), ("core", "memory core", "cores", "gru")),
-    shown=("env", "core", "steps"),
-    further_checks=(check_divisible, check_batches),
-)
-"""Reinforcement learning, as the command line sees it."""
