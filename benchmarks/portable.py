@@ -6,6 +6,7 @@ also requests a second on loopback, of one session a request and of 64.
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import tempfile
@@ -38,30 +39,48 @@ class ActOptions:
         sessions: numbers of sessions side by side.
         seconds: that each measurement takes, about; the least of three thirds is reported.
         serve: also serve the first core's agent on loopback and count requests a second.
+        json: print the rows as JSON.
     """
 
     cores: tuple[str, ...] = ("gru", "lstm", "ntm", "dnc", "sam", "gtrxl")
     sessions: tuple[int, ...] = (1, 64, 1024)
     seconds: float = 2.0
     serve: Switch = False
+    json: Switch = False
 
 
 def main(argv: Sequence[str]) -> int:
     options = parse(ActOptions, argv, prog="lukasa bench act")
     torch.set_num_threads(1)
-    print("microseconds a step and session: agent.act beside RLlib's module (forward_inference alone), and its RLAgent")
-    print(f"{'core':<10}{'sessions':>9}{'agent.act':>11}{'module':>9}{'RLAgent':>9}{'act/RLAgent':>13}")
     with tempfile.TemporaryDirectory() as folder:
-        for core in options.cores:
-            module, file = _module(core), Path(folder) / f"{core}.lukasa"
-            export_agent(module, file, {"env": "none"})
-            for count in options.sessions:
-                times = [_timed(one, options.seconds) / count * 1e6 for one in _steps(module, file, count)]
-                shares = f"{times[2] / times[0]:>12.1f}x"
-                print(f"{core:<10}{count:>9,}{times[0]:>11.2f}{times[1]:>9.2f}{times[2]:>9.2f}{shares}", flush=True)
+        rows = [row for core in options.cores for row in _rows(core, Path(folder) / f"{core}.lukasa", options)]
+        if options.json:
+            print(json.dumps(rows, indent=1))
+        else:
+            print(
+                "microseconds a step and session: agent.act, RLlib's module (forward_inference alone), and its RLAgent"
+            )
+            print(f"{'core':<10}{'sessions':>9}{'agent.act':>11}{'module':>9}{'RLAgent':>9}{'act/RLAgent':>13}")
+            for row in rows:
+                share = f"{row['RLAgent'] / row['agent.act']:>12.1f}x"
+                times = f"{row['agent.act']:>11.2f}{row['module']:>9.2f}{row['RLAgent']:>9.2f}"
+                print(f"{row['core']:<10}{row['sessions']:>9,}{times}{share}")
         if options.serve:
             _serve(Path(folder) / f"{options.cores[0]}.lukasa", options.seconds)
     return 0
+
+
+def _rows(core: str, file: Path, options: ActOptions) -> list[dict[str, Any]]:
+    """Microseconds a step and session of one core, for every number of sessions."""
+    module = _module(core)
+    export_agent(module, file, {"env": "none"})
+    rows = []
+    for count in options.sessions:
+        print(f"{core}, {count:,} sessions", file=sys.stderr, flush=True)
+        times = [_timed(one, options.seconds) / count * 1e6 for one in _steps(module, file, count)]
+        named = dict(zip(("agent.act", "module", "RLAgent"), times, strict=True))
+        rows.append({"core": core, "sessions": count, **named})
+    return rows
 
 
 def _module(core: str) -> MemoryRLModule:

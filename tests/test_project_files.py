@@ -28,7 +28,7 @@ def test_every_dependency_is_pinned():
     pinned = {re.sub(r"[-_.]+", "-", pin.partition("==")[0]).lower() for pin in pins}
     needed = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]
     names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in needed}
-    assert names <= pinned
+    assert names - {"lukasa"} <= pinned  # an extra may be made of others
 
 
 def test_citation_is_of_this_version_and_licence():

@@ -25,7 +25,7 @@ TINY_WORDS = [word for name, value in TINY.items() for word in (f"--{name}", str
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ([], "takes one subject: choose one of sparse, cores, field"),
+        ([], "takes one subject: choose one of sparse, dictionary, cores, field"),
         (["sprase"], "did you mean 'sparse'?"),
         (["sparse", "--slots", "many"], "option --slots has 'many': expected whole numbers such as 1024,16384"),
         (["sparse", "--dense", "2^8,4"], "option --dense: a memory of 4 slots is too small to measure"),

@@ -180,10 +180,10 @@ def test_memory_that_does_not_suffice_and_a_full_disk_get_a_sentence(tmp_path, r
 
     written = checkpoints._write
 
-    def write(folder, state, manifest):
+    def write(folder, state, files, manifest):
         if manifest["step"] > 100:
             raise OSError(28, "No space left on device")
-        written(folder, state, manifest)
+        written(folder, state, files, manifest)
 
     monkeypatch.setattr(checkpoints, "_write", write)
     assert train(run, *failing(""), "--steps", "240") == 1

@@ -21,7 +21,7 @@ MODULES = {"own-tasks": "firsts", "own-learners": "middles", "own-indexes": "lat
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     for page, name in MODULES.items():
-        (module,) = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+        module = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)[0]
         assert module.startswith(f"# {name}.py\n")
         (tmp_path / f"{name}.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)

@@ -61,7 +61,7 @@ def test_page_says_what_was_measured_and_where_it_saturates():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("--algorithms dqn", "unknown algorithm 'dqn': known are ppo, appo, impala"),
+        ("--algorithms a2c", "unknown algorithm 'a2c': known are ppo, appo, impala"),
         ("--runners -1", "option --runners is -1: expected at least 0"),
         ("--seconds 0", "option --seconds is 0: expected more than 0"),
         ("--recipe repeat_previous_gruu", "did you mean 'repeat_previous_gru'?"),

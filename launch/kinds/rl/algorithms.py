@@ -254,8 +254,9 @@ def steps_sampled(algorithm: Algorithm) -> int:
 
 def _set_entropy(learner: Any, step: int) -> None:
     # Nor is it part of it how far the entropy bonus has come on its way, where there is one.
-    for schedule in getattr(learner, "entropy_coeff_schedulers_per_module", {}).values():
-        schedule.update(timestep=step)
+    schedules = getattr(learner, "entropy_coeff_schedulers_per_module", None)
+    for policy in learner.module.keys() if schedules is not None else ():
+        schedules[policy].update(timestep=step)  # made when it is asked for
 
 
 def _set_kl_coefficients(learner: Any, values: dict[str, float]) -> None:

@@ -36,7 +36,8 @@ def masked_ppo(**settings):
 @pytest.mark.parametrize("actions", SPACES)
 def test_only_what_is_allowed_is_sampled_learned_and_played(actions):
     """The environment itself asserts that it is never asked for anything else."""
-    config = masked_ppo(actions=actions, kind="binary" if actions != "multi" else "box")
+    kind = "box" if actions == "multi" else "binary"
+    config = masked_ppo(actions=actions, kind=kind)
     runner = MemoryEnvRunner(config=config)
     learner = make_learner(config, runner)
     module = learner.module[DEFAULT_MODULE_ID]
@@ -53,7 +54,9 @@ def test_only_what_is_allowed_is_sampled_learned_and_played(actions):
         assert loss.isfinite()
         assert all(one is None or one.isfinite().all() for one in gradients)
     for explore in (False, True):
-        assert [one.length for one in rollout(module, Masked(actions), 4, seed=0, explore=explore)] == [9] * 4
+        assert [one.length for one in rollout(module, Masked(actions, kind=kind), 4, seed=0, explore=explore)] == [
+            9
+        ] * 4
 
 
 def test_action_values_are_masked():
