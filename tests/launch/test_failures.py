@@ -22,7 +22,7 @@ SMALL = (
     "--env tests.launch.failing_environments:Failing-v0 --core gru --memory.size 4 --embedding 4 --output 4 "
     "--envs-per-runner 2 --batch-size 80 --max-seq-len 40 --checkpoint-every 1000"
 )
-OWN = {"ppo": "--epochs 1 --minibatch-size 80", "appo": "--algorithm appo"}
+OWN = {"ppo": "--epochs 1 --minibatch-size 80", "appo": "--algorithm appo", "impala": "--algorithm impala"}
 
 
 def train(run: Run, *options: str) -> int:
@@ -165,7 +165,7 @@ def test_gradient_that_is_not_finite_stops_a_run_instead_of_counting_as_zero(
         return own(self, **given) * (math.nan if len(calls) > 3 else 1)
 
     monkeypatch.setattr(learner, "compute_loss_for_module", loss)
-    assert train(run, *failing(""), "--steps", "4000", "--algorithm", algorithm) == 1
+    assert train(run, *failing("", algorithm=algorithm), "--steps", "4000") == 1
     sentence = told(capsys)
     assert re.search(r"a gradient is not finite in the iteration after \d+ environment steps, in parameter", sentence)
     assert "encoder.vectors, core.controller" in sentence
