@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lukasa.ground.mistakes import UserError
+from lukasa.ground.options import options_of
 from lukasa.launch.options.describing import describe, row_of
 from lukasa.launch.options.fields import Option, documented
 
@@ -104,17 +106,21 @@ def describe_algorithm(name: str) -> dict[str, Any]:
     """What an algorithm says in its docstrings: itself, whether it is asynchronous, its options."""
     from lukasa.agents import rllib  # imports Ray
 
-    config = rllib.algorithm_class(name)
+    return _algorithm(rllib.algorithm_class(name))
+
+
+@functools.cache
+def _algorithm(config: Any) -> dict[str, Any]:
     texts: dict[str, str] = {}
     for base in reversed(inspect.getmro(config.Options)):
         texts |= documented(base)
-    options = rllib.algorithm_options(name).values()
     return {
         "summary": (inspect.getdoc(config) or "").partition("\n")[0],
         "asynchronous": config.asynchronous,
         "not_taken": list(config.not_taken),
         "options": [
-            row_of(Option((one.name,), one.annotation, one.default, texts.get(one.name, ""))) for one in options
+            row_of(Option((one.name,), one.annotation, one.default, texts.get(one.name, "")))
+            for one in options_of(config.Options, given=0).values()
         ],
     }
 

@@ -64,6 +64,7 @@ def trained(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_to_the_losses_of_the_uninterrupted_one(tmp_path_factory, capsys):
     whole, killed = new_run(tmp_path_factory), new_run(tmp_path_factory)
     options = [*MOVING.split(), "--steps", str(STEPS)]

@@ -31,6 +31,7 @@ def test_iteration_in_which_no_episode_ends_has_none(sampled):
     assert episodes_ended({}) == []
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_run_whose_iterations_see_none_one_or_two_episodes_end_goes_on(tmp_path, ray_cluster):
     run = Run(tmp_path / "run")

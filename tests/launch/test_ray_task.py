@@ -184,6 +184,7 @@ def test_machine_that_does_not_see_the_run_is_named(tmp_path, ray_cluster):
     check_visible(tmp_path)
 
 
+@pytest.mark.slow
 def test_questions_are_shared_by_workers(tmp_path, ray_cluster):
     words = "--data babi_made --dataset.stories 20 --sentences 20 --tasks 1,6 --apart --report-every 64 --batch-size 16"
     shared, single = (Run(tmp_path / name, "questions") for name in ("shared", "single"))

@@ -79,6 +79,7 @@ def test_seeds_can_be_added_and_those_that_are_finished_are_left_alone(trained, 
     assert len(open_group(trained.path)) == 3
 
 
+@pytest.mark.slow
 def test_seed_that_fails_does_not_lose_the_others(trained, capfd):
     words = ["train", "task", "--out", str(trained.path), "--resume", "--steps", "192"]
     with locked(trained.run(4)):

@@ -179,6 +179,7 @@ def test_shards_of_a_memory_that_nobody_holds_serve_the_next_one_empty(memories)
     assert sharded.store.fleet.pids == pids
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_shard_killed_while_nobody_used_it_is_started_for_the_next_memory(memories):
     sharded, local = lived(*pair(memories), words_of(3))
@@ -219,6 +220,7 @@ def test_shard_killed_before_a_save_is_in_the_save(memories, tmp_path):
     torch.testing.assert_close(loaded.tensors(), local.tensors(), **SAME)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_long_log_is_replaced_by_a_save_and_recovery_begins_there(ray_cluster, tmp_path):
     with ShardedMemories(Sharding(SHARDS, tmp_path, cpus=0.2, log_bytes=2000)) as memories:
@@ -300,6 +302,7 @@ def test_memory_that_cannot_be_sharded_is_one_sentence(memories, tmp_path):
         memories.empty(1, 3 * 2**20, 2**20).search(torch.randn(1, 1, 2**20), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_who_listens_to_a_sharded_memory_hears_what_one_of_a_local_one_does(memories):
     both = pair(memories)

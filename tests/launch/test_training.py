@@ -143,6 +143,7 @@ def test_cut_short_checkpoint_is_refused_and_the_one_before_suggested(resumed, t
     assert run.metrics_file.read_text() == metrics
 
 
+@pytest.mark.slow
 def test_resuming_from_an_earlier_checkpoint_finishes_the_steps(resumed, tmp_path, ray_cluster, capsys):
     run = Run(tmp_path / "run")
     shutil.copytree(resumed[0].path, run.path)
@@ -155,6 +156,7 @@ def test_resuming_from_an_earlier_checkpoint_finishes_the_steps(resumed, tmp_pat
     assert list_checkpoints(run.checkpoints)[-1].step == earlier.step + 256
 
 
+@pytest.mark.slow
 def test_stop_at_ends_a_run_before_its_steps(tmp_path, ray_cluster, capsys):
     run = Run(tmp_path / "run")
     argv = [*OPTIONS, "--steps", "1000000", "--stop-at", "-1.0"]
@@ -163,6 +165,7 @@ def test_stop_at_ends_a_run_before_its_steps(tmp_path, ray_cluster, capsys):
     assert len(read_metrics(run)) < 10
 
 
+@pytest.mark.slow
 def test_success_rate_is_measured_where_the_environment_has_one(tmp_path, ray_cluster, capsys):
     run = Run(tmp_path / "run")
     argv = ["--env", "TMaze-L10-v0", *OPTIONS[2:], "--steps", "1000"]

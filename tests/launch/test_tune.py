@@ -162,6 +162,7 @@ def test_sweep_trains_every_trial_and_tells_the_best(tmp_path, ray_cluster, caps
     assert [one.run.metrics_file.stat().st_mtime_ns for one in found] == before
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_trial_that_diverges_is_failed_and_the_others_go_on(tmp_path, ray_cluster, capsys):
     folder = str(tmp_path / "s")

@@ -83,6 +83,7 @@ def train(tmp_path, **changes):
     return read_metrics(run)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_run_with_a_runner_tells_of_its_waiting_and_of_the_runners_memory(tmp_path, ray_cluster):
     rows = train(tmp_path, runners=1, core="sam", memory={"slots": 256, "word_size": 4, "controller_size": 8})
