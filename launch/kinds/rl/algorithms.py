@@ -254,9 +254,10 @@ def steps_sampled(algorithm: Algorithm) -> int:
 
 def _set_entropy(learner: Any, step: int) -> None:
     # Nor is it part of it how far the entropy bonus has come on its way, where there is one.
-    schedules = getattr(learner, "entropy_coeff_schedulers_per_module", None)
-    for policy in learner.module.keys() if schedules is not None else ():
-        schedules[policy].update(timestep=step)  # made when it is asked for
+    schedules: Any = getattr(learner, "entropy_coeff_schedulers_per_module", None)
+    if schedules is not None:
+        for policy in learner.module.keys():  # noqa: SIM118, a module is no mapping
+            schedules[policy].update(timestep=step)  # made when it is asked for
 
 
 def _set_kl_coefficients(learner: Any, values: dict[str, float]) -> None:
