@@ -52,6 +52,8 @@ def test_video_of_an_episode(tmp_path, capsys):
     capsys.readouterr()
     assert main(["eval", str(tmp_path / "run"), f"--video={tmp_path / 'film.txt'}"]) == 2
     assert "expected a file ending in .mp4 or .gif" in capsys.readouterr().err
+    assert main(["eval", str(tmp_path / "run"), f"--video={tmp_path / 'film.txt'}", "--checkpoint=none"]) == 2
+    assert "expected a file ending in .mp4 or .gif" in capsys.readouterr().err  # before anything is loaded
 
 
 def test_what_cannot_be_seen_has_no_video(tmp_path, capsys):

@@ -49,6 +49,7 @@ class EpisodicLearner(TorchLearner):
         self.open = OpenEpisodes(getattr(options, "n_steps", None), config.gamma)
         self.generator = torch.Generator().manual_seed(self.config.seed or 0)
         self.replay: Replay | None = None
+        self._owed = 0.0  # batches that the steps taken in so far have earned
 
     def update(  # pyright: ignore
         self, *, training_data: TrainingData, timesteps: dict[str, Any], _no_metrics_reduce: bool = False, **kwargs: Any
@@ -159,7 +160,7 @@ class MBECLearner(MFECLearner):
         if agent.model is None:
             agent.model = Model(agent.dictionary)
         agent.model.add(joined(found))
-        plan(agent.model, self.config.gamma or 1.0, self.options.sweeps, self.options.backups, self.generator)
+        plan(agent.model, self.config.gamma, self.options.sweeps, self.options.backups, self.generator)
 
 
 class NECLearner(EpisodicLearner):
@@ -176,7 +177,7 @@ class NECLearner(EpisodicLearner):
 
     def _learn(self, steps: int) -> None:
         assert self.replay is not None
-        self._owed = getattr(self, "_owed", 0.0) + steps / self.options.train_every
+        self._owed += steps / self.options.train_every
         rows = max(1, round(self.options.replayed / self.replay.steps))
         while self._owed >= 1:
             self._owed -= 1

@@ -56,6 +56,8 @@ def columns_of(rows: list[Row], module: MemoryRLModule) -> dict[str, Any]:
     prefix = max(row.prefix for row in rows)
     length = max(len(row.rewards) - row.prefix for row in rows) + prefix + 1
     fronts = [prefix - row.prefix for row in rows]
+    if any(front and row.start for front, row in zip(fronts, rows, strict=True)):
+        raise RuntimeError("a sequence with a kept state is padded in front, which would move that state on")
 
     def aligned(parts: list[np.ndarray], fill: Any = 0) -> np.ndarray:
         """[steps, ...] of each row to [B, T, ...]."""

@@ -92,28 +92,28 @@ def play(module: Any, experiment: RLExperiment, how: Play, part: str | None = No
     return {"without": part, **_summary(experiment, ended), "cut_off": sum(one.limited for one in played)}
 
 
-def film(module: Any, experiment: RLExperiment, how: Play, path: str, part: str | None = None) -> Path:
+def film(module: Any, experiment: RLExperiment, how: Play, file: Path, part: str | None = None) -> None:
     """Play the first episode before a camera, and write it as a video.
 
     Args:
         module: who plays.
         experiment: what it was trained on.
         how: which episodes; the first of them is played.
-        path: of the video.
+        file: of the video, which ``check_video`` has found to be one.
         part: of the agent's state, wiped before every step; None for nothing.
 
     Raises:
-        UserError: the environment cannot be seen, the name is none of a video, or the extra is not installed.
+        UserError: the environment cannot be seen.
     """
     from lukasa.agents.rllib import rollout
     from lukasa.agents.rllib.many_agents.environments import as_multi_agent
     from lukasa.agents.rllib.many_agents.rollout import rollout_many_agents
     from lukasa.launch.kinds.rl.algorithms import make_config
     from lukasa.launch.kinds.rl.many_agents import cast_of
-    from lukasa.launch.kinds.rl.videos import Filmed, check_video, make_filmed, write_video
+    from lukasa.launch.kinds.rl.videos import Filmed, make_filmed, write_video
     from lukasa.launch.ray.quiet import quiet_libraries
 
-    file, filmed = check_video(path), make_filmed(experiment.env, experiment.env_settings)
+    filmed = make_filmed(experiment.env, experiment.env_settings)
     asked: dict[str, Any] = {"explore": how.explore, "seed": how.seed, "without": part}
     with quiet_libraries():
         if cast_of(experiment):
@@ -124,7 +124,6 @@ def film(module: Any, experiment: RLExperiment, how: Play, path: str, part: str 
             rollout(module, cast(Any, filmed), 1, max_steps=how.max_steps, **asked)
         _close([filmed.env])
     write_video(filmed.frames, file, filmed.env.metadata)
-    return file
 
 
 def play_at_random(experiment: RLExperiment, how: Play) -> dict[str, Any]:

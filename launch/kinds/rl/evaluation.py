@@ -68,20 +68,20 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"option {option_name(name)} is {value}: expected at least 1")
-
     from lukasa import envs
     from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, film, play, with_settings
+    from lukasa.launch.kinds.rl.videos import check_video
+
+    video = None if options.video is None else check_video(options.video)
 
     agent = load_agent(run, experiment, options.checkpoint, several=True)
     experiment = with_settings(experiment, options.env_settings)
     parts = _parts_to_wipe(agent.module, options)
     print(f"{options.episodes} episodes of {agent.checkpoint.path}", file=sys.stderr)
     how = Play(options.episodes, options.seed, options.explore, max_steps=options.max_steps)
-    if options.video is not None:
-        print(
-            f"video of the first episode: {film(agent.module, experiment, how, options.video, parts[0])}",
-            file=sys.stderr,
-        )
+    if video is not None:
+        film(agent.module, experiment, how, video, parts[0])
+        print(f"video of the first episode: {video}", file=sys.stderr)
     found = ablated(agent.module, experiment, how, parts) if options.ablation else {}
     known = envs.ENVIRONMENTS.get(experiment.env)
     result = {

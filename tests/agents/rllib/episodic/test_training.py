@@ -57,6 +57,18 @@ def test_the_shortest_way_is_learned_and_kept_in_a_checkpoint(config, env, optio
         algorithm.stop()
 
 
+def test_planning_that_looks_no_step_ahead_values_the_reward_alone():
+    algorithm = small(MemoryMBECConfig, Corridor).training(gamma=0.0).build_algo()
+    try:
+        for _ in range(3):
+            algorithm.train()
+        held = algorithm.agent.dictionary.state_dict()
+        found = [values[:used] for values, used in zip(held["values"], held["used"], strict=True)]
+        assert set(torch.cat(found).tolist()) == {0.0, 1.0}
+    finally:
+        algorithm.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["gru", "sam"])
 def test_a_core_that_remembers_makes_keys_that_remember(core):

@@ -85,6 +85,16 @@ def test_state_of_a_replayed_fragment_is_the_runners_bit_for_bit(core):
     assert continued > 20
 
 
+def test_kept_state_is_never_moved_on_by_padding():
+    _, learner, buffer, _, _ = sampled(dqn(burn_in=2))
+    _, rows = every_row(buffer)
+    continued = next(row for row in rows if row.start)
+    longer = next(row for row in rows if row.prefix == 0)
+    longer.prefix = continued.prefix + 1
+    with pytest.raises(RuntimeError, match="padded in front"):
+        columns_of([continued, longer], learner.module[DEFAULT_MODULE_ID])
+
+
 def valued(fragments):
     """What the runner said that each action of each step was worth, by episode and step."""
     return {
