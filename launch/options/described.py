@@ -41,6 +41,15 @@ SOURCES = (
 )
 """Files that decide what the table says."""
 
+ABSENT = {
+    (
+        "algorithms",
+        "sac",
+    ): "RLlib's own has no module with a state (docs/rllib.md says what it would need); take ppo for "
+    "continuous actions, or dqn to learn from what was sampled long ago"
+}
+"""Names that people will look for in vain, and what to do instead."""
+
 
 def described(registry: str, owner: str, name: str) -> Row:
     """What one thing says about itself.
@@ -51,11 +60,13 @@ def described(registry: str, owner: str, name: str) -> Row:
         name: its name; also "package.module:Name", but of an environment.
 
     Raises:
-        UserError: there is none of that name; the message gives the nearest one.
+        UserError: there is none of that name; the message gives the nearest one, or says why it is missing.
     """
     if registry in OWN and is_own(name):
         return OWN[registry](name)
     known = rows(registry)
+    if (registry, name) in ABSENT:
+        raise UserError(f"there is no {owner} {name!r} here: {ABSENT[registry, name]}")
     if name not in known:
         raise UserError(f"unknown {owner} {name!r}: {nearest(name, known)}")
     return known[name]

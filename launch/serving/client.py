@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ from lukasa.ground.conforming import conform
 from lukasa.ground.mistakes import UserError
 
 SECONDS = 60.0
+"""To wait for a reply."""
+IDLE = 2.0
+"""Seconds after which a connection is made anew: a server closes those that are idle, uvicorn's after 5 s."""
 
 
 class AgentClient:
@@ -41,6 +45,7 @@ class AgentClient:
                 f"{url} is no address of a served agent: expected http://HOST:PORT, as `lukasa serve` prints"
             )
         self.url, self._connection = url, http.client.HTTPConnection(host, port or 80, timeout=SECONDS)
+        self._used = time.monotonic()
         about = self._ask("GET", "/")
         try:
             self.replicas, self.name = int(about["replicas"]), str(about["agent"])
@@ -79,10 +84,13 @@ class AgentClient:
 
     def _ask(self, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:
         body = None if asked is None else json.dumps(asked)
+        if time.monotonic() - self._used > IDLE:
+            self._connection.close()  # the next request opens it again
         try:
             self._connection.request(method, path, body, {"Content-Type": "application/json"})
             response = self._connection.getresponse()
             text = response.read()
+            self._used = time.monotonic()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise UserError(f"{self.url} does not answer ({error}): is `lukasa serve` running there?") from None

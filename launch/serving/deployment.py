@@ -99,5 +99,18 @@ class Replica:
         from starlette.responses import JSONResponse
 
         path = request.url.path.removeprefix(request.scope.get("root_path", "").rstrip("/"))
-        status, reply = self.desk.answer(request.method, path, await request.body())
+        status, reply = self.desk.answer(request.method, path, await _body(request))
         return JSONResponse(reply, status_code=status)
+
+
+async def _body(request: Any) -> bytes:
+    """What was sent, or the beginning of it where it is longer than the desk reads."""
+    from lukasa.launch.serving.desk import LARGEST
+
+    parts, length = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        length += len(part)
+        if length > LARGEST:
+            break
+    return b"".join(parts)

@@ -8,6 +8,7 @@ Every request and reply is one JSON object. ``POST /act`` takes ``observation``,
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import time
 from collections import OrderedDict
@@ -157,14 +158,24 @@ def _expect(method: str, expected: str) -> None:
 
 def _read(body: bytes) -> dict[str, Any]:
     if len(body) > LARGEST:
-        raise RefusedError(413, f"the request has {len(body):,} bytes: expected at most {LARGEST:,}")
+        raise RefusedError(413, f"the request is too long: expected at most {LARGEST:,} bytes")
     try:
-        asked = json.loads(body)
+        asked = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise RefusedError(400, 'the request is no JSON: expected an object such as {"observation": [0.0]}') from None
     if not isinstance(asked, dict):
         raise RefusedError(400, f"the request is a {type(asked).__name__}: expected an object")
     return asked
+
+
+def _refuse_constant(name: str) -> Any:
+    """Refuse NaN and Infinity, which Python's reader takes and JSON does not have."""
+    raise RefusedError(400, f"the request has the value {name[:40]}: expected finite numbers")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _refuse_constant(digits)
 
 
 def _refuse_unknown(asked: dict[str, Any], known: tuple[str, ...]) -> None:

@@ -192,6 +192,7 @@ def test_numbers_out_of_bounds_are_refused(algorithm, options):
         ("--algorithm impala --learning.rho-clip 0", "rho_clip is 0.0: expected more than 0"),
         ("--algorithm appo --learning.passes 0", "option 'passes' of algorithm 'appo' is 0: expected a whole number"),
         ("--algorithm sarsa", "unknown algorithm 'sarsa': known are ppo, appo, impala, dqn, nec"),
+        ("--algorithm sac", "there is no algorithm 'sac' here: RLlib's own has no module with a state"),
         ("--algorithm dqn --entropy 0.1", "option --entropy is not for algorithm 'dqn', or choose another --algorithm"),
         ("--algorithm dqn --value-weight 0.1", "option --value-weight is not for algorithm 'dqn'"),
         ("--algorithm dqn --learning.replay-from now", "option --learning.replay-from"),

@@ -1,6 +1,9 @@
 """``lukasa export``, ``play`` and ``serve``: an agent leaves its run."""
 
+import asyncio
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 
@@ -9,11 +12,12 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Tuple
 
 from lukasa.agents import load_agent
+from lukasa.agents.portable.space_records import to_record
 from lukasa.agents.rllib.exporting import export_agent
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.cli import main
 from lukasa.launch.serving.client import AgentClient
-from lukasa.launch.serving.deployment import served
+from lukasa.launch.serving.deployment import _body, served
 from lukasa.launch.serving.desk import Desk
 from tests.agents.portable.playing import agent_module
 
@@ -169,6 +173,9 @@ def test_desk_bounds_and_expires_sessions(desk):
         ("POST", "/act", b'{"observation": {"seen": [1, 2, 3], "kind": 1}, "session": "0-no"}', 404),
         ("POST", "/act", b'{"observation": {"seen": [1, 2, 3], "kind": 1}, "reward": "x"}', 400),
         ("POST", "/act", b'{"observation": {"seen": [1, 2, 3], "kind": 1}, "sesion": null}', 400),
+        ("POST", "/act", b'{"observation": {"seen": [1, 2, NaN], "kind": 1}}', 400),
+        ("POST", "/act", b'{"observation": {"seen": [1, 2, 1e999], "kind": 1}}', 400),
+        ("POST", "/act", b'{"observation": {"seen": [1, 2, 3], "kind": 1}, "reward": -Infinity}', 400),
         ("POST", "/act", b'{"observations": []}', 400),
         ("POST", "/act", b'{"observations": [1], "sessions": [null, null]}', 400),
         ("POST", "/end", b'{"session": null}', 404),
@@ -180,6 +187,46 @@ def test_bad_requests_get_a_status_and_a_sentence(desk, method, path, body, stat
     assert set(reply) == {"error"}
     assert len(reply["error"].splitlines()) == 1
     assert desk.answer("GET", "/", b"")[1]["sessions"] == 0
+
+
+def test_replica_stops_reading_a_request_that_is_too_long(monkeypatch):
+    monkeypatch.setattr("lukasa.launch.serving.desk.LARGEST", 10)
+    read = []
+
+    class Request:
+        async def stream(self):
+            for _ in range(1000):
+                read.append(4)
+                yield b"    "
+
+    assert len(asyncio.run(_body(Request()))) == 12
+    assert len(read) == 3
+
+
+def test_client_that_was_idle_connects_anew(monkeypatch):
+    """A server may close a connection that is idle; what was asked before is not asked again."""
+    about = {
+        "agent": "x",
+        "replicas": 1,
+        "observation_space": to_record(SPACES[0]),
+        "action_space": to_record(Discrete(2)),
+    }
+    replies = [json.dumps(one).encode() for one in (about, {"action": 1, "session": "0-a"})]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            for reply in replies:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(reply), reply))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        client = AgentClient(f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr("lukasa.launch.serving.client.IDLE", 0.0)
+        assert client.act(LOOK)[1] == "0-a"
+        thread.join()
 
 
 @pytest.mark.ray
@@ -208,8 +255,6 @@ def test_served_agent_plays_as_its_file_does(run, ray_cluster, tmp_path, capsys,
 
 @pytest.fixture
 def unused_port():
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
