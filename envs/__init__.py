@@ -20,6 +20,7 @@ from lukasa.envs.shaping import PotentialShaping, register_shaped
 from lukasa.envs.streams import copy_seeds, reset_copies, reset_seeded, stream_seed
 from lukasa.envs.symbolic_grid import SymbolicGrid
 from lukasa.envs.tabular import TabularMDP, TabularMDPVector
+from lukasa.envs.tapes import Tapes, TapesVector, TapeTrace
 from lukasa.envs.tmaze import TMaze, TMazeVector
 
 __all__ = [
@@ -54,6 +55,9 @@ __all__ = [
     "TMazeVector",
     "TabularMDP",
     "TabularMDPVector",
+    "TapeTrace",
+    "Tapes",
+    "TapesVector",
     "UnknownEnvironmentError",
     "conform",
     "copy_seeds",

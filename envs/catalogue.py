@@ -168,6 +168,54 @@ def _key_door(size: int, chance: float) -> Environment:
     )
 
 
+def _tapes(id: str, description: str, **settings: Any) -> Environment:
+    return Environment(
+        id=id,
+        description=description,
+        best=1.0,
+        chance=0.0,
+        score_unit="success rate",
+        settings=settings,
+        entry_point="lukasa.envs.tapes:Tapes",
+        vector_entry_point="lukasa.envs.tapes:TapesVector",
+    )
+
+
+_TAPES = (
+    _tapes("TapeCopy-L10-v0", "copy a tape of up to 10 symbols", task="copy"),
+    _tapes(
+        "TapeDuplicatedInput-L10-v0",
+        "copy each of up to 10 symbols once, which a tape holds twice in a row",
+        task="duplicated_input",
+    ),
+    _tapes("TapeReverse-L10-v0", "write up to 10 symbols of a tape from the last to the first", task="reverse"),
+    _tapes(
+        "TapeRepeatCopy-L5-v0",
+        "copy up to 5 symbols of a tape twice or three times, as its first symbol says",
+        task="repeat_copy",
+        length=5,
+    ),
+    _tapes(
+        "TapeForwardReverse-L10-v0",
+        "reverse up to 10 symbols that can be read once, by way of a memory tape",
+        task="reverse",
+        memory=True,
+        forward=True,
+    ),
+    *(
+        _tapes(
+            f"TapeAddition-R{rows}-L5-v0",
+            f"add {rows} numbers of up to 5 digits, lowest first, which are below one another on a tape",
+            task="addition",
+            length=5,
+            symbols=3,
+            rows=rows,
+        )
+        for rows in (2, 3)
+    ),
+)
+
+
 _FOREIGN = (
     Environment(
         id="popgym-RepeatPreviousEasy-v0",
@@ -227,6 +275,7 @@ ENVIRONMENTS: Registry[Environment] = Registry(
             # Of moves at random: 20,000 episodes.
             _key_door(4, chance=0.08),
             _key_door(8, chance=0.004),
+            *_TAPES,
             *_FOREIGN,
         )
     },

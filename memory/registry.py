@@ -13,6 +13,7 @@ from lukasa.memory.attention.memory_q import FRMQN, MQN, RMQN
 from lukasa.memory.baselines import GRU, LSTM, FeedForward
 from lukasa.memory.core import Core
 from lukasa.memory.dam import DAM
+from lukasa.memory.direct_access import DirectAccess
 from lukasa.memory.dnc import DNC
 from lukasa.memory.dntm import DNTM
 from lukasa.memory.mann import MANN
@@ -58,6 +59,7 @@ CORES: Registry[type[Core]] = Registry(
         "rmc": RMC,
         "stack_rnn": StackRNN,
         "list_rnn": ListRNN,
+        "direct_access": DirectAccess,
         "lstm": LSTM,
         "gru": GRU,
         "feedforward": FeedForward,

@@ -17,6 +17,7 @@ from lukasa.agents.rllib.learning_options import APPOOptions, IMPALAOptions, NoO
 from lukasa.agents.rllib.memory_config import MemoryConfig
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.old_names import old_names
+from lukasa.agents.rllib.reinforce import MemoryReinforceConfig, ReinforceOptions
 from lukasa.agents.rllib.replay.config import MemoryDQNConfig, MemoryReplayConfig
 from lukasa.agents.rllib.replay.options import DQNOptions
 from lukasa.agents.rllib.rollout import RolloutEpisode, rollout
@@ -37,12 +38,14 @@ __all__ = [
     "MemoryNECConfig",
     "MemoryPPOConfig",
     "MemoryRLModule",
+    "MemoryReinforceConfig",
     "MemoryReplayConfig",
     "MemorySettings",
     "NECOptions",
     "NoOptions",
     "PPOOptions",
     "RLAgent",
+    "ReinforceOptions",
     "RolloutEpisode",
     "algorithm_class",
     "algorithm_options",

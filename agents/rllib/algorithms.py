@@ -10,6 +10,7 @@ from lukasa.agents.rllib.config import MemoryAPPOConfig, MemoryIMPALAConfig, Mem
 from lukasa.agents.rllib.episodic import MemoryMBECConfig, MemoryMFECConfig, MemoryNECConfig
 from lukasa.agents.rllib.learning_options import AlgorithmOptions
 from lukasa.agents.rllib.memory_config import MemoryConfig
+from lukasa.agents.rllib.reinforce import MemoryReinforceConfig
 from lukasa.agents.rllib.replay.config import MemoryDQNConfig
 from lukasa.ground.options import check_options, options_of
 from lukasa.ground.registry import Registry, is_own
@@ -35,6 +36,7 @@ ALGORITHMS: Registry[type[MemoryConfig]] = Registry(
         "nec": MemoryNECConfig,
         "mfec": MemoryMFECConfig,
         "mbec": MemoryMBECConfig,
+        "reinforce": MemoryReinforceConfig,
     },
     _config,
 )

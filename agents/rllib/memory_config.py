@@ -142,8 +142,7 @@ class MemoryConfig(AlgorithmConfig):
         """
         if self.is_multi_agent and not self.many_agents:
             raise ValueError(
-                f"{type(self).__name__} replays the sequences of one agent: let several agents learn with PPO, APPO or "
-                "IMPALA"
+                f"{type(self).__name__} is for one agent: let several agents learn with PPO, APPO or IMPALA"
             )
         if self.is_multi_agent and self.env_runner_cls is MemoryEnvRunner:
             self.env_runner_cls = MemoryMultiAgentEnvRunner

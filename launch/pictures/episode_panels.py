@@ -135,7 +135,7 @@ class Symbols:
         rows = len(self.names) or 1
         image = np.ones((rows, len(values), 3))
         for step, value in enumerate(values):
-            image[value % rows if self.names else 0, step] = _tint(value)
+            image[value % rows if self.names else 0, step] = tint(value)
         axes.imshow(image, aspect="auto", interpolation="nearest")
         axes.set_ylabel(self.label, rotation=0, ha="right", va="center")
         axes.set_yticks(range(len(self.names)), self.names, fontsize=8)
@@ -273,7 +273,7 @@ def _largest(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _tint(value: int) -> tuple[float, float, float]:
+def tint(value: int) -> tuple[float, float, float]:
     """A pale colour for a number, on which black is read; the first few differ most."""
     red, green, blue = to_rgb(COLOURS[value % (len(COLOURS) - 1)])
     pale = 0.5 if value < len(COLOURS) - 1 else 0.72

@@ -207,7 +207,8 @@ class _Sitting:
 
     def _reached(self) -> bool:
         goal, score = self.settings.stop_at, self.score
-        if goal is None or score is None:
+        # some jobs have a curriculum, whose first lessons are no goal
+        if goal is None or score is None or not getattr(self.job, "is_full", True):
             return False
         return score >= goal if self.job.higher_is_better else score <= goal
 

@@ -9,6 +9,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.spaces import MultiDiscrete
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
@@ -29,6 +30,9 @@ SHORT = {
     "GoalSearch-S7-11-v0": {"sizes": 7, "count": 2, "position": True, "step_limit": 7},
     "BitFlipping-N10-v0": {"bits": 3},
     "KeyDoor-S4-v0": {"size": 2, "step_limit": 7},
+    "TapeCopy-L10-v0": {"length": 3, "symbols": 2},
+    "TapeForwardReverse-L10-v0": {"length": 2, "symbols": 2},
+    "TapeAddition-R3-L5-v0": {"length": 1},
     "Bandit-N10-K5-v0": {"pulls": 4, "arms": 3},
     "TabularMDP-N10-v0": {"episodes": 2, "horizon": 3, "states": 4, "actions": 2},
 }
@@ -39,10 +43,17 @@ def episode(env, seed=None, rng=None):
     observation, _ = env.reset(seed=seed)
     steps, over = [(observation, 0.0, False, False)], False
     while not over:
-        action = env.unwrapped.oracle() if rng is None else int(rng.integers(env.action_space.n))
+        action = env.unwrapped.oracle() if rng is None else drawn(env.action_space, rng)
         steps.append(env.step(action)[:4])
         over = steps[-1][2] or steps[-1][3]
     return steps
+
+
+def drawn(space, rng, copies=None):
+    """An action at random, or one for each of several copies."""
+    if isinstance(space, MultiDiscrete):
+        return rng.integers(space.nvec, size=None if copies is None else (copies, len(space.nvec)))
+    return int(rng.integers(space.n)) if copies is None else rng.integers(space.n, size=copies)
 
 
 def assert_same(left, right):
@@ -94,7 +105,9 @@ def test_vector_version_equals_sync_vector_env(env_id):
     rng, ends = np.random.default_rng(0), 0
     for _ in range(60):
         # Mostly east, so that in the maze both arms and the step limit are reached.
-        actions = np.where(rng.random(5) < 0.6, 1, rng.integers(vector.single_action_space.n, size=5))
+        actions = drawn(vector.single_action_space, rng, 5)
+        if actions.ndim == 1:
+            actions = np.where(rng.random(5) < 0.6, 1, actions)
         *left, left_info = vector.step(actions)
         *right, right_info = single.step(actions)
         for x, y in zip(left, right, strict=True):
@@ -113,6 +126,8 @@ def test_vector_version_gives_the_same_data_for_the_same_seed(env_id):
         env = envs.make_vec(env_id, copies)
         rng = np.random.default_rng(0)
         actions = rng.integers(4, size=(150, 4))[:, :copies]
+        if isinstance(env.unwrapped.single_action_space, MultiDiscrete):
+            actions = np.stack([drawn(env.unwrapped.single_action_space, rng, 4)[:copies] for _ in range(150)])
         observations = [env.reset(seed=5)[0]] + [env.step(action)[0] for action in actions]
         parts = zip(*(one.values() if isinstance(one, dict) else (one,) for one in observations), strict=True)
         return np.concatenate([np.stack(part)[:, :3].reshape(151, 3, -1) for part in parts], -1)
@@ -156,10 +171,11 @@ def test_vector_version_declares_next_step_autoreset(env_id):
 def test_observations_handed_out_do_not_change_later(env_id):
     env = envs.make_vec(env_id, 4, **SHORT[env_id])
     first, _ = env.reset(seed=0)
-    second, rewards, terminated, truncated, _ = env.step(np.ones(4, dtype=int))
+    ones = np.ones(np.shape(env.action_space.sample()), dtype=int)
+    second, rewards, terminated, truncated, _ = env.step(ones)
     kept = copy.deepcopy((first, second, rewards, terminated, truncated))
     for _ in range(12):
-        env.step(np.ones(4, dtype=int))
+        env.step(ones)
     for then, now in zip(kept, (first, second, rewards, terminated, truncated), strict=True):
         assert_equal(then, now)
 

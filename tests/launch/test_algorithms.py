@@ -37,6 +37,7 @@ TAKEN = {
     "dqn": {one.name for one in dataclasses.fields(rllib.DQNOptions)},
     "nec": {one.name for one in dataclasses.fields(rllib.NECOptions)},
     "mbec": {one.name for one in dataclasses.fields(rllib.MBECOptions)},
+    "reinforce": {"baseline", "discount_steps"},
     "mfec": {one.name for one in dataclasses.fields(rllib.MFECOptions)},
 }
 OTHERS: dict[str, Any] = {
@@ -290,7 +291,7 @@ def test_algorithm_of_ones_own_trains_goes_on_and_is_evaluated(own, ray_cluster,
     assert "was written with --learning" in said
 
 
-NAMES = {"ppo", "appo", "impala", "dqn", "nec", "mfec", "mbec"}
+NAMES = {"ppo", "appo", "impala", "dqn", "nec", "mfec", "mbec", "reinforce"}
 
 
 def compared(text):

@@ -202,6 +202,10 @@ ROWS = {
     "mlstm-bare": Row("mlstm", {**MLSTM, **BARE, "expansion": 2}, {"matrices": (R, 4, 3)}),
     "shm": Row("shm", SHM, {"matrices": (R, 8, 4), "strength_gates": (R,)}),
     "shm-2": Row("shm", {**SHM, "heads": 1, "layers": 2, "centre": False}, {"matrices": (2, 8, 4)}),
+    "direct_access": Row("direct_access", {"size": H}, {"hidden": (H,), "direct_gates": (1,)}),
+    "direct_access-paths": Row(
+        "direct_access", {"size": H, "layers": 2, "controller": "gru", "paths": 3}, {"direct_gates": (3,)}
+    ),
     "lstm": Row("lstm", {"size": H}, {"hidden": (H,)}),
     "lstm-2": Row("lstm", {"size": H, "layers": 2}, {"hidden": (H,)}),
     "gru": Row("gru", {"size": H}, {"hidden": (H,)}),

@@ -55,7 +55,7 @@ def make_config(experiment: RLExperiment, sitting: int = 0, gpus: float = 0) -> 
     if cast_ := cast_of(experiment):
         if not config.many_agents:
             raise ValueError(
-                f"--algorithm {experiment.algorithm} replays the sequences of one agent: let several agents learn with "
+                f"--algorithm {experiment.algorithm} is for one agent: let several agents learn with "
                 "ppo, appo or impala"
             )
         config.env_runners(gym_env_vectorize_mode="sync")

@@ -26,11 +26,14 @@ class RLExperiment(Running, Optimisation):
         policies: shared, one policy for all of several agents in an environment, or separate, one for each; every agent
             has a memory of its own.
         algorithm: how it learns: ppo, or appo or impala with runners that sample while it learns, or dqn from what was
-            sampled long ago, or nec or mfec from what earlier episodes earned, or mbec by planning, or one of your own,
-            package.module:Class; lukasa list algorithms says what each takes.
+            sampled long ago, or nec or mfec from what earlier episodes earned, or mbec by planning, or reinforce from
+            whole episodes, or one of your own, package.module:Class; lukasa list algorithms says what each takes.
         learning: options of the algorithm that it alone has; its defaults for those that are not given.
         steps: environment steps to train for.
         stop_at: stop earlier, when the mean return of the last 100 episodes reaches this.
+        curriculum_from: begin with inputs of this length, in an environment whose inputs can grow, and lengthen them
+            one by one until they are as long as its settings allow; by default they are so from the start.
+        curriculum_mastery: share of the last 100 episodes that must succeed before inputs grow.
         seed: seed of the weights, the actions and the environments.
         runners: processes that sample; 0 samples in the process that learns.
         learners: processes that learn, each from its share of a batch; 0 learns in the process that was started.
@@ -77,6 +80,8 @@ class RLExperiment(Running, Optimisation):
     algorithm: str = "ppo"
     learning: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 200_000
+    curriculum_from: int | None = None
+    curriculum_mastery: float = 0.8
     clip_norm: float | None = 0.5
     runners: int = 0
     learners: int = 0

@@ -30,6 +30,7 @@ from lukasa.launch.kinds.rl.algorithms import (
 )
 from lukasa.launch.kinds.rl.divergence import check_learned
 from lukasa.launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
+from lukasa.launch.kinds.rl.growth import Growth
 from lukasa.launch.kinds.rl.held_out import HeldOut
 from lukasa.launch.kinds.rl.learning import is_asynchronous
 from lukasa.launch.kinds.rl.outcomes import episodes_ended
@@ -157,13 +158,15 @@ class RLJob:
     """
 
     counted, steps_name = "environment steps", "steps"
-    higher_is_better = scores_compare = True
+    higher_is_better = True
 
     def __init__(self, experiment: RLExperiment, algorithm: Any, run: Run):
         self.experiment, self.algorithm, self.run = experiment, algorithm, run
         self.unit = envs.score_unit(experiment.env)
         self.score_key = score_name(self.unit)
         self.done = 0
+        self._growth, self._grown = Growth(experiment), False
+        self.scores_compare = self._growth.length is None  # those of different lengths do not
         self._recent: Recent = deque(maxlen=EPISODES_IN_MEAN)
         self._runners, self._held_out = Runners(), HeldOut(experiment)
         self._asynchronous = is_asynchronous(experiment.algorithm)
@@ -173,7 +176,13 @@ class RLJob:
     def standing(self) -> tuple[float | None, str]:
         """What guessing scores."""
         known = envs.ENVIRONMENTS.get(self.experiment.env) if not self.experiment.env_settings else None
-        return known.chance if known else None, ""
+        length = self._growth.length
+        return known.chance if known else None, "" if length is None else f"inputs of length {length}"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a curriculum has come to its end, before which no score ends the run."""
+        return self._growth.length is None or self._growth.is_full
 
     def begin(self, rows: list[Row]) -> None:
         """Watch how it goes on from there."""
@@ -188,17 +197,24 @@ class RLJob:
             TrainingError: a gradient or a weight is not finite.
         """
         self._played = self._learned
+        if self._grown:
+            self._recent.clear()
+        self._growth.apply(self.algorithm)
         self._result = self.algorithm.train()
         self._learned = present_weights(self.algorithm)
         check_learned(self._result, self._learned, self.done, self.run)
         self.done = int(self._result["num_env_steps_sampled_lifetime"])
         self._runners.watch(self._result)
-        self._recent.extend(episodes_ended(self._result))
+        ended = episodes_ended(self._result)
+        self._recent.extend(ended)
+        self._length = self._growth.length
+        self._grown = self._growth.look(score for _, _, score in ended)
 
     def line(self, seconds: float, before: Row, *, writes: bool) -> Row:
         """One line of metrics an iteration."""
         elapsed = seconds - before["seconds"]
         row = metrics_row(self._result, self._recent, seconds, self._rate, self.unit)
+        row |= {} if self._length is None else {"input_length": self._length}
         row |= _workings(self._result, elapsed, self.experiment)
         row |= self._held_out.look(before.get(self.run.step_key, 0), self.done, self._learned)
         return row | self._watch.look(row)
@@ -216,11 +232,14 @@ class RLJob:
 
     def state(self) -> dict[str, Any]:
         """Of the algorithm, and the weights that the last episodes were played with."""
-        return capture_state(self.algorithm, self._recent, self._played)
+        growth = {} if self._growth.length is None else {"growth": self._growth.state()}
+        return capture_state(self.algorithm, self._recent, self._played) | growth
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         restore_state(self.algorithm, state)
+        if "growth" in state:
+            self._growth.restore(state["growth"])
         self.done = steps_sampled(self.algorithm)
         self._recent = deque(state["recent"], EPISODES_IN_MEAN)
         self._played = self._learned = present_weights(self.algorithm)

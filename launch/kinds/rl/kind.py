@@ -70,6 +70,10 @@ def _check_environment(experiment: RLExperiment) -> None:
         raise
     except Exception as error:
         raise UserError(str(envs.failure_of(experiment.env, "its constructor", error))) from error
+    if experiment.curriculum_from is not None:
+        from lukasa.launch.kinds.rl.growth import full_length
+
+        full_length(experiment)
 
 
 def subject(experiment: RLExperiment) -> Subject:

@@ -57,6 +57,7 @@ RL = Experiments(
         "eval_every": 1,
         "eval_episodes": 1,
         "ablation": 0,
+        "curriculum_from": 1,
     },
     above_zero=("lr", "clip", "kl_target", "value_clip", "grad_clip"),
     at_most_one=("gamma", "gae_lambda"),
@@ -69,7 +70,16 @@ RL = Experiments(
     renew=renewed,
     renamed={"grad_clip": "--clip-norm", "lr_end": "--schedule linear --final-lr SHARE, a share of --lr"},
     sections={
-        "What to train": ("env", "env_settings", "policies", "core", "start_from", "steps"),
+        "What to train": (
+            "env",
+            "env_settings",
+            "policies",
+            "core",
+            "start_from",
+            "steps",
+            "curriculum_from",
+            "curriculum_mastery",
+        ),
         "Memory": ("memory",),
         "Network": (
             "embedding",

@@ -16,6 +16,7 @@ from lukasa.launch.pictures.episode_panels import Panel, Rewards
 from lukasa.launch.pictures.formats import Format, picture_path
 from lukasa.launch.pictures.memory_panels import choose, memory_panels
 from lukasa.launch.pictures.observation_panels import action_panels, fixed_lag, observation_panels
+from lukasa.launch.pictures.tape_panels import tape_panels
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run
 
@@ -90,9 +91,11 @@ def episode_panels(env: Any, episode: Any) -> list[Panel]:
         episode: what ``lukasa.agents.rllib.rollout`` returned.
     """
     seen = tree.map_structure(lambda values: values[: episode.length], episode.observations)
+    # what happened on tapes says more than the cells that were seen
+    tapes = tape_panels(env.get_wrapper_attr("tape_trace")()) if env.has_wrapper_attr("tape_trace") else []
     how = "terminated" if episode.terminated else "cut off" if episode.limited else "truncated"
     return [
-        *observation_panels(env, seen),
+        *(tapes or observation_panels(env, seen)),
         *action_panels(env, episode.actions),
         Rewards(episode.rewards, f"{how} after {episode.length:,} steps"),
     ]

@@ -12,6 +12,7 @@ from typing import Any
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.grid_recipes import GRID_RECIPES
 from lukasa.launch.kinds.rl.replay_recipes import REPLAY_RECIPES
+from lukasa.launch.kinds.rl.tape_recipes import TAPE_RECIPES
 
 MILLION = 1 << 20
 TAPE = {"word_size": 16, "controller": "feedforward", "controller_size": 64, "initial_motion": "tape"}
@@ -258,6 +259,7 @@ RL_RECIPES: dict[str, Callable[[], RLExperiment]] = {
         own_cues_shared,
         own_cues_separate,
         *REPLAY_RECIPES,
+        *TAPE_RECIPES,
     )
 }
 """The recipes of `lukasa train rl`, by name."""
