@@ -192,7 +192,8 @@ def test_actions_of_real_numbers_are_learned_too(ray_cluster):
             return 1, -abs(float(action[0]) - 0.5), True, False, {}
 
     config = MemoryReinforceConfig().environment(Aim).memory("feedforward", size=8).debugging(seed=0)
-    config.env_runners(num_env_runners=0, num_envs_per_env_runner=8).training(train_batch_size_per_learner=128, lr=0.005)
+    config.env_runners(num_env_runners=0, num_envs_per_env_runner=8)
+    config.training(train_batch_size_per_learner=128, lr=0.005)
     algorithm = config.build_algo()
     try:
         first = algorithm.train()["env_runners"]["episode_return_mean"]
