@@ -72,6 +72,8 @@ class WholeEpisodeRunner(MemoryEnvRunner):
                 ".env_runners(num_envs_per_env_runner=1) and more env runners, or leave that out"
             )
         episodes, steps, ended = WholeSample(self, explore).episodes(None, self._quota(num_episodes), force_reset)
+        # RLlib would reset with the seed of the beginning, and play the same episodes for every batch
+        self._needs_initial_reset = False
         self._log_env_steps(metric=self._metrics_num_env_steps_sampled, num_steps=steps)
         self._increase_sampled_metrics(steps, ended)
         self._mean_length = sum(map(len, episodes)) / len(episodes)
