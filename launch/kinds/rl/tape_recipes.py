@@ -48,7 +48,7 @@ def _tape_recipe(task: str, core: str, algorithm: str) -> Callable[[], RLExperim
             stop_at=0.98,
             envs_per_runner=32,
             gamma=0.99,
-            entropy=0.02,
+            entropy=0.05,
             embedding=64,
             output=64,
             previous_action=True,
