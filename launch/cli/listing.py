@@ -72,6 +72,8 @@ def overview() -> list[str]:
         ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
         ("readers", found["readers"], "lukasa list readers", "of stored stories"),
         ("question sets", found["questions"], "lukasa list questions", "about stories"),
+        ("models that point", found["pointers"], "lukasa list pointers", "at points of a set"),
+        ("pointing tasks", found["pointing"], "lukasa list pointing", "hulls, triangles, tours"),
         *(
             (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
             for kind, rows in command.items()
@@ -156,6 +158,16 @@ def question_sets() -> Rows:
     return _named("questions")
 
 
+def pointers() -> Rows:
+    """Every model that points: its name, what it is, its options."""
+    return _named("pointers")
+
+
+def pointing_tasks() -> Rows:
+    """Every pointing task: its name, what is answered."""
+    return _named("pointing")
+
+
 LISTS = {
     "cores": cores,
     "tasks": supervised_tasks,
@@ -167,6 +179,8 @@ LISTS = {
     "datasets": datasets,
     "readers": readers,
     "questions": question_sets,
+    "pointers": pointers,
+    "pointing": pointing_tasks,
 }
 
 

@@ -19,6 +19,7 @@ SOURCES = (
     "envs/*.py",
     "agents/few_shot/*.py",
     "agents/questions/*.py",
+    "agents/pointers/*.py",
     "launch/options/*.py",
     "launch/pictures/formats.py",
     "launch/kinds/**/*.py",

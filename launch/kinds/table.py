@@ -45,6 +45,10 @@ KINDS: Registry[Entry] = Registry(
         "questions": Entry(
             "lukasa.launch.kinds.questions.kind:KIND", "train a reader to answer questions about stored stories"
         ),
+        "pointers": Entry(
+            "lukasa.launch.kinds.pointers.kind:KIND",
+            "train a model to point at points: hulls, triangulations, tours",
+        ),
     },
     _own,
 )

@@ -22,6 +22,8 @@ from lukasa.launch.options.own import (
     describe_own_dataset,
     describe_own_index,
     describe_own_learner,
+    describe_own_pointer,
+    describe_own_pointing_task,
     describe_own_questions,
     describe_own_reader,
     describe_own_task,
@@ -55,7 +57,8 @@ def described(registry: str, owner: str, name: str) -> Row:
     """What one thing says about itself.
 
     Args:
-        registry: "cores", "tasks", "learners", "algorithms", "datasets", "indexes", "readers" or "questions".
+        registry: "cores", "tasks", "learners", "algorithms", "datasets", "indexes", "readers", "questions",
+            "pointers" or "pointing".
         owner: what the thing is called in a message.
         name: its name; also "package.module:Name", but of an environment.
 
@@ -155,6 +158,19 @@ def _questions() -> dict[str, Row]:
     }
 
 
+def _pointers() -> dict[str, Row]:
+    from lukasa.memory import pointers
+
+    options = pointers.pointer_options
+    return {name: describe(model, options(name).values()) for name, model in pointers.POINTERS.items()}
+
+
+def _pointing() -> dict[str, Row]:
+    from lukasa.tasks.pointing import POINTING
+
+    return {name: {"title": task.title, **describe(task, ())} for name, task in POINTING.items()}
+
+
 def _environments() -> dict[str, Row]:
     from lukasa import envs
 
@@ -180,6 +196,8 @@ REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
     "indexes": ("lukasa.memory", _indexes),
     "readers": ("lukasa.memory.readers", _readers),
     "questions": ("lukasa.tasks.questions", _questions),
+    "pointers": ("lukasa.memory.pointers", _pointers),
+    "pointing": ("lukasa.tasks.pointing", _pointing),
 }
 """By sort: the package that is loaded where the living things are, and what describes them."""
 
@@ -192,5 +210,7 @@ OWN: Mapping[str, Callable[[str], Row]] = {
     "indexes": describe_own_index,
     "readers": describe_own_reader,
     "questions": describe_own_questions,
+    "pointers": describe_own_pointer,
+    "pointing": describe_own_pointing_task,
 }
 """What describes one of your own, "package.module:Name"; an environment of your own says what it has to Gymnasium."""

@@ -52,6 +52,22 @@ def describe_own_reader(path: str) -> dict[str, Any]:
     return _described(f"reader {path!r}", options, lambda: describe(READERS.find(path), options.values()))
 
 
+def describe_own_pointer(path: str) -> dict[str, Any]:
+    """What a model that points says about itself."""
+    from lukasa.memory.pointers import POINTERS, pointer_options
+
+    options = pointer_options(path)
+    return _described(f"model {path!r}", options, lambda: describe(POINTERS.find(path), options.values()))
+
+
+def describe_own_pointing_task(path: str) -> dict[str, Any]:
+    """What a pointing task says about itself."""
+    from lukasa.tasks.pointing import POINTING
+
+    found = POINTING.find(path)
+    return _described(f"pointing task {path!r}", {}, lambda: {"title": found.title, **describe(found, ())})
+
+
 def describe_own_questions(path: str) -> dict[str, Any]:
     """What a set of questions says about itself."""
     from lukasa.tasks.questions import QUESTION_DATA, question_data_options

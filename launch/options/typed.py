@@ -68,6 +68,15 @@ def question_options_class(questions: str) -> type:
     return _class_of_rows("set of questions", "questions", questions)
 
 
+def pointer_options_class(model: str) -> type:
+    """A dataclass of the options of a model that points, with the model's defaults.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    return _class_of_rows("model that points", "pointers", model)
+
+
 def _class_of_rows(owner: str, registry: str, name: str, elsewhere: Collection[str] = ()) -> type:
     rows = [row for row in described(registry, owner, name)["options"] if row["name"] not in elsewhere]
     return class_of_rows(owner, name, rows)

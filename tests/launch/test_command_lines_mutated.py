@@ -18,6 +18,7 @@ import pytest
 
 from lukasa.launch.cli.command import find_command
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.kinds.pointers.recipes import POINTING
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
@@ -39,6 +40,8 @@ GOOD = [
     "train few-shot --learner sequence --options.core gru --options.core-options size 8 --source generated",
     "train questions --data babi_made --dataset.stories 3 --tasks 1,6 --apart --options.hops 2 --noise 0.1 --lr 1e-3",
     "train questions --reader recurrent --options.core gru --options.core-options size 8 --data babi_made --tasks 1-3",
+    "train pointers hull_5_20 --options.size 16 --points 4-9 --lr 1e-3",
+    "train pointers --task tsp --points 6 --model attention_lstm --options.no-attention --steps 100 --seeds 2",
     "tune copy_ntm --grid lr=1e-3,1e-4 memory.slots=8,16 --steps 100",
     "tune task --task copy --core gru --samples 2 --grid memory.size=4,8",
     "list cores --json",
@@ -51,7 +54,7 @@ GOOD = [
 ]
 
 
-KINDS = {"rl": RL, "task": TASK, "few-shot": FEW_SHOT, "questions": QUESTIONS}
+KINDS = {"rl": RL, "task": TASK, "few-shot": FEW_SHOT, "questions": QUESTIONS, "pointers": POINTING}
 NUMBERS = {int: (0, 1, 2, 3, 7, 64, 100, 4096, -1), float: (0, 1e-3, 0.5, 1, 1.5, 10, -1)}
 
 

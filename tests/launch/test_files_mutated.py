@@ -39,12 +39,14 @@ RUNS = {
     "--report-every 2",
     "questions": "train questions --data babi_made --dataset.stories 4 --sentences 20 --tasks 1,6 --apart "
     "--options.size 8 --batch-size 8 --steps 32 --report-every 16 --validate-every 16 --keep best",
+    "pointers": "train pointers --points 4-5 --options.size 8 --batch-size 8 --steps 32 --report-every 16",
 }
 SHORT = {
     "rl": ("--episodes", "2"),
     "task": ("--sequences", "2"),
     "few-shot": ("--episodes", "2"),
     "questions": ("--part", "validation"),
+    "pointers": ("--sets", "4"),
 }
 
 
@@ -206,9 +208,10 @@ def sparse(file):
         raise DataError(str(error)) from None  # as a program that is told so would
 
 
-@pytest.fixture(
-    scope="module", params=["task", *(pytest.param(one, marks=pytest.mark.slow) for one in ("few-shot", "questions"))]
-)
+SLOW = [pytest.param(one, marks=pytest.mark.slow) for one in ("few-shot", "questions", "pointers")]
+
+
+@pytest.fixture(scope="module", params=["task", *SLOW])
 def run(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     trained(folder / "other", RUNS[request.param] + " --seed 1")
@@ -227,7 +230,12 @@ def test_checkpoint_that_does_not_fit_its_config_is_refused_and_nothing_drawn(ru
     file = run / "config.json"
     good = file.read_text()
     (run.parent / "good.json").write_text(good)
-    sizes = {"task": ("word_size", 4, 5), "few-shot": ("channels", 64, 8), "questions": ("size", 8, 9)}
+    sizes = {
+        "task": ("word_size", 4, 5),
+        "few-shot": ("channels", 64, 8),
+        "questions": ("size", 8, 9),
+        "pointers": ("size", 8, 9),
+    }
     sizes = sizes[json.loads(good)["kind"]]
     assert f'"{sizes[0]}": {sizes[1]}' in good
     file.write_text(good.replace(f'"{sizes[0]}": {sizes[1]}', f'"{sizes[0]}": {sizes[2]}'))
@@ -263,7 +271,7 @@ if __name__ == "__main__":
     number = int(sys.argv[1])
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        for kind in ("task", "few-shot", "questions"):
+        for kind in ("task", "few-shot", "questions", "pointers"):
             trained(place / kind / "other", RUNS[kind] + " --seed 1")
             runs(number, 1, trained(place / kind / "run", RUNS[kind])).report(f"{kind} runs")
         (place / "data").mkdir()

@@ -192,3 +192,13 @@ def test_questions_are_shared_by_workers(tmp_path, ray_cluster):
         assert main(["train", "questions", *words.split(), "--steps", "192", "--out", str(run.path), *more]) == 0
     losses = [[row["loss"] for row in read_metrics(run)] for run in (shared, single)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_sets_of_points_are_shared_by_workers(tmp_path, ray_cluster):
+    words = "--points 4-7 --options.size 8 --report-every 64 --batch-size 16 --steps 192"
+    shared, single = (Run(tmp_path / name, "sets") for name in ("shared", "single"))
+    for run, more in ((shared, ["--ray", "--workers", "2"]), (single, [])):
+        assert main(["train", "pointers", *words.split(), "--out", str(run.path), *more]) == 0
+    losses = [[row["loss"] for row in read_metrics(run)] for run in (shared, single)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)

@@ -20,13 +20,14 @@ FLOORS = (
         "lukasa.launch.kinds.rl",
         "lukasa.launch.kinds.supervised",
         "lukasa.launch.kinds.questions",
+        "lukasa.launch.kinds.pointers",
         "lukasa.launch.sweeps",
     },
     {"lukasa.launch.kinds.few_shot", "lukasa.launch.trained", "lukasa.launch.cli"},
     {"lukasa.launch.__main__", "lukasa.launch.train"},
 )
 """From the ground up; a room imports from its own floor only itself, and otherwise from lower ones."""
-KINDS = ("rl", "supervised", "few_shot", "questions")
+KINDS = ("rl", "supervised", "few_shot", "questions", "pointers")
 FILES_OF_A_KIND = {"experiment", "recipes", "kind", "job", "evaluation", "pictures"}
 
 

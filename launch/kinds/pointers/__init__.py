@@ -1,0 +1,1 @@
+"""Pointers at points."""
