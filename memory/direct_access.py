@@ -27,10 +27,10 @@ class DirectAccess(Core):
     Args:
         input_size: D.
         output_size: K.
-        size: H, units in every layer of the controller.
+        size: units in every layer of the controller, H.
         layers: number of its layers, one above another.
         controller: "lstm", the paper's, or "gru".
-        paths: P, ways past the controller with a gate each: one to what is written, others where a memory tape is
+        paths: ways past the controller with a gate each, P: one to what is written, others where a memory tape is
             written and read as well.
     """
 

@@ -42,6 +42,8 @@ TAKEN = {
 }
 OTHERS: dict[str, Any] = {
     "gae_lambda": 0.5,
+    "baseline": "mean",
+    "discount_steps": True,
     "value_clip": 3.0,
     **dict.fromkeys(("double", "dueling", "save_replay"), False),
     "value_rescaling": True,

@@ -27,15 +27,17 @@ TAPE_CORES: dict[str, tuple[str, Mapping[str, Any]]] = {
 }
 """Who they are, and their options, by core."""
 
-TAPE_ALGORITHMS: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "reinforce": ("Reinforce", {"batch_size": 512, "lr": 0.01}),
-    "ppo": ("PPO", {"batch_size": 1024, "minibatch_size": 256, "epochs": 4, "lr": 0.003, "max_seq_len": 32}),
-}
-"""What they are called, and the options that differ, by algorithm."""
+TAPE_ALGORITHMS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("reinforce", "Reinforce", {"batch_size": 512, "lr": 0.01}),
+    ("ppo", "PPO", {"batch_size": 1024, "minibatch_size": 256, "epochs": 4, "lr": 0.003, "max_seq_len": 32}),
+)
+"""Algorithms, what they are called, and the options that differ."""
 
 
-def _tape_recipe(task: str, core: str, algorithm: str) -> Callable[[], RLExperiment]:
-    (env, does), (who, memory), (by, options) = TAPE_TASKS[task], TAPE_CORES[core], TAPE_ALGORITHMS[algorithm]
+def _tape_recipe(
+    task: str, core: str, algorithm: str, called: str, options: Mapping[str, Any]
+) -> Callable[[], RLExperiment]:
+    (env, does), (who, memory) = TAPE_TASKS[task], TAPE_CORES[core]
 
     def recipe() -> RLExperiment:
         return RLExperiment(
@@ -59,11 +61,11 @@ def _tape_recipe(task: str, core: str, algorithm: str) -> Callable[[], RLExperim
         )
 
     recipe.__name__ = recipe.__qualname__ = f"tape_{task}_{core}_{algorithm}"
-    recipe.__doc__ = f"{who} {does}, from one symbol to many, by {by}."
+    recipe.__doc__ = f"{who} {does}, from one symbol to many, by {called}."
     return recipe
 
 
 TAPE_RECIPES: tuple[Callable[[], RLExperiment], ...] = tuple(
-    _tape_recipe(task, core, algorithm) for task in TAPE_TASKS for core in TAPE_CORES for algorithm in TAPE_ALGORITHMS
+    _tape_recipe(task, core, *by) for task in TAPE_TASKS for core in TAPE_CORES for by in TAPE_ALGORITHMS
 )
 """All of them."""
