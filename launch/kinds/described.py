@@ -20,6 +20,7 @@ SOURCES = (
     "agents/few_shot/*.py",
     "agents/questions/*.py",
     "agents/pointers/*.py",
+    "agents/neural_ram/*.py",
     "launch/options/*.py",
     "launch/pictures/formats.py",
     "launch/kinds/**/*.py",

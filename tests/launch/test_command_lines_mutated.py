@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from lukasa.launch.cli.command import find_command
+from lukasa.launch.kinds.circuits.recipes import CIRCUITS
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
 from lukasa.launch.kinds.pointers.recipes import POINTING
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
@@ -42,6 +43,7 @@ GOOD = [
     "train questions --reader recurrent --options.core gru --options.core-options size 8 --data babi_made --tasks 1-3",
     "train pointers hull_5_20 --options.size 16 --points 4-9 --lr 1e-3",
     "train pointers --task tsp --points 6 --model attention_lstm --options.no-attention --steps 100 --seeds 2",
+    "train circuits copy_nram --starts 2 --seeds 2 --entropy 0.1 --modules READ,INC,WRITE",
     "tune copy_ntm --grid lr=1e-3,1e-4 memory.slots=8,16 --steps 100",
     "tune task --task copy --core gru --samples 2 --grid memory.size=4,8",
     "list cores --json",
@@ -54,7 +56,14 @@ GOOD = [
 ]
 
 
-KINDS = {"rl": RL, "task": TASK, "few-shot": FEW_SHOT, "questions": QUESTIONS, "pointers": POINTING}
+KINDS = {
+    "rl": RL,
+    "task": TASK,
+    "few-shot": FEW_SHOT,
+    "questions": QUESTIONS,
+    "pointers": POINTING,
+    "circuits": CIRCUITS,
+}
 NUMBERS = {int: (0, 1, 2, 3, 7, 64, 100, 4096, -1), float: (0, 1e-3, 0.5, 1, 1.5, 10, -1)}
 
 

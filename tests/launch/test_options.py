@@ -21,6 +21,7 @@ import lukasa.launch.options.words
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.cli import main
+from lukasa.launch.kinds.circuits.recipes import CIRCUITS
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT, SEQUENCE_RECIPES
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.kinds.rl.options import RL
@@ -216,7 +217,7 @@ LETTER = re.compile(r"(\S|of|the same|how many|as many)[ ,;.:]")
 
 def texts():
     """Every option of the command line with its help."""
-    for kind in (RL, TASK, FEW_SHOT, QUESTIONS):
+    for kind in (RL, TASK, FEW_SHOT, QUESTIONS, CIRCUITS):
         for one in options_of(kind.experiment, kind.experiment()):
             yield f"{kind.name} {one.name}", one.text
     for sort, things in lukasa.launch.options.described.table().items():

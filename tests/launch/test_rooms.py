@@ -21,13 +21,14 @@ FLOORS = (
         "lukasa.launch.kinds.supervised",
         "lukasa.launch.kinds.questions",
         "lukasa.launch.kinds.pointers",
+        "lukasa.launch.kinds.circuits",
         "lukasa.launch.sweeps",
     },
     {"lukasa.launch.kinds.few_shot", "lukasa.launch.trained", "lukasa.launch.cli"},
     {"lukasa.launch.__main__", "lukasa.launch.train"},
 )
 """From the ground up; a room imports from its own floor only itself, and otherwise from lower ones."""
-KINDS = ("rl", "supervised", "few_shot", "questions", "pointers")
+KINDS = ("rl", "supervised", "few_shot", "questions", "pointers", "circuits")
 FILES_OF_A_KIND = {"experiment", "recipes", "kind", "job", "evaluation", "pictures"}
 
 

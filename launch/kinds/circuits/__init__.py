@@ -1,0 +1,1 @@
+"""Neural Random-Access Machines that find a program: the kind ``circuits``."""
