@@ -87,7 +87,8 @@ def overview() -> list[str]:
         few = ", ".join(names) if about else _some(names, width - 44).strip()  # nothing to say leaves room for some
         fits = len(beside) <= 24 and 48 + len(few) <= width
         lines.append(f"{_bold(f'{beside:<24}')}{words:<24}{few if fits else about}")
-        lines += [] if fits else [_some(names, width - 4)]
+        # There are as many lines of recipes as kinds of training: their names would not fit on a screen.
+        lines += [] if fits or ":" in title else [_some(names, width - 4)]
     return [*lines, "lukasa train rl --help lists the options of a kind of training."]
 
 
