@@ -38,22 +38,22 @@ class CircuitExperiment(ByBatch):
     """
 
     task: str = "copy"
-    starts: int = 8
-    registers: int = 3
+    starts: int = 16
+    registers: int = 4
     modules: str = ""
     controller: Literal["feedforward", "lstm"] = "feedforward"
-    hidden: int = 32
+    hidden: int = 64
     shortest: int | None = None
     longest: int | None = None
     threshold: float = 5.0
     spare: int = 2
-    entropy: float = 0.01
-    entropy_half: float = 8000.0
-    noise: float = 0.001
+    entropy: float = 0.02
+    entropy_half: float = 4800.0
+    noise: float = 0.0
     noise_decay: float = 0.55
     step_cost: float = 0.0
     start_norm: float = 1.0
-    lr: float = 0.02
+    lr: float = 0.01
     steps: int = 80_000
     batch_size: int = 16
     report_every: int = 1600

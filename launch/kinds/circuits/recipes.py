@@ -15,27 +15,27 @@ def access_nram() -> CircuitExperiment:
 
 def increment_nram() -> CircuitExperiment:
     """A machine finds how to add 1 to every element of an array."""
-    return CircuitExperiment(task="increment", registers=3, steps=80_000, validate_every=8000)
+    return CircuitExperiment(task="increment", registers=4, steps=32_000, validate_every=3200)
 
 
 def copy_nram() -> CircuitExperiment:
     """A machine finds how to copy an array to an address."""
-    return CircuitExperiment(task="copy", registers=3, steps=80_000, validate_every=8000)
+    return CircuitExperiment(task="copy", registers=4, steps=32_000, validate_every=3200)
 
 
 def reverse_nram() -> CircuitExperiment:
     """A machine finds how to copy an array backwards to an address."""
-    return CircuitExperiment(task="reverse", registers=3, steps=80_000, validate_every=8000)
+    return CircuitExperiment(task="reverse", registers=4, steps=32_000, validate_every=3200)
 
 
 def swap_nram() -> CircuitExperiment:
     """A machine finds how to swap what stands at two addresses."""
-    return CircuitExperiment(task="swap", registers=5, steps=80_000, validate_every=8000)
+    return CircuitExperiment(task="swap", registers=5, steps=32_000, validate_every=3200)
 
 
 def permutation_nram() -> CircuitExperiment:
     """A machine finds how to permute an array."""
-    return CircuitExperiment(task="permutation", registers=4, steps=80_000, validate_every=8000)
+    return CircuitExperiment(task="permutation", registers=5, steps=32_000, validate_every=3200)
 
 
 def list_k_nram() -> CircuitExperiment:
