@@ -1,6 +1,5 @@
 """Neural Random-Access Machines (Kurach, Andrychowicz & Sutskever 2016), soft to be trained and hard to be run."""
 
-from lukasa.memory.neural_ram.controller import ControllerName
 from lukasa.memory.neural_ram.cost import Expected, expected_cost
 from lukasa.memory.neural_ram.hard import HardRun, Learned, Policy, Rules, run_hard, take_start
 from lukasa.memory.neural_ram.machine import MachineState, NeuralRAM, run_circuit
@@ -10,7 +9,6 @@ from lukasa.memory.neural_ram.wiring import Layout, Wiring, wire
 
 __all__ = [
     "MODULES",
-    "ControllerName",
     "Expected",
     "HardRun",
     "Layout",

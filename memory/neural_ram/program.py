@@ -59,15 +59,18 @@ class Program:
     flags: tuple[int, ...]
 
     def lines(self) -> list[str]:
-        """The program: a block for each step, and one block for all that repeat it to the end."""
-        bodies = [self._body(step) for step in self.steps]
-        first = len(bodies)
-        while first > 1 and bodies[first - 2] == bodies[-1]:
-            first -= 1
+        """The program: a block for each step, and one for steps that repeat one another."""
+        blocks: list[tuple[int, int, list[str]]] = []
+        for number, step in enumerate(self.steps, 1):
+            body = self._body(step)
+            if blocks and blocks[-1][2] == body:
+                blocks[-1] = (blocks[-1][0], number, body)
+            else:
+                blocks.append((number, number, body))
         lines = []
-        for number, body in enumerate(bodies[:first], 1):
-            again = number == first and len(bodies) > first
-            lines.append(f"repeat from step {number} on:" if again else f"step {number}:")
+        for first, last, body in blocks:
+            to = "on" if last == len(self.steps) else f"to {last}"
+            lines.append(f"step {first}:" if first == last else f"repeat from step {first} {to}:")
             lines += ["    " + line for line in body]
         return lines
 

@@ -196,25 +196,16 @@ def describe(result: dict[str, Any]) -> None:
     if result["memory"] is not None:
         print(*result["memory"]["memory"])
         return
-    title = f"{result['task']}, start {result['start']} of {result['starts']}, {result['checkpoint']}, run hard"
+    memories = result["rows"][0]["rows"]
+    title = f"{result['task']}, start {result['start']}, {result['checkpoint']}, run hard on {memories:,} memories each"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    columns = (
-        "length",
-        "cells",
-        "memories",
-        "error %",
-        "exact %",
-        "stopped %",
-        "steps",
-        "untouched %",
-        "exact starts",
-    )
+    columns = ("length", "cells", "error %", "exact %", "stopped %", "steps", "untouched %", "exact starts")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for row in result["rows"]:
         exact = len(result["exact_starts"][str(row["length"])])
         table.add_row(
-            *(f"{row[name]:,}" for name in ("length", "cells", "rows")),
+            *(f"{row[name]:,}" for name in ("length", "cells")),
             *(f"{row[name]:.2f}" for name in ("error", "exact", "stopped", "steps", "chance")),
             f"{exact} of {result['starts']}",
         )
