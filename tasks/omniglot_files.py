@@ -6,7 +6,7 @@ Dimensions: C characters, E drawings of each, S side of a picture in pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +62,14 @@ class MissingDataError(DataError):
 _DRAWING = re.compile(r"(?:^|/)([^/]+/character\d+)/(\d{4})_(\d{2})\.png$")
 
 
-def read_drawings(part: str, size: int, data_dir: str = "") -> Tensor:
+def read_drawings(part: str, size: int, data_dir: str = "", only: Container[int] | None = None) -> Tensor:
     """All drawings of an official part, resized, with their amount of ink.
 
     Args:
         part: a key of ``CHARACTERS``.
         size: side of the pictures, from 1 to 105 pixels.
         data_dir: folder to look in first; see ``lukasa.tasks.data``.
+        only: places of the characters that are wanted; all of them by default.
 
     Returns:
         [C, 20, S, S] uint8, 255 for all ink; characters in the order of their official numbers.
@@ -78,8 +79,25 @@ def read_drawings(part: str, size: int, data_dir: str = "") -> Tensor:
         DataError: they are not what they should be.
     """
     place = _find(part, data_dir)
-    drawings = _unpacked(place) if place.suffix == ".npz" else _decoded(place, part)
-    return torch.stack([resized(character, size) for character in drawings])
+    drawings: Iterable[np.ndarray] = _unpacked(place) if place.suffix == ".npz" else _decoded(place, part)
+    wanted = [one for place, one in enumerate(drawings) if only is None or place in only]
+    return torch.stack([resized(character, size) for character in wanted])
+
+
+def read_alphabets(part: str, data_dir: str = "") -> list[str]:
+    """The alphabet of each character of an official part, in the order of ``read_drawings``.
+
+    Raises:
+        MissingDataError, DataError: as ``read_drawings``.
+    """
+    place = _find(part, data_dir)
+    if place.suffix == ".npz":
+        with np.load(place, allow_pickle=False) as arrays:
+            names = arrays["alphabets"].tolist()
+            return [names[number] for number in arrays["class_alphabet"].tolist()]
+    with opened(place) as (names, _):
+        of = {int(found[2]): found[1].partition("/")[0] for name in names if (found := _DRAWING.search(name))}
+    return [of[number] for number in sorted(of)]
 
 
 def _find(part: str, data_dir: str) -> Path:

@@ -72,6 +72,8 @@ def overview() -> list[str]:
         ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
         ("readers", found["readers"], "lukasa list readers", "of stored stories"),
         ("question sets", found["questions"], "lukasa list questions", "about stories"),
+        ("methods", found["methods"], "lukasa list methods", ""),
+        ("streams", found["streams"], "lukasa list streams", ""),
         ("models that point", found["pointers"], "lukasa list pointers", "at points of a set"),
         ("pointing tasks", found["pointing"], "lukasa list pointing", "hulls, triangles, tours"),
         *(
@@ -169,6 +171,16 @@ def pointing_tasks() -> Rows:
     return _named("pointing")
 
 
+def methods() -> Rows:
+    """Every method of learning a stream of tasks: its name, what it is, its options."""
+    return _named("methods")
+
+
+def streams() -> Rows:
+    """Every stream of tasks: its name, what is in it, its options."""
+    return _named("streams")
+
+
 LISTS = {
     "cores": cores,
     "tasks": supervised_tasks,
@@ -180,6 +192,8 @@ LISTS = {
     "datasets": datasets,
     "readers": readers,
     "questions": question_sets,
+    "methods": methods,
+    "streams": streams,
     "pointers": pointers,
     "pointing": pointing_tasks,
 }

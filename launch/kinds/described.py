@@ -19,6 +19,7 @@ SOURCES = (
     "envs/*.py",
     "agents/few_shot/*.py",
     "agents/questions/*.py",
+    "agents/continual/**/*.py",
     "agents/pointers/*.py",
     "agents/neural_ram/*.py",
     "launch/options/*.py",

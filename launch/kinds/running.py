@@ -29,6 +29,11 @@ class Running:
     threads: int = 1
     checkpoint_every: float = 60.0
 
+    @property
+    def length(self) -> str:
+        """How long it trains, for people: words before what a step is."""
+        return f"{self.steps:,}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Optimisation:

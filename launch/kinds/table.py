@@ -52,6 +52,9 @@ KINDS: Registry[Entry] = Registry(
         "circuits": Entry(
             "lukasa.launch.kinds.circuits.kind:KIND", "train machines that find a program for a random-access memory"
         ),
+        "continual": Entry(
+            "lukasa.launch.kinds.continual.kind:KIND", "train a method to learn tasks one after the other"
+        ),
     },
     _own,
 )

@@ -22,10 +22,12 @@ from lukasa.launch.options.own import (
     describe_own_dataset,
     describe_own_index,
     describe_own_learner,
+    describe_own_method,
     describe_own_pointer,
     describe_own_pointing_task,
     describe_own_questions,
     describe_own_reader,
+    describe_own_stream,
     describe_own_task,
     describe_task,
 )
@@ -38,6 +40,7 @@ SOURCES = (
     "tasks/**/*.py",
     "envs/*.py",
     "agents/few_shot/*.py",
+    "agents/continual/**/*.py",
     "agents/rllib/**/*.py",
     "launch/options/*.py",
 )
@@ -58,7 +61,7 @@ def described(registry: str, owner: str, name: str) -> Row:
 
     Args:
         registry: "cores", "tasks", "learners", "algorithms", "datasets", "indexes", "readers", "questions",
-            "pointers" or "pointing".
+            "methods", "streams", "pointers" or "pointing".
         owner: what the thing is called in a message.
         name: its name; also "package.module:Name", but of an environment.
 
@@ -171,6 +174,20 @@ def _pointing() -> dict[str, Row]:
     return {name: {"title": task.title, **describe(task, ())} for name, task in POINTING.items()}
 
 
+def _methods() -> dict[str, Row]:
+    from lukasa.agents import continual
+
+    options = continual.method_options
+    return {name: describe(method, options(name).values()) for name, method in continual.METHODS.items()}
+
+
+def _streams() -> dict[str, Row]:
+    from lukasa.tasks import continual
+
+    options = continual.stream_options
+    return {name: describe(stream, options(name).values()) for name, stream in continual.STREAMS.items()}
+
+
 def _environments() -> dict[str, Row]:
     from lukasa import envs
 
@@ -196,6 +213,8 @@ REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
     "indexes": ("lukasa.memory", _indexes),
     "readers": ("lukasa.memory.readers", _readers),
     "questions": ("lukasa.tasks.questions", _questions),
+    "methods": ("lukasa.agents.continual", _methods),
+    "streams": ("lukasa.tasks.continual", _streams),
     "pointers": ("lukasa.memory.pointers", _pointers),
     "pointing": ("lukasa.tasks.pointing", _pointing),
 }
@@ -210,6 +229,8 @@ OWN: Mapping[str, Callable[[str], Row]] = {
     "indexes": describe_own_index,
     "readers": describe_own_reader,
     "questions": describe_own_questions,
+    "methods": describe_own_method,
+    "streams": describe_own_stream,
     "pointers": describe_own_pointer,
     "pointing": describe_own_pointing_task,
 }

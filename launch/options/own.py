@@ -77,6 +77,22 @@ def describe_own_questions(path: str) -> dict[str, Any]:
     return _described(f"questions {path!r}", options, lambda: about | describe(found.make, options.values()))
 
 
+def describe_own_method(path: str) -> dict[str, Any]:
+    """What a method of learning a stream of tasks says about itself."""
+    from lukasa.agents.continual import METHODS, method_options
+
+    options = method_options(path)
+    return _described(f"method {path!r}", options, lambda: describe(METHODS.find(path), options.values()))
+
+
+def describe_own_stream(path: str) -> dict[str, Any]:
+    """What a stream of tasks says about itself."""
+    from lukasa.tasks.continual import STREAMS, stream_options
+
+    options = stream_options(path)
+    return _described(f"stream {path!r}", options, lambda: describe(STREAMS.find(path), options.values()))
+
+
 def describe_own_algorithm(path: str) -> dict[str, Any]:
     """What an algorithm of reinforcement learning says about itself."""
     from lukasa.agents import rllib  # imports Ray

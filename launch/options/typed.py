@@ -77,6 +77,24 @@ def pointer_options_class(model: str) -> type:
     return _class_of_rows("model that points", "pointers", model)
 
 
+def method_options_class(method: str) -> type:
+    """A dataclass of the options of a method of learning a stream of tasks, with the method's defaults.
+
+    Raises:
+        UserError: there is no such method.
+    """
+    return _class_of_rows("method", "methods", method)
+
+
+def stream_options_class(stream: str) -> type:
+    """A dataclass of the options of a stream of tasks, with the stream's defaults.
+
+    Raises:
+        UserError: there is no such stream.
+    """
+    return _class_of_rows("stream of tasks", "streams", stream)
+
+
 def _class_of_rows(owner: str, registry: str, name: str, elsewhere: Collection[str] = ()) -> type:
     rows = [row for row in described(registry, owner, name)["options"] if row["name"] not in elsewhere]
     return class_of_rows(owner, name, rows)

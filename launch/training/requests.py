@@ -318,7 +318,7 @@ def announce(
     folder = quoted(run.path)
     written = "settings in config.json, metrics in metrics.jsonl" if not seeds else "a run directory for each seed"
     return (
-        f"training {experiment.about}: {experiment.steps:,} {kind.counted}{onward}, "
+        f"training {experiment.about}: {experiment.length} {kind.counted}{onward}, "
         f"{seeds or f'seed {experiment.seed}'}{recipe}\n"
         f"run {folder}: {written}\n"
         f"watch it with  tensorboard --logdir {folder}"

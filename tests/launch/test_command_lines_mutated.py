@@ -18,6 +18,7 @@ import pytest
 
 from lukasa.launch.cli.command import find_command
 from lukasa.launch.kinds.circuits.recipes import CIRCUITS
+from lukasa.launch.kinds.continual.recipes import CONTINUAL
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
 from lukasa.launch.kinds.pointers.recipes import POINTING
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
@@ -44,6 +45,8 @@ GOOD = [
     "train pointers hull_5_20 --options.size 16 --points 4-9 --lr 1e-3",
     "train pointers --task tsp --points 6 --model attention_lstm --options.no-attention --steps 100 --seeds 2",
     "train circuits copy_nram --starts 2 --seeds 2 --entropy 0.1 --modules READ,INC,WRITE",
+    "train continual --stream algorithms --dataset.sequences 40 --dataset.tested 8 --method ewc --options.examples 5",
+    "train continual omniglot_alphabets --dataset.source generated --dataset.tasks 2 --method rehearsal --seeds 2",
     "tune copy_ntm --grid lr=1e-3,1e-4 memory.slots=8,16 --steps 100",
     "tune task --task copy --core gru --samples 2 --grid memory.size=4,8",
     "list cores --json",
@@ -63,6 +66,7 @@ KINDS = {
     "questions": QUESTIONS,
     "pointers": POINTING,
     "circuits": CIRCUITS,
+    "continual": CONTINUAL,
 }
 NUMBERS = {int: (0, 1, 2, 3, 7, 64, 100, 4096, -1), float: (0, 1e-3, 0.5, 1, 1.5, 10, -1)}
 

@@ -20,6 +20,7 @@ FLOORS = (
         "lukasa.launch.kinds.rl",
         "lukasa.launch.kinds.supervised",
         "lukasa.launch.kinds.questions",
+        "lukasa.launch.kinds.continual",
         "lukasa.launch.kinds.pointers",
         "lukasa.launch.kinds.circuits",
         "lukasa.launch.sweeps",
@@ -28,7 +29,7 @@ FLOORS = (
     {"lukasa.launch.__main__", "lukasa.launch.train"},
 )
 """From the ground up; a room imports from its own floor only itself, and otherwise from lower ones."""
-KINDS = ("rl", "supervised", "few_shot", "questions", "pointers", "circuits")
+KINDS = ("rl", "supervised", "few_shot", "questions", "pointers", "circuits", "continual")
 FILES_OF_A_KIND = {"experiment", "recipes", "kind", "job", "evaluation", "pictures"}
 
 
