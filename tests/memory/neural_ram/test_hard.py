@@ -82,7 +82,7 @@ def test_a_program_has_what_is_used_and_no_more():
     memory = np.array([[1, 2, 3, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]])
     program = read_program(layout, run_hard(layout, rules, memory, 9, trace=True))
     text = program.lines()
-    assert text[0] == "step 1:"
+    assert text[0] == "repeat from step 1 to 2:"
     assert "    add = read + read" in text
     assert "    memory[r0] = add" in text
     assert "    r0, r2 = inc, read" in text
