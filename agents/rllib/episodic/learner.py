@@ -160,7 +160,8 @@ class MBECLearner(MFECLearner):
         if agent.model is None:
             agent.model = Model(agent.dictionary)
         agent.model.add(joined(found))
-        plan(agent.model, self.config.gamma, self.options.sweeps, self.options.backups, self.generator)
+        config: Any = self.config
+        plan(agent.model, config.gamma, self.options.sweeps, self.options.backups, self.generator)
 
 
 class NECLearner(EpisodicLearner):
