@@ -82,6 +82,7 @@ def test_hulls_of_batches_are_scipys():
 def test_points_on_an_edge_of_the_hull_are_no_corners():
     points = np.array([[[0.0, 0.0], [0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.0, 0.5]]])
     assert convex_hulls(points)[0].tolist() == [0, 2, 3, 4]
+    assert convex_hulls(points[:, :5])[0].tolist() == [0, 2, 3, 4]
 
 
 def test_triangulations_are_the_definition():
