@@ -53,6 +53,7 @@ def test_pixels_are_the_same_in_another_order():
     assert not torch.equal(first, second)
     assert stream.shares_answers
     assert stream.groups == 12
+    assert stream.train[2].groups.unique().tolist() == [8, 9, 10, 11]  # a class of each task
 
 
 def test_a_story_survives_its_table():

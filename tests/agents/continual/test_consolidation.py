@@ -31,6 +31,7 @@ def test_centres_are_the_means_of_what_is_nearest_to_them():
 def test_soft_centres_are_weighted_means():
     points, softness = clouds(), 8.0
     centres, counts = kmeans(points, 2, torch.Generator().manual_seed(0), softness)
+    assert math.dist(*centres.tolist()) > 3  # and not both in the middle of everything
     total, sums = [0.0, 0.0], [[0.0, 0.0], [0.0, 0.0]]
     for one in points.tolist():
         weights = [math.exp(-(math.dist(one, centre) ** 2) / softness) for centre in centres.tolist()]
