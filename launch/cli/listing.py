@@ -76,6 +76,7 @@ def overview() -> list[str]:
         ("streams", found["streams"], "lukasa list streams", ""),
         ("models that point", found["pointers"], "lukasa list pointers", "at points of a set"),
         ("pointing tasks", found["pointing"], "lukasa list pointing", "hulls, triangles, tours"),
+        ("tasks of programs", found["programs"], "lukasa list programs", "learned from traces"),
         *(
             (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
             for kind, rows in command.items()
@@ -171,6 +172,11 @@ def pointing_tasks() -> Rows:
     return _named("pointing")
 
 
+def program_tasks() -> Rows:
+    """Every task that programs carry out: its name, its main program, and all that are called."""
+    return _named("programs")
+
+
 def methods() -> Rows:
     """Every method of learning a stream of tasks: its name, what it is, its options."""
     return _named("methods")
@@ -196,6 +202,7 @@ LISTS = {
     "streams": streams,
     "pointers": pointers,
     "pointing": pointing_tasks,
+    "programs": program_tasks,
 }
 
 

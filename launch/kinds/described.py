@@ -21,6 +21,7 @@ SOURCES = (
     "agents/questions/*.py",
     "agents/continual/**/*.py",
     "agents/pointers/*.py",
+    "agents/programs/*.py",
     "agents/neural_ram/*.py",
     "launch/options/*.py",
     "launch/pictures/formats.py",

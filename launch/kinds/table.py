@@ -49,6 +49,9 @@ KINDS: Registry[Entry] = Registry(
             "lukasa.launch.kinds.pointers.kind:KIND",
             "train a model to point at points: hulls, triangulations, tours",
         ),
+        "programs": Entry(
+            "lukasa.launch.kinds.programs.kind:KIND", "train a core to run programs, from their execution traces"
+        ),
         "circuits": Entry(
             "lukasa.launch.kinds.circuits.kind:KIND", "train machines that find a program for a random-access memory"
         ),

@@ -174,6 +174,15 @@ def _pointing() -> dict[str, Row]:
     return {name: {"title": task.title, **describe(task, ())} for name, task in POINTING.items()}
 
 
+def _programs() -> dict[str, Row]:
+    from lukasa.tasks import programs
+
+    return {
+        one.name: {"summary": one.summary, "main": one.main, "programs": list(one.programs("loops", 10))}
+        for one in programs.TASKS.values()
+    }
+
+
 def _methods() -> dict[str, Row]:
     from lukasa.agents import continual
 
@@ -217,6 +226,7 @@ REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
     "streams": ("lukasa.tasks.continual", _streams),
     "pointers": ("lukasa.memory.pointers", _pointers),
     "pointing": ("lukasa.tasks.pointing", _pointing),
+    "programs": ("lukasa.tasks.programs", _programs),
 }
 """By sort: the package that is loaded where the living things are, and what describes them."""
 

@@ -47,6 +47,8 @@ def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
         argv: the words after it.
     """
     request = read_request(kind.experiments, argv)
+    if not request.resume:
+        kind.experiments.check_together(request.experiment)
     if request.seeds is not None:
         from lukasa.launch.training.seeds import train_seeds  # loads NumPy
 

@@ -4,13 +4,14 @@ import shlex
 import pytest
 
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.kinds.programs.recipes import PROGRAMS
 from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.training import asking
 from lukasa.launch.training.requests import read_request
 from tests.launch.refusals import fails
 
-KINDS = pytest.mark.parametrize("kind", [RL, TASK, FEW_SHOT], ids=lambda kind: kind.name)
+KINDS = pytest.mark.parametrize("kind", [RL, TASK, FEW_SHOT, PROGRAMS], ids=lambda kind: kind.name)
 
 
 class Terminal(io.StringIO):

@@ -21,6 +21,7 @@ from lukasa.launch.kinds.circuits.recipes import CIRCUITS
 from lukasa.launch.kinds.continual.recipes import CONTINUAL
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
 from lukasa.launch.kinds.pointers.recipes import POINTING
+from lukasa.launch.kinds.programs.recipes import PROGRAMS
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
@@ -44,6 +45,7 @@ GOOD = [
     "train questions --reader recurrent --options.core gru --options.core-options size 8 --data babi_made --tasks 1-3",
     "train pointers hull_5_20 --options.size 16 --points 4-9 --lr 1e-3",
     "train pointers --task tsp --points 6 --model attention_lstm --options.no-attention --steps 100 --seeds 2",
+    "train programs addition --base 4 --longest 3 --size 8 --form recursive --steps 40",
     "train circuits copy_nram --starts 2 --seeds 2 --entropy 0.1 --modules READ,INC,WRITE",
     "train continual --stream algorithms --dataset.sequences 40 --dataset.tested 8 --method ewc --options.examples 5",
     "train continual omniglot_alphabets --dataset.source generated --dataset.tasks 2 --method rehearsal --seeds 2",
@@ -65,6 +67,7 @@ KINDS = {
     "few-shot": FEW_SHOT,
     "questions": QUESTIONS,
     "pointers": POINTING,
+    "programs": PROGRAMS,
     "circuits": CIRCUITS,
     "continual": CONTINUAL,
 }

@@ -20,6 +20,7 @@ RUNS = {
     "few-shot": "--source generated --part background_small1 --size 16 --options.channels 4 --ways 3 --queries 2",
     "questions": "--data babi_made --dataset.stories 4 --tasks 1 --sentences 10 --reader query_reduction",
     "pointers": "--points 4-6 --options.size 8",
+    "programs": "--tasks addition --base 3 --longest 3 --size 8 --encoding 8",
 }
 SMALL = "--batch-size 4 --report-every 4 --device"
 EVERY_KIND = pytest.mark.parametrize("kind", RUNS)
@@ -35,7 +36,13 @@ def test_run_goes_on_on_another_device_and_is_scored_without_one(
     kind: str, first: str, device: torch.device, tmp_path, capsys
 ):
     then, words = {"cpu": "cuda", "cuda": "cpu"}[first], RUNS[kind].split()
-    counted = {"task": "sequences", "few-shot": "episodes", "questions": "questions", "pointers": "sets"}[kind]
+    counted = {
+        "task": "sequences",
+        "few-shot": "episodes",
+        "questions": "questions",
+        "pointers": "sets",
+        "programs": "traces",
+    }[kind]
     moved, stayed = Run(tmp_path / "moved", counted), Run(tmp_path / "stayed", counted)
     train(kind, moved, *words, *SMALL.split(), first, "--steps", "4")
     train(kind, moved, "--resume", "--steps", "8", "--device", then)
@@ -43,7 +50,12 @@ def test_run_goes_on_on_another_device_and_is_scored_without_one(
     losses = [[row["loss"] for row in read_metrics(run)] for run in (moved, stayed)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
-    options = {"few-shot": ["--episodes", "2"], "task": ["--sequences", "8"], "pointers": ["--sets", "4"]}.get(kind, [])
+    options = {
+        "few-shot": ["--episodes", "2"],
+        "task": ["--sequences", "8"],
+        "pointers": ["--sets", "4"],
+        "programs": ["--samples", "2"],
+    }.get(kind, [])
     capsys.readouterr()
     with mock.patch.object(torch.cuda, "is_available", return_value=False):
         assert main(["eval", str(moved.path), *options]) == 0

@@ -40,6 +40,8 @@ RUNS = {
     "questions": "train questions --data babi_made --dataset.stories 4 --sentences 20 --tasks 1,6 --apart "
     "--options.size 8 --batch-size 8 --steps 32 --report-every 16 --validate-every 16 --keep best",
     "pointers": "train pointers --points 4-5 --options.size 8 --batch-size 8 --steps 32 --report-every 16",
+    "programs": "train programs --tasks bubble_sort --form recursive --base 2 --longest 3 --size 8 --encoding 8 "
+    "--batch-size 4 --steps 32 --report-every 16",
 }
 SHORT = {
     "rl": ("--episodes", "2"),
@@ -47,6 +49,7 @@ SHORT = {
     "few-shot": ("--episodes", "2"),
     "questions": ("--part", "validation"),
     "pointers": ("--sets", "4"),
+    "programs": ("--lengths", "2", "--samples", "2"),
 }
 
 
@@ -208,7 +211,7 @@ def sparse(file):
         raise DataError(str(error)) from None  # as a program that is told so would
 
 
-SLOW = [pytest.param(one, marks=pytest.mark.slow) for one in ("few-shot", "questions", "pointers")]
+SLOW = [pytest.param(one, marks=pytest.mark.slow) for one in ("few-shot", "questions", "pointers", "programs")]
 
 
 @pytest.fixture(scope="module", params=["task", *SLOW])
@@ -235,6 +238,7 @@ def test_checkpoint_that_does_not_fit_its_config_is_refused_and_nothing_drawn(ru
         "few-shot": ("channels", 64, 8),
         "questions": ("size", 8, 9),
         "pointers": ("size", 8, 9),
+        "programs": ("size", 8, 9),
     }
     sizes = sizes[json.loads(good)["kind"]]
     assert f'"{sizes[0]}": {sizes[1]}' in good
@@ -271,7 +275,7 @@ if __name__ == "__main__":
     number = int(sys.argv[1])
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        for kind in ("task", "few-shot", "questions", "pointers"):
+        for kind in ("task", "few-shot", "questions", "pointers", "programs"):
             trained(place / kind / "other", RUNS[kind] + " --seed 1")
             runs(number, 1, trained(place / kind / "run", RUNS[kind])).report(f"{kind} runs")
         (place / "data").mkdir()

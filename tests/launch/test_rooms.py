@@ -22,6 +22,7 @@ FLOORS = (
         "lukasa.launch.kinds.questions",
         "lukasa.launch.kinds.continual",
         "lukasa.launch.kinds.pointers",
+        "lukasa.launch.kinds.programs",
         "lukasa.launch.kinds.circuits",
         "lukasa.launch.sweeps",
     },
@@ -29,7 +30,7 @@ FLOORS = (
     {"lukasa.launch.__main__", "lukasa.launch.train"},
 )
 """From the ground up; a room imports from its own floor only itself, and otherwise from lower ones."""
-KINDS = ("rl", "supervised", "few_shot", "questions", "pointers", "circuits", "continual")
+KINDS = ("rl", "supervised", "few_shot", "questions", "pointers", "programs", "circuits", "continual")
 FILES_OF_A_KIND = {"experiment", "recipes", "kind", "job", "evaluation", "pictures"}
 
 

@@ -1,0 +1,1 @@
+"""Programs that are learned from execution traces: the kind ``programs``."""
