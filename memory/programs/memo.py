@@ -15,8 +15,8 @@ import torch
 
 from lukasa.memory.programs.core import NPI, NPIState
 
-Said = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Of each row whether its program returns, bool [R]; which program is called, [R]; and with what, [R, 3]."""
+MEMORY = 2**29
+"""Bytes of the states that are kept."""
 
 
 class Memo:
@@ -26,16 +26,17 @@ class Memo:
         core: that is asked.
         scene: which environment.
         longest: steps of a frame that are kept; what comes later in a frame is computed, and replaced by its next step.
-        most: nodes that are kept; what comes later is computed.
+        most: nodes that are kept; what comes later is computed. By default what half a gibibyte holds.
         keeps: whether anything is kept; otherwise every step is computed.
 
     Attributes:
         asked: steps that the core has computed.
     """
 
-    def __init__(self, core: NPI, scene: str, *, longest: int = 8, most: int = 60_000, keeps: bool = True):
+    def __init__(self, core: NPI, scene: str, *, longest: int = 8, most: int | None = None, keeps: bool = True):
         self.core, self.scene, self.longest = core, scene, longest
-        self.most = most if keeps else 0
+        bytes_of_a_node = 2 * core.layers * core.size * core.end.weight.element_size()
+        self.most = (MEMORY // bytes_of_a_node if most is None else most) if keeps else 0
         self.symbols = np.array(core.scenes[scene])
         self.radix = np.array([math.prod(core.scenes[scene][place + 1 :]) for place in range(len(self.symbols))])
         self.observations = int(np.prod(self.symbols))

@@ -99,7 +99,7 @@ def right_trace(task: ProgramTask, form: Form, base: int, problem: Any) -> Trace
         >>> from lukasa.tasks.programs import TASKS
         >>> trace = right_trace(TASKS["addition"], "loops", 10, ((6, 9), (5, 2, 1)))
         >>> len(trace.steps), trace.steps[0].call.program
-        (45, 'ADD1')
+        (38, 'ADD1')
     """
     return Trace(task.name, form, base, task.written(problem), tuple(right_steps(task, form, base, problem)))
 

@@ -261,12 +261,12 @@ def describe(result: dict[str, Any]) -> None:
         return
     table = Table(title=f"{result['form']}, {result['checkpoint']}", title_justify="left", box=None, pad_edge=False)
     table.add_column("task", no_wrap=True)
-    for column in ("length", "problems", "exact %", "95 %", "steps", "computed", "seconds"):
+    for column in ("length", "problems", "exact %", "95 %", "steps", "computed"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in result["rows"]:
         low, high = row["interval"]
-        numbers = (f"{row['length']:,} {row['counted']}", f"{row['samples']:,}", f"{row['accuracy']:.1f}")
-        counts = (f"{row['steps']:,}", f"{row['computed']:,}", f"{row['seconds']:.1f}")
+        numbers = (f"{row['length']:,}", f"{row['samples']:,}", f"{row['accuracy']:.1f}")
+        counts = (f"{row['steps']:,}", f"{row['computed']:,}")
         table.add_row(row["task"], *numbers, f"{low:.1f} to {high:.1f}", *counts)
     Console(soft_wrap=True).print(table)
     for row in result["rows"]:
