@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lukasa.ground.names import UnknownNameError, unknown
-from lukasa.memory.programs import ENDINGS, NPI, RETURNED, Interpreter, Taken
+from lukasa.memory.programs import ENDINGS, NPI, Interpreter, Taken
+from lukasa.memory.programs.interpreter import RETURNED
 from lukasa.tasks.programs import Call, Form, ProgramTask, Step, Trace, right_steps, step_lines
 
 PATIENCE, SPARE = 4, 100

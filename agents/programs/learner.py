@@ -20,6 +20,7 @@ from lukasa.tasks import Score
 from lukasa.tasks.programs import Frame
 
 Balance = Literal["programs", "steps"]
+"""What counts alike in the loss."""
 
 
 class ProgramLearner:

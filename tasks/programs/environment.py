@@ -10,9 +10,10 @@ import numpy as np
 Observation = tuple[int, ...]
 """A symbol for each place that is seen; 0 is blank."""
 Arguments = tuple[int, int, int]
-"""Of a call. A program that takes none is given zeros."""
+"""Of a call."""
 
 NONE: Arguments = (0, 0, 0)
+"""What a program that takes no arguments is given."""
 ACT = "ACT"
 """The one program that is no program of calls: what it is given, the environment does."""
 MOVE, WRITE, SWAP = 0, 1, 2

@@ -13,7 +13,9 @@ from lukasa.tasks.programs.environment import ACT, LEFT, MOVE, RIGHT, SWAP, WRIT
 from lukasa.tasks.programs.scratch_pad import CARRY, IN1, IN2, OUT
 
 Form = Literal["loops", "recursive"]
+"""Of the programs of a task."""
 FORMS: tuple[Form, ...] = ("loops", "recursive")
+"""All of them."""
 Calls = Generator[Call, None, None]
 
 
