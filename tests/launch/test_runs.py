@@ -12,6 +12,7 @@ from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.grid_recipes import GRID_RECIPES
 from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.rl.replay_recipes import REPLAY_RECIPES
+from lukasa.launch.kinds.rl.tape_recipes import TAPE_RECIPES
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.runs.directory import (
@@ -251,7 +252,8 @@ def test_run_from_before_a_field_was_added_stays_as_it_was():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, recipe in RL.recipes.items() if recipe not in (*GRID_RECIPES, *REPLAY_RECIPES)]
+    "name",
+    [name for name, recipe in RL.recipes.items() if recipe not in (*GRID_RECIPES, *REPLAY_RECIPES, *TAPE_RECIPES)],
 )
 def test_recipes_are_on_the_numbers_they_were_tuned_with(name):
     recipe = RL.make(name)

@@ -81,6 +81,8 @@ def test_parts_are_what_the_core_carries(row: Row):
         name, options = options.get("core", "lstm"), options["core_options"]
     if name == "feedforward":
         expected = ()
+    elif name == "direct_access":
+        expected = ("memory",)  # nothing but its controller's state
     elif name in ("rmqn", "frmqn"):
         expected = PARTS
     elif name == "lmu":

@@ -45,7 +45,7 @@ def test_every_function_and_kernel_has_a_row():
     }
     assert functions == set(ADDRESSING)
     # No functions of tensors: sparse/test_access.py, test_sequence_kernels.py, test_scan.py and their like hold them.
-    others = {"sparse_access", "sequence", "scan", "lmu", "matrix_memory", "moving"}
+    others = {"sparse_access", "sequence", "scan", "lmu", "matrix_memory", "moving", "circuit"}
     assert {module.name for module in pkgutil.iter_modules(kernels.__path__)} == {*KERNELS, *others}
 
 

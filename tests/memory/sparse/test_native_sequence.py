@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lukasa import memory
 from lukasa.memory.sparse.bounds import UnstorableError
+from tests.memory.threads import numbers_of_threads
 
 pytest.importorskip("numba")
 EVERY_CORE = pytest.mark.parametrize("name", ["sam", "sdnc"])
@@ -111,7 +112,7 @@ def test_the_same_bits_for_any_number_of_threads(name: str, monkeypatch: pytest.
     core, inputs = make(name, dtype=torch.float32), torch.randn(17, 9, 3)
     starts, found, before = torch.rand(17, 9) < 0.2, [], torch.get_num_threads()
     try:
-        for threads in (1, 2, 3, 1):
+        for threads in numbers_of_threads():
             torch.set_num_threads(threads)
             found.append(lived(core, inputs, starts, False))
     finally:

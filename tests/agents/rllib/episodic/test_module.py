@@ -77,7 +77,7 @@ def test_observations_are_keys_through_a_fixed_projection_or_as_they_are(project
     }
     keys = module.net(batch)[:, 0]
     apart = torch.cdist(keys, keys)
-    assert float(apart[0, 1]) == 0
+    assert float(apart[0, 1]) < 1e-4
     assert bool((apart[0, 2:] > 1e-3).all())
 
 
