@@ -1,5 +1,7 @@
 """Machines learn, each start by itself, and say which of them is best."""
 
+import threading
+
 import pytest
 import torch
 
@@ -119,3 +121,45 @@ def test_a_program_runs_on_memories_of_ones_own():
 def test_programs_by_hand_are_known_by_name():
     with pytest.raises(ValueError, match="no program by hand for 'sort'"):
         program_by_hand("sort")
+
+
+class Half:
+    """One of two threads that share every batch."""
+
+    workers = 2
+
+    def __init__(self, rank, meeting, said):
+        self.rank, self.meeting, self.said = rank, meeting, said
+
+    def totals(self, values):
+        self.said[self.rank] = torch.tensor(values, dtype=torch.float64)
+        self.meeting.wait()
+        total = self.said[0] + self.said[1]
+        self.meeting.wait()
+        return total.tolist()
+
+    def average_gradients(self, parameters):
+        for one in parameters:
+            mean = torch.tensor(self.totals(one.grad.flatten().tolist())).view_as(one) / 2
+            one.grad = mean.to(one)
+
+
+def test_two_workers_learn_what_one_learns():
+    alone = trainer_of(starts=2)
+    wanted = [alone.step().loss for _ in range(3)]
+    meeting, said, losses = threading.Barrier(2, timeout=30), [None, None], [[], []]
+
+    made = [trainer_of(starts=2) for _ in range(2)]
+
+    def work(rank):
+        trainer = made[rank]
+        trainer.sharing = trainer.learner.sharing = Half(rank, meeting, said)
+        losses[rank] += [trainer.step().loss for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert losses[0] == losses[1]
+    assert losses[0] == pytest.approx(wanted, rel=1e-4)
