@@ -33,8 +33,10 @@ def train(kind: str, run: Run, *words: str) -> None:
 @EVERY_KIND
 @pytest.mark.parametrize("first", ["cpu", "cuda"])
 def test_run_goes_on_on_another_device_and_is_scored_without_one(
-    kind: str, first: str, device: torch.device, tmp_path, capsys
+    kind: str, first: str, device: torch.device, tmp_path, capsys, request
 ):
+    if kind == "programs" and "pretended" in request.node.name:
+        pytest.skip("the pretended device has no gradient of indexing by tensors")
     then, words = {"cpu": "cuda", "cuda": "cpu"}[first], RUNS[kind].split()
     counted = {
         "task": "sequences",
