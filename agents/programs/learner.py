@@ -44,17 +44,22 @@ class ProgramLearner:
         return self.core
 
     def learn(self, batch: Traces) -> Learned:
-        """Add the gradient of the batch's mean loss, in nats a step, to that of the parameters."""
+        """Add the gradient of the mean loss of what is taught, in nats a step, to that of the parameters."""
         self.core.train()
         frames = list(dict.fromkeys(frame for trace in batch.frames for frame in trace))
-        weights = torch.tensor(frame_weights(frames, batch, self.balance), dtype=torch.float64).to(self.core.end.weight)
-        loss, wrong = 0.0, set()
-        for table in tables(self.core, frames):
+        loss, wrong, taught = 0.0, set[Frame](), self.core.taught
+        new, old = ([one for one in frames if (one.program in taught) == trained] for trained in (True, False))
+        weights = torch.tensor(frame_weights(new, batch, self.balance), dtype=torch.float64).to(self.core.end.weight)
+        for table in tables(self.core, new):
             losses, right = frame_losses(self.core, table)
             part = (losses.sum(1) * weights[table.places]).sum()
             part.backward()
             loss += float(part.detach())
-            wrong |= {frames[table.places[place]] for place in (~right).nonzero().squeeze(1).tolist()}
+            wrong |= {new[table.places[place]] for place in (~right).nonzero().squeeze(1).tolist()}
+        with torch.no_grad():  # what a frozen core does already
+            for table in tables(self.core, old):
+                right = frame_losses(self.core, table)[1]
+                wrong |= {old[table.places[place]] for place in (~right).nonzero().squeeze(1).tolist()}
         exact = sum(wrong.isdisjoint(trace) for trace in batch.frames)
         return Learned(loss, Score(100.0 * exact, len(batch)))
 
@@ -63,7 +68,7 @@ def frame_weights(frames: Sequence[Frame], batch: Traces, balance: Balance) -> l
     """What a nat of each frame counts in the batch's loss: the mean of steps, or the mean of programs' means.
 
     Args:
-        frames: the different ones of the batch.
+        frames: those of the batch that are learned from, each once.
         batch: the traces.
         balance: what counts alike.
     """

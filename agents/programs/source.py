@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Generator
 
 from lukasa.agents.learning import Constant
 from lukasa.agents.programs.batches import Traces
-from lukasa.tasks.programs import Form, ProgramTask, frames, right_steps
+from lukasa.tasks.programs import Form, Frame, ProgramTask, frames, run
 
 
 class TraceSource(Constant):
@@ -32,10 +33,14 @@ class TraceSource(Constant):
         self.form: Form = form
 
     def sample(self, chosen: None, rows: int, generator: Generator) -> Traces:
-        """The traces of so many problems."""
+        """The traces of so many problems, with what is practised at the end of each."""
         found = []
         for which in torch.randint(0, len(self.tasks), (rows,), generator=generator).tolist():
             task = self.tasks[which]
             problem = task.sample(self.longest, self.base, generator)
-            found.append(frames(task.scene(self.base).name, right_steps(task, self.form, self.base, problem)))
+            programs, env = task.programs(self.form, self.base), task.make(problem, self.base)
+            seen: Counter[Frame] = Counter()
+            for program in (task.main, *task.practised):
+                seen += frames(task.scene(self.base).name, run(programs, program, env))
+            found.append(seen)
         return Traces(tuple(found))

@@ -53,7 +53,8 @@ class NPI(nn.Module):
 
     Args:
         programs: the generations of names: those that are taught together. A program calls none of a later generation,
-            so that what is taught later changes nothing of it.
+            and each generation finds all programs up to its own by keys of its own, so that what is taught later
+            changes nothing of what was there.
         scenes: of each environment the number of symbols at each place that is seen.
         values: how many values an argument has, A.
         size: units of each LSTM layer.
@@ -74,6 +75,7 @@ class NPI(nn.Module):
     """
 
     unknown: Tensor
+    born: Tensor
 
     def __init__(
         self,
@@ -99,13 +101,15 @@ class NPI(nn.Module):
             )
         self.scenes = {name: tuple(symbols) for name, symbols in scenes.items()}
         self.values, self.size, self.layers = values, size, layers
-        generations = [generation for generation, some in enumerate(programs) for _ in some]
-        born = torch.tensor(generations)
+        self.generations = tuple(generation for generation, some in enumerate(programs) for _ in some)
+        born = torch.tensor(self.generations)
+        self.register_buffer("born", born, persistent=False)
         self.register_buffer("unknown", born[None] > born[:, None], persistent=False)  # [N, N]: caller, called
         self.encoders = nn.ModuleDict(
             {name: _encoder(symbols, values, encoding) for name, symbols in self.scenes.items()}
         )
-        self.keys = nn.ParameterDict({name: nn.Parameter(torch.randn(key_size) * 0.5) for name in self.programs})
+        found = [name for names in map(self.key_names, range(len(programs))) for name in names if name]
+        self.keys = nn.ParameterDict({name: nn.Parameter(torch.randn(key_size) * 0.5) for name in found})
         self.embeddings = nn.ParameterDict({name: nn.Parameter(torch.randn(program_size)) for name in self.programs})
         self.fusion = nn.Sequential(nn.Linear(encoding + program_size, size), nn.ReLU())
         self.lstm = nn.LSTM(size, size, layers, batch_first=True)
@@ -117,9 +121,24 @@ class NPI(nn.Module):
         """The place of a program in the program memory."""
         return self.programs.index(program)
 
-    def key_rows(self) -> Tensor:
-        """M_key, [N, K]."""
-        return torch.stack([self.keys[name] for name in self.programs])
+    def key_names(self, generation: int) -> list[str]:
+        """What the keys are called by which a generation finds programs; "" for those that come later.
+
+        Example:
+            >>> NPI([["ACT", "ADD"], ["TWICE"]], {"pad": (11,)}, 10).key_names(1)
+            ['ACT@1', 'ADD@1', 'TWICE@1']
+        """
+        mark = f"@{generation}" if generation else ""
+        return [
+            f"{name}{mark}" if born <= generation else ""
+            for name, born in zip(self.programs, self.generations, strict=True)
+        ]
+
+    def key_rows(self, generation: int = -1) -> Tensor:
+        """M_key, [N, K], by which a generation finds programs; the last one by default. 0 for what comes later."""
+        names = self.key_names(generation if generation >= 0 else self.generations[-1])
+        nothing = torch.zeros_like(next(iter(self.keys.values())))
+        return torch.stack([self.keys[name] if name else nothing for name in names])
 
     def program_rows(self) -> Tensor:
         """M_prog, [N, P]."""
@@ -161,19 +180,38 @@ class NPI(nn.Module):
         state = state or self.initial_state(len(seen))
         carried = tuple(one.transpose(0, 1).contiguous() for one in state)
         outputs, (hidden, cell) = self.lstm(self.fusion(torch.cat([encoded, rows], -1)), carried)
-        scores = self.key(outputs) @ self.key_rows().T  # [B, T, N]
+        rows = torch.stack([self.key_rows(one) for one in range(self.generations[-1] + 1)])[self.born[programs]]
+        scores = self.key(outputs) @ rows.transpose(1, 2)  # [B, T, N]
         scores = scores.masked_fill(self.unknown[programs][:, None], -torch.inf)
         said = self.arguments(outputs).unflatten(-1, (ARGUMENTS, self.values))
         return NPIOutput(self.end(outputs).squeeze(-1), scores, said), NPIState(
             hidden.transpose(0, 1), cell.transpose(0, 1)
         )
 
-    def teach_only(self, programs: Sequence[str]) -> None:
-        """Freeze everything but the keys and embeddings of some programs."""
+    def teach_last(self) -> list[str]:
+        """Freeze everything but the last generation's embeddings and keys; returns the names of what is trained."""
         self.requires_grad_(False)
-        for name in programs:
-            self.keys[name].requires_grad_(True)
+        last = self.generations[-1]
+        new = [name for name, born in zip(self.programs, self.generations, strict=True) if born == last]
+        for name in new:
             self.embeddings[name].requires_grad_(True)
+        keys = [name for name in self.key_names(last) if name]
+        for name in keys:
+            self.keys[name].requires_grad_(True)
+        return [*(f"embeddings.{name}" for name in new), *(f"keys.{name}" for name in keys)]
+
+    @torch.no_grad()
+    def find_as_before(self) -> None:
+        """Let the last generation find older programs by the keys of the generation before, to begin with."""
+        last = self.generations[-1]
+        for old, key in zip(self.key_names(last - 1), self.key_names(last), strict=True):
+            if old:
+                self.keys[key].copy_(self.keys[old])
+
+    @property
+    def taught(self) -> frozenset[str]:
+        """The programs that are trained: all, or those of the last generation on a frozen core."""
+        return frozenset(name for name in self.programs if self.embeddings[name].requires_grad)
 
 
 def _encoder(symbols: Sequence[int], values: int, width: int) -> nn.Sequential:

@@ -51,6 +51,8 @@ class ProgramTask:
         right: the right answer of a problem, given the base.
         cases: problems whose recursive traces have every case that any problem's has, given the base.
         counted: what the length of a problem counts.
+        practised: programs that are run in training once more, one after the other, where the main one has ended: what
+            they do must not hang on where the main one calls them.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ProgramTask:
     right: Callable[[Any, int], str]
     cases: Callable[[int], Iterator[Any]]
     counted: str
+    practised: tuple[str, ...] = ()
 
     def sample(self, longest: int, base: int, generator: Generator, *, exactly: bool = False) -> Any:
         """A random problem.
@@ -173,6 +176,7 @@ for _task in (
         right=lambda problem, base: written_numbers(tuple(sorted(problem))),
         cases=array_cases,
         counted="numbers",
+        practised=("BUBBLE",),
     ),
     ProgramTask(
         name="maximum",

@@ -166,14 +166,14 @@ def sorting_programs(form: Form, base: int) -> Mapping[str, Body]:
 
 
 def _max(env: Environment) -> Calls:
-    """MAX: sort, then go to the last number."""
+    """MAX: sort, go past the last number, and back to it."""
     yield Call("BUBBLESORT")
-    yield _act(MOVE, 1, RIGHT)
     yield Call("RJMP")
+    yield _act(MOVE, 0, LEFT)
 
 
 def _rjmp(env: Environment) -> Calls:
-    """RJMP: both pointers to the right until the second has left the numbers."""
+    """RJMP: both pointers to the right until they have left the numbers."""
     while env.observe()[1]:
         yield Call("RSHIFT")
 

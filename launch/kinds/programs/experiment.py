@@ -16,7 +16,7 @@ class ProgramExperiment(ByBatch):
         tasks: what it learns to carry out, such as addition,bubble_sort; lukasa list programs names them all. Your own
             goes by package.module:NAME.
         known: tasks that the core of --start-from has learned already. It is frozen, and only the programs that it does
-            not know yet are taught: their keys and their embeddings.
+            not know yet are taught: their embeddings, and the keys by which they find programs.
         form: of the programs, with loops or recursive; what is recursive can be verified on its finitely many cases.
         base: of digits; numbers of an array are below it.
         longest: digits or numbers of the longest problem that is trained on.

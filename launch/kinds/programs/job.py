@@ -13,7 +13,7 @@ from lukasa.ground.mistakes import as_user_error
 from lukasa.launch.kinds.initial_weights import initial_weights
 from lukasa.launch.kinds.programs.experiment import ProgramExperiment
 from lukasa.launch.kinds.programs.recipes import PROGRAMS
-from lukasa.launch.kinds.programs.taught import build_core, generations, tasks_of
+from lukasa.launch.kinds.programs.taught import build_core, tasks_of
 from lukasa.launch.runs.checkpoints import to_plain
 from lukasa.launch.training import by_batch
 from lukasa.memory.programs import NPI, Interpreter
@@ -49,11 +49,12 @@ def load_known(core: NPI, experiment: ProgramExperiment, start_from: str) -> Non
         UserError: there is no such run or checkpoint, it is cut short, or its parameters are others.
     """
     own = core.state_dict()
-    new = generations(experiment)[-1] if experiment.known else []
-    names = {f"{part}.{name}" for part in ("keys", "embeddings") for name in new}
-    kept = {name: value for name, value in own.items() if name not in names}
+    new = core.teach_last() if experiment.known else []
+    kept = {name: value for name, value in own.items() if name not in new}
     weights = initial_weights(kept, "programs", lambda state: to_plain(state)["trainer"]["core"], start_from)
     core.load_state_dict({**own, **weights})
+    if experiment.known:
+        core.find_as_before()
 
 
 class ProgramJob(by_batch.BatchJob):

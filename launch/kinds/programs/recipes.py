@@ -58,7 +58,7 @@ def addition_and_sort() -> ProgramExperiment:
 
 def max_on_frozen_core() -> ProgramExperiment:
     """MAX and RJMP are taught to a frozen core that sorts: add --start-from a run of bubble_sort."""
-    return _recipe(tasks="maximum", known="bubble_sort", lr=1e-2, batch_size=4, steps=2_000, report_every=100)
+    return _recipe(tasks="maximum", known="bubble_sort", lr=3e-2, batch_size=4, steps=2_400, report_every=100)
 
 
 PROGRAM_RECIPES: dict[str, Callable[[], ProgramExperiment]] = {

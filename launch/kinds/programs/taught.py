@@ -79,5 +79,5 @@ def build_core(experiment: ProgramExperiment) -> NPI:
             key_size=experiment.key_size,
         )
     if experiment.known:
-        core.teach_only(programs[-1])
+        core.teach_last()
     return core.to(experiment.device)
