@@ -110,6 +110,24 @@ def test_program_calls_none_that_was_taught_later():
     assert torch.isfinite(output.programs[:, :, :5]).all()
 
 
+def test_later_programs_find_others_by_keys_of_their_own():
+    core = small_core(programs=(PROGRAMS, ["TWICE"]))
+    core.find_as_before()
+    torch.testing.assert_close(core.key_rows(1)[:5], core.key_rows(0)[:5])
+    assert not core.key_rows(0)[5].any()
+    seen, given = torch.zeros(6, 1, 4, dtype=torch.int64), torch.zeros(6, 3, dtype=torch.int64)
+    before, _ = core("pad", torch.arange(6), given, seen)
+    trained = core.teach_last()
+    assert sorted(trained) == sorted(["embeddings.TWICE", *(f"keys.{name}@1" for name in (*PROGRAMS, "TWICE"))])
+    with torch.no_grad():
+        for name in trained:
+            core.get_parameter(name).add_(1)
+    after, _ = core("pad", torch.arange(6), given, seen)
+    assert torch.equal(before.programs[:5], after.programs[:5])
+    assert not torch.equal(before.programs[5], after.programs[5])
+    assert core.taught == {"TWICE"}
+
+
 def test_core_refuses_what_it_does_not_know():
     core = small_core()
     rows = torch.tensor([1]), torch.zeros(1, 3, dtype=torch.int64)

@@ -159,6 +159,12 @@ def test_gradients_are_those_of_the_whole_traces():
     assert found == pytest.approx((losses[0] - losses[1]) / (2 * nudge), rel=1e-5)
 
 
+def test_sorting_practises_a_sweep_where_the_sort_has_ended():
+    batch = TraceSource([SORT], "loops", 3, 4).sample(None, 3, torch.Generator().manual_seed(0))
+    shifts = [frame for trace in batch.frames for frame in trace if frame.program == "RSHIFT"]
+    assert {frame.seen[0][2] for frame in shifts} == {0, 1}  # also where the counter has come to its end
+
+
 def test_traces_with_a_wrong_frame_are_not_exact(adder):
     core, _ = adder
     good = frames("pad", right_steps(ADDITION, "recursive", 2, ADDITION.read("1+1", 2)))
