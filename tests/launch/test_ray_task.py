@@ -202,3 +202,13 @@ def test_sets_of_points_are_shared_by_workers(tmp_path, ray_cluster):
         assert main(["train", "pointers", *words.split(), "--out", str(run.path), *more]) == 0
     losses = [[row["loss"] for row in read_metrics(run)] for run in (shared, single)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+
+
+@pytest.mark.slow
+def test_traces_are_shared_by_workers(tmp_path, ray_cluster):
+    words = "--tasks addition --base 3 --longest 3 --size 8 --balance steps --report-every 64 --batch-size 16"
+    shared, single = (Run(tmp_path / name, "traces") for name in ("shared", "single"))
+    for run, more in ((shared, ["--ray", "--workers", "2"]), (single, [])):
+        assert main(["train", "programs", *words.split(), "--steps", "192", "--out", str(run.path), *more]) == 0
+    losses = [[row["loss"] for row in read_metrics(run)] for run in (shared, single)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
