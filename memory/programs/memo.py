@@ -96,6 +96,7 @@ class Memo:
             if key not in self.roots:
                 node = int(self._take(1)[0])
                 self.frame[node], self.length[node], self.loose[node] = key, 0, False
+                self.states[node] = 0  # another frame may have left its own there
                 self.roots[key] = node
             found.append(self.roots[key])
         return np.array(found, np.int64)

@@ -216,6 +216,17 @@ def test_steps_beyond_what_is_kept_are_the_same(longest, most):
     assert kept.computed < plain.computed
 
 
+def test_every_frame_begins_with_zeros_also_where_another_state_has_been():
+    memo = Interpreter(small_core(), "pad", memo=False).memo
+    seen = np.array([[1, 2, 0, 0]])
+    after = memo.step(memo.begin(np.array([1]), np.zeros((1, 3), np.int64)), seen)
+    assert memo.states[after].abs().sum() > 0
+    memo.leave(after)
+    begun = memo.begin(np.array([3]), np.zeros((1, 3), np.int64))
+    assert begun == after  # the same place
+    assert not memo.states[begun].any()
+
+
 def test_program_that_calls_itself_for_ever_ends(monkeypatch):
     monkeypatch.setattr("lukasa.memory.programs.interpreter.DEEPEST", 50)
     core, task = small_core(), TASKS["addition"]
