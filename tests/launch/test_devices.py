@@ -19,7 +19,7 @@ RUNS = {
     "task": "--task copy --core ntm --sampler.max-length 3 --memory.slots 5 --memory.word-size 4 --lr 0.01",
     "few-shot": "--source generated --part background_small1 --size 16 --options.channels 4 --ways 3 --queries 2",
     "questions": "--data babi_made --dataset.stories 4 --tasks 1 --sentences 10 --reader query_reduction",
-    "pointers": "--points 5 --options.size 8",  # of one size: the pretended device has no packed sequences
+    "pointers": "--points 4-6 --options.size 8",
     "programs": "--tasks addition --base 3 --longest 3 --size 8 --encoding 8",
 }
 SMALL = "--batch-size 4 --report-every 4 --device"
@@ -35,9 +35,9 @@ def train(kind: str, run: Run, *words: str) -> None:
 def test_run_goes_on_on_another_device_and_is_scored_without_one(
     kind: str, first: str, device: torch.device, tmp_path, capsys, request
 ):
-    if kind == "programs" and "pretended" in request.node.name:
-        pytest.skip("the pretended device has no gradient of indexing by tensors")
     then, words = {"cpu": "cuda", "cuda": "cpu"}[first], RUNS[kind].split()
+    if kind == "pointers" and "pretended" in request.node.name:
+        words[1] = "5"  # sets of one size: a device that is pretended has no packed sequences
     counted = {
         "task": "sequences",
         "few-shot": "episodes",

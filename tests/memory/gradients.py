@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,6 +34,14 @@ def check_core_gradients(core: memory.Core, inputs: Tensor, state: memory.State)
         return sequence({f"core.{name}": weight for name, weight in zip(names, weights, strict=True)}, inputs)
 
     assert torch.autograd.gradcheck(of_parameters, weights, fast_mode=True)
+
+
+def assert_gradients_close(found: Sequence[Tensor], expected: Sequence[Tensor], *, rtol: float, atol: float) -> None:
+    """Check gradients of one loss in units of the largest of them, of which their rounding is a share."""
+    largest = max(one.abs().amax().item() for one in expected)
+    torch.testing.assert_close(
+        [one / largest for one in found], [one / largest for one in expected], rtol=rtol, atol=atol
+    )
 
 
 class _Unrolled(torch.nn.Module):

@@ -17,6 +17,11 @@ from lukasa import memory
 STRENGTHS = (1.0, 1.0, 3.0, 30.0, 3e3)
 """What the weights of a core are multiplied by: the last saturates gates, and makes strengths up to 10^4."""
 
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+"""Of the largest value."""
+NEIGHBOURS = 16
+"""Of a program whose results differ, that show whether it is steady."""
+
 
 class Program(NamedTuple):
     """What is run."""
@@ -198,3 +203,21 @@ def nearly_tied(program: Program) -> bool:
         return False
     gaps = shown["usage"].sort(-1).values.diff(dim=-1)
     return bool(((gaps > 0) & (gaps < torch.finfo(gaps.dtype).eps ** 0.75)).any())
+
+
+def compare(one: Program, weigh_state: bool = True) -> bool:
+    """Native code equals the equations; False where these are not steady themselves.
+
+    Some programs are chaotic, at strengths of 10^4: a tensor may differ where the equations differ from themselves when
+    inputs and parameters move by a last bit. So are those in which two slots of a DNC are used nearly alike.
+    """
+    tolerance = TOLERANCE[one.inputs.dtype]
+    expected = results(one, True, weigh_state)
+    wrong = differing(results(one, False, weigh_state), expected, tolerance)
+    steady = not wrong
+    if wrong and nearly_tied(one):
+        return False
+    for seed in range(NEIGHBOURS if wrong else 0):
+        wrong -= differing(results(neighbour(one, seed), True, weigh_state), expected, tolerance / 10)
+    assert not wrong, (one.name, one.options)
+    return steady

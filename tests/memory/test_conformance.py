@@ -224,18 +224,8 @@ def recall_loss(core: memory.Core) -> Tensor:
 
 @EVERY_CORE
 def test_learns_to_recall_its_first_input(row: Row):
-    """A core without a memory answers all four rows alike, so it can do no better than chance.
-
-    One of three starts has to learn it: at this rate an RMC's first weights decide.
-    """
-    losses = recall_losses(row, 0)
-    for start in (1, 2) if row.remembers else ():
-        losses = losses if losses[-1] < 0.1 else recall_losses(row, start)
-    assert losses[-1] < 0.1 if row.remembers else min(losses) > math.log(4) - 1e-3
-
-
-def recall_losses(row: Row, start: int) -> list[float]:
-    torch.manual_seed(start)
+    """A core without a memory answers all four rows alike, so it can do no better than chance."""
+    torch.manual_seed(0)
     core = memory.make_core(row.core, input_size=5, output_size=4, **row.options)
     optimiser = torch.optim.Adam(core.parameters(), lr=0.02)
     losses = []
@@ -246,5 +236,6 @@ def recall_losses(row: Row, start: int) -> list[float]:
             break
         optimiser.zero_grad()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(core.parameters(), 2.0)  # else rounding decides whether an RMC learns it
         optimiser.step()
-    return losses
+    assert losses[-1] < 0.1 if row.remembers else min(losses) > math.log(4) - 1e-3

@@ -22,6 +22,7 @@ from tests.memory.core_rows import ROWS, make, numbers, sequences, watched
 from tests.memory.gradients import check_core_gradients
 from tests.memory.oracles import Array
 from tests.memory.samples import Sampler, reached_state
+from tests.memory.threads import native_threads
 
 EVERY_ROW = pytest.mark.parametrize("name", ["lmu", "lmu-2", "lmu-parallel"])
 
@@ -182,15 +183,12 @@ def test_loops_equal_the_equations(sizes: tuple[int, int], hidden: int):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_the_same_bits_for_any_number_of_threads(dtype: torch.dtype):
-    given, found, before = [one.to(dtype) for one in arguments(37, 6)], [], torch.get_num_threads()
+    given, found = [one.to(dtype) for one in arguments(37, 6)], []
     starts = torch.rand(37, 6, generator=torch.Generator().manual_seed(1)) < 0.2
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            found.append([one for index, one in enumerate(results(run, given, starts)) if index not in range(4, 8)])
-    finally:
-        torch.set_num_threads(before)
-    for other in found[1:]:  # but gradients of weights, which are products of matrices in PyTorch
+    for threads in (1, 2, 3):
+        with native_threads(threads):
+            found.append(results(run, given, starts))
+    for other in found[1:]:
         assert all(torch.equal(one, same) for one, same in zip(found[0], other, strict=True))
 
 

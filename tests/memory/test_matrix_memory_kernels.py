@@ -17,6 +17,7 @@ from tests.memory.samples import Sampler
 
 pytest.importorskip("numba", reason="there is no native code without Numba")
 from lukasa.memory.kernels.matrix_memory.native import run_loops
+from tests.memory.threads import native_threads
 
 SIZES = [(3, 7, 2, 5, 3), (2, 40, 1, 7, 18), (1, 5, 3, 1, 1)]
 """B, T, H, K, V: with and without a rest of four keys, several checkpoints, vectors of one number."""
@@ -104,20 +105,17 @@ def test_loops_equal_the_equations(name: str, sizes: tuple[int, ...], resets: bo
 @EVERY
 def test_bits_do_not_depend_on_threads_and_neighbours(name: str):
     operation, tensors, options = arguments(name, (9, 20, 2, 6, 5), torch.float32)
-    starts, before = some_starts(9, 20), torch.get_num_threads()
+    starts = some_starts(9, 20)
 
     def results(rows: slice) -> list[Tensor]:
         mine = [one[rows] if one.shape[0] == 9 else one for one in tensors]
         found = run_loops(operation, starts[rows], mine, options)
         return [*found, *torch.autograd.grad(found, tensors[0], [torch.ones_like(one) for one in found])]
 
-    try:
-        torch.set_num_threads(1)
+    with native_threads(1):
         one = results(slice(0, 9))
-        torch.set_num_threads(4)
+    with native_threads(4):
         four, last = results(slice(0, 9)), results(slice(8, 9))
-    finally:
-        torch.set_num_threads(before)
     torch.testing.assert_close(four, one, rtol=0, atol=0)
     torch.testing.assert_close([part[-1:] for part in last], [part[-1:] for part in one], rtol=0, atol=0)
 

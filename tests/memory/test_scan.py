@@ -21,6 +21,7 @@ from lukasa.memory.kernels.scan import choice, complex_scan, scan
 from lukasa.memory.kernels.scan.reference import by_steps
 from lukasa.memory.kernels.sequence import choice as sequence_choice
 from tests.memory.samples import Sampler
+from tests.memory.threads import native_threads
 
 SCANS: dict[bool, Any] = {False: scan, True: complex_scan}
 
@@ -155,13 +156,10 @@ def test_a_nan_ends_with_the_reset(case: Case):
 def test_the_same_bits_for_any_number_of_threads(paired: bool, rows: int, dtype: torch.dtype):
     given = arguments(Case(paired, rows == 2, ((0, 3),)), rows, 9, 390)
     given = [one.to(dtype) if index != 3 else one for index, one in enumerate(given)]
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3, 5):
-            torch.set_num_threads(threads)
+    found = []
+    for threads in (1, 2, 3, 5):
+        with native_threads(threads):
             found.append(results(SCANS[paired], given))
-    finally:
-        torch.set_num_threads(before)
     for other in found[1:]:
         assert all(torch.equal(one, same) for one, same in zip(found[0], other, strict=True))
 

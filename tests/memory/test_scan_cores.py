@@ -23,6 +23,7 @@ from tests.memory.core_rows import ROWS, make, numbers, sequences, watched
 from tests.memory.gradients import check_core_gradients
 from tests.memory.oracles import Array, Named, sigmoid
 from tests.memory.samples import Sampler, lively_core, reached_state
+from tests.memory.threads import native_threads
 
 NAMES = ("mingru", "mingru-positive", "lru", "lru-ring", "ffm", "ffm-2")
 EVERY_ROW = pytest.mark.parametrize("name", NAMES)
@@ -178,13 +179,9 @@ def test_gates_in_the_loop_equal_the_scan(candidate: str, sizes: tuple[int, int,
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_gates_in_the_loop_have_the_same_bits_for_any_number_of_threads(dtype: torch.dtype):
     starts, found = torch.rand(37, 6, generator=torch.Generator().manual_seed(1)) < 0.2, []
-    before = torch.get_num_threads()
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
+    for threads in (1, 2, 3):
+        with native_threads(threads):
             found.append(gated_results(dtype, "positive", (37, 6, 21), starts))
-    finally:
-        torch.set_num_threads(before)
     for other in found[1:]:
         assert all(torch.equal(one, same) for one, same in zip(found[0], other, strict=True))
 

@@ -7,6 +7,7 @@ from lukasa import memory
 from lukasa.memory.kernels.sequence import choice
 from lukasa.memory.kernels.sparse_access import native
 from lukasa.memory.sparse.bounds import UnstorableError
+from tests.memory.threads import native_threads
 
 
 def sizes(seed: int) -> dict:
@@ -81,16 +82,11 @@ def test_the_same_bits_for_any_number_of_rows_and_threads(monkeypatch):
     emitted = torch.randn(120, 5, core.interface.out_features)
 
     def run(rows: slice, threads: int) -> list[torch.Tensor]:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
+        with native_threads(threads), torch.no_grad():
             now = core.initial_state(len(range(5)[rows]))
-            with torch.no_grad():
-                for step in emitted:
-                    now, _ = core.step(now, step[rows].contiguous())
+            for step in emitted:
+                now, _ = core.step(now, step[rows].contiguous())
             return [now.reads, now.read_slots, *now.memory.tensors().values()]
-        finally:
-            torch.set_num_threads(before)
 
     assert state.memory.used.tolist() == [0] * 5
     together = run(slice(0, 5), 1)
