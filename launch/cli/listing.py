@@ -59,40 +59,39 @@ def main(argv: Sequence[str]) -> int:
 def overview() -> list[str]:
     """How many there are of everything, some names of each, and the words that list each in full."""
     found = {name: rows() for name, rows in LISTS.items()}
-    command: dict[str, Rows] = {}
-    for row in found["recipes"]:
-        command.setdefault(row["command"].split()[2], []).append(row)
     parts = [
-        ("cores", found["cores"], "lukasa list cores", "memories and baselines"),
-        ("environments", found["envs"], "lukasa list envs", "and all those of Gymnasium"),
-        ("tasks", found["tasks"], "lukasa list tasks", "supervised, on sequences"),
-        ("learners", found["learners"], "lukasa list learners", "of few-shot episodes"),
-        ("algorithms", found["algorithms"], "lukasa list algorithms", "of reinforcement learning"),
-        ("data sets", found["datasets"], "lukasa list datasets", ""),
-        ("indexes", found["indexes"], "lukasa list indexes", "of sparse memories"),
-        ("readers", found["readers"], "lukasa list readers", "of stored stories"),
-        ("question sets", found["questions"], "lukasa list questions", "about stories"),
-        ("methods", found["methods"], "lukasa list methods", ""),
-        ("streams", found["streams"], "lukasa list streams", ""),
-        ("models that point", found["pointers"], "lukasa list pointers", "at points of a set"),
-        ("pointing tasks", found["pointing"], "lukasa list pointing", "hulls, triangles, tours"),
-        ("tasks of programs", found["programs"], "lukasa list programs", "learned from traces"),
-        *(
-            (f"recipes: {kind}", rows, "lukasa list recipes", f"lukasa train {kind} RECIPE")
-            for kind, rows in command.items()
-        ),
+        ("cores", "cores", "memories and baselines"),
+        ("environments", "envs", "and all those of Gymnasium"),
+        ("tasks", "tasks", "supervised, on sequences"),
+        ("learners", "learners", "of few-shot episodes"),
+        ("algorithms", "algorithms", "of reinforcement learning"),
+        ("data sets", "datasets", ""),
+        ("indexes", "indexes", "of sparse memories"),
+        ("readers", "readers", "of stored stories"),
+        ("question sets", "questions", "about stories"),
+        ("methods", "methods", ""),
+        ("streams", "streams", ""),
+        ("models that point", "pointers", "at points of a set"),
+        ("pointing tasks", "pointing", "hulls, triangles, tours"),
+        ("tasks of programs", "programs", "learned from traces"),
+        ("recipes", "recipes", "lukasa train KIND RECIPE"),
     ]
     width = min(WIDEST, shutil.get_terminal_size().columns)
     lines = []
-    for title, rows, words, about in parts:
-        beside = f"{len(rows)} {title}" if ":" not in title else f"{len(rows)} {title.replace(':', ' of')}"
-        names = [row.get("name") or row["id"] for row in rows]
+    for title, word, about in parts:
+        rows = found[word]
+        names = _kinds_of(rows) if word == "recipes" else [row.get("name") or row["id"] for row in rows]
+        beside, words = f"{len(rows)} {title}", f"lukasa list {word}"
         few = ", ".join(names) if about else _some(names, width - 44).strip()  # nothing to say leaves room for some
         fits = len(beside) <= 24 and 48 + len(few) <= width
         lines.append(f"{_bold(f'{beside:<24}')}{words:<24}{few if fits else about}")
-        # There are as many lines of recipes as kinds of training: their names would not fit on a screen.
-        lines += [] if fits or ":" in title else [_some(names, width - 4)]
+        lines += [] if fits else [_some(names, width - 4)]
     return [*lines, "lukasa train rl --help lists the options of a kind of training."]
+
+
+def _kinds_of(recipes: Rows) -> list[str]:
+    """The kinds of training that recipes are of."""
+    return list(dict.fromkeys(row["command"].split()[2] for row in recipes))
 
 
 def _some(names: Sequence[str], width: int) -> str:
@@ -101,6 +100,9 @@ def _some(names: Sequence[str], width: int) -> str:
     for name in names:
         families.setdefault(name.partition("-")[0].partition("_")[0], []).append(name)
     names = [*(some[0] for some in families.values()), *(name for some in families.values() for name in some[1:])]
+    shown = f"    {', '.join(names)}"
+    if len(shown) <= width:
+        return shown
     shown = "    "
     for place, name in enumerate(names):
         more = f"{name}" if place == 0 else f", {name}"

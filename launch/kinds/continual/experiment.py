@@ -21,7 +21,7 @@ class ContinualExperiment(ByBatch):
         options: options of the method; its defaults for those that are not given.
         stream: the tasks; lukasa list streams names them all.
         dataset: options of the stream; its defaults for those that are not given.
-        model: of pictures an encoder, conv or mlp; of stories a reader; of sequences a core. By default conv, for
+        model: what learns: an encoder of pictures, conv or mlp; a reader of stories; a core. By default conv, for
             permuted pixels mlp, for stories memn2n and for sequences lstm.
         model_options: options of the model, NAME VALUE; its defaults for those that are not given.
         task_known: whether it is told which task an example is of, also in the test: each task then has answers, or a

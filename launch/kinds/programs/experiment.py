@@ -17,11 +17,11 @@ class ProgramExperiment(ByBatch):
             goes by package.module:NAME.
         known: tasks that the core of --start-from has learned already. It is frozen, and only the programs that it does
             not know yet are taught: their embeddings, and the keys by which they find programs.
-        form: of the programs, with loops or recursive; what is recursive can be verified on its finitely many cases.
-        base: of digits; numbers of an array are below it.
+        form: how the programs repeat, with loops or by recursion; only the latter can be verified, on finitely many cases.
+        base: number of different digits; the numbers of an array are below it.
         longest: digits or numbers of the longest problem that is trained on.
         size: units of each LSTM layer.
-        layers: of the LSTM.
+        layers: number of layers of the LSTM.
         encoding: width of the encoding of what is seen.
         program_size: width of a program's embedding.
         key_size: width of a program's key.
