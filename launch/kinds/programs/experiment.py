@@ -17,7 +17,7 @@ class ProgramExperiment(ByBatch):
             goes by package.module:NAME.
         known: tasks that the core of --start-from has learned already. It is frozen, and only the programs that it does
             not know yet are taught: their embeddings, and the keys by which they find programs.
-        form: how the programs repeat, with loops or by recursion; only the latter can be verified, on finitely many cases.
+        form: how the programs repeat, by loops or by recursion; only recursion can be verified, on finitely many cases.
         base: number of different digits; the numbers of an array are below it.
         longest: digits or numbers of the longest problem that is trained on.
         size: units of each LSTM layer.
