@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.continual.experiment import ContinualExperiment
 from lukasa.launch.kinds.continual.recipes import CONTINUAL
-from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
 from lukasa.launch.kinds.subjects import Subject
-from lukasa.launch.ray.placement import OnRay
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.batch_kind import batch_kind, one_agent
 
 
 def check_experiment(experiment: ContinualExperiment) -> None:
@@ -50,49 +44,13 @@ def subject(experiment: ContinualExperiment) -> Subject:
     )
 
 
-def _train(run: Run, experiment: ContinualExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.continual.job import ContinualJob
-    from lukasa.launch.training.loop import quietly
-
-    return ContinualJob.train(run, experiment, resume, None if listen is None else quietly(listen))
-
-
-def _on_ray() -> OnRay[ContinualExperiment]:
-    from lukasa.launch.kinds.continual.job import ContinualJob
-    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
-
-    return on_workers(ContinualJob.train)
-
-
-def _evaluation() -> Evaluation[ContinualExperiment]:
-    from lukasa.launch.kinds.continual.evaluation import EVALUATION
-
-    return EVALUATION
-
-
-def _pictures() -> Pictures[ContinualExperiment]:
-    from lukasa.launch.kinds.continual.pictures import PICTURES
-
-    return PICTURES
-
-
-def _load_agent(run: Run, experiment: ContinualExperiment, checkpoint: str, **options: Any) -> Any:
-    from lukasa.launch.kinds.continual.evaluation import load_agent
-
-    if options.pop("copies") is not None:
-        raise UserError(f"run {run.path} is of kind 'continual', which answers any number at once: leave copies out")
-    refuse_draws(run, "continual", **options)
-    return load_agent(run, experiment, checkpoint)
-
-
-KIND = Kind(
+ROOM = "lukasa.launch.kinds.continual"
+KIND = batch_kind(
     CONTINUAL,
+    room=ROOM,
+    job="ContinualJob",
     check=check_experiment,
-    train=_train,
     subject=subject,
-    evaluation=_evaluation,
-    pictures=_pictures,
-    load_agent=_load_agent,
-    on_ray=_on_ray,
+    load_agent=one_agent(ROOM, "load_agent", "continual", "answers any number at once"),
 )
 """Tasks that are learned one after the other."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Generator, Tensor
 
-from lukasa.agents.few_shot import Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
+from lukasa.agents.few_shot import ClassAgent, Learner, NearestNeighbour, SequenceLearner, evaluate_episodes
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
 from lukasa.launch.kinds.few_shot.data import make_data, make_shots, new_part, part_of
@@ -175,6 +175,15 @@ def load_learner(run: Run, experiment: FewShotExperiment, which: str) -> Trained
     with fitting(checkpoint):
         learner.load_state_dict(state["trainer"]["learner"])
     return TrainedLearner(experiment, checkpoint, learner.eval())
+
+
+def load_class_agent(run: Run, experiment: FewShotExperiment, which: str) -> ClassAgent:
+    """What names classes from a few examples of each, in any program.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is cut short.
+    """
+    return ClassAgent(load_learner(run, experiment, which).learner)
 
 
 def read_numbers(option: str, text: str | None, least: int = 1) -> list[int] | None:

@@ -5,16 +5,11 @@ Recipes whose episodes are sequences, such as ``omniglot_mann``, are of kind ``t
 
 from __future__ import annotations
 
-from typing import Any
-
-from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.ground.mistakes import as_user_error
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
-from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
 from lukasa.launch.kinds.subjects import Subject
-from lukasa.launch.ray.placement import OnRay
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.batch_kind import batch_kind, one_agent
 
 
 def check_experiment(experiment: FewShotExperiment) -> None:
@@ -59,52 +54,13 @@ def subject(experiment: FewShotExperiment) -> Subject:
     )
 
 
-def _train(run: Run, experiment: FewShotExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.few_shot.job import FewShotJob
-    from lukasa.launch.training.loop import quietly
-
-    return FewShotJob.train(run, experiment, resume, None if listen is None else quietly(listen))
-
-
-def _on_ray() -> OnRay[FewShotExperiment]:
-    from lukasa.launch.kinds.few_shot.job import FewShotJob
-    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
-
-    return on_workers(FewShotJob.train)
-
-
-def _evaluation() -> Evaluation[FewShotExperiment]:
-    from lukasa.launch.kinds.few_shot.evaluation import EVALUATION
-
-    return EVALUATION
-
-
-def _pictures() -> Pictures[FewShotExperiment]:
-    from lukasa.launch.kinds.few_shot.pictures import PICTURES
-
-    return PICTURES
-
-
-def _load_agent(run: Run, experiment: FewShotExperiment, checkpoint: str, **options: Any) -> Any:
-    from lukasa.agents.few_shot import ClassAgent
-    from lukasa.launch.kinds.few_shot.evaluation import load_learner
-
-    if options.pop("copies") is not None:
-        raise UserError(
-            f"run {run.path} is of kind 'few-shot', whose learner takes any number of queries: leave copies out"
-        )
-    refuse_draws(run, "few-shot", **options)
-    return ClassAgent(load_learner(run, experiment, checkpoint).learner)
-
-
-KIND = Kind(
+ROOM = "lukasa.launch.kinds.few_shot"
+KIND = batch_kind(
     FEW_SHOT,
+    room=ROOM,
+    job="FewShotJob",
     check=check_experiment,
-    train=_train,
     subject=subject,
-    evaluation=_evaluation,
-    pictures=_pictures,
-    load_agent=_load_agent,
-    on_ray=_on_ray,
+    load_agent=one_agent(ROOM, "load_class_agent", "few-shot", "learner takes any number of queries"),
 )
 """Few-shot episodes of support and queries."""

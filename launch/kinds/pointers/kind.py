@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lukasa.ground.mistakes import UserError
-from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
 from lukasa.launch.kinds.pointers.experiment import PointerExperiment
 from lukasa.launch.kinds.pointers.published import published_exact
 from lukasa.launch.kinds.pointers.recipes import POINTING
 from lukasa.launch.kinds.subjects import Subject
-from lukasa.launch.ray.placement import OnRay
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.batch_kind import batch_kind, one_agent
 
 
 def check_experiment(experiment: PointerExperiment) -> None:
@@ -50,49 +44,13 @@ def subject(experiment: PointerExperiment) -> Subject:
     )
 
 
-def _train(run: Run, experiment: PointerExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.pointers.job import PointerJob
-    from lukasa.launch.training.loop import quietly
-
-    return PointerJob.train(run, experiment, resume, None if listen is None else quietly(listen))
-
-
-def _on_ray() -> OnRay[PointerExperiment]:
-    from lukasa.launch.kinds.pointers.job import PointerJob
-    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
-
-    return on_workers(PointerJob.train)
-
-
-def _evaluation() -> Evaluation[PointerExperiment]:
-    from lukasa.launch.kinds.pointers.evaluation import EVALUATION
-
-    return EVALUATION
-
-
-def _pictures() -> Pictures[PointerExperiment]:
-    from lukasa.launch.kinds.pointers.pictures import PICTURES
-
-    return PICTURES
-
-
-def _load_agent(run: Run, experiment: PointerExperiment, checkpoint: str, **options: Any) -> Any:
-    from lukasa.launch.kinds.pointers.evaluation import load_pointer_agent
-
-    if options.pop("copies") is not None:
-        raise UserError(f"run {run.path} is of kind 'pointers', which answers one set at a time: leave copies out")
-    refuse_draws(run, "pointers", **options)
-    return load_pointer_agent(run, experiment, checkpoint)
-
-
-KIND = Kind(
+ROOM = "lukasa.launch.kinds.pointers"
+KIND = batch_kind(
     POINTING,
+    room=ROOM,
+    job="PointerJob",
     check=check_experiment,
-    train=_train,
     subject=subject,
-    evaluation=_evaluation,
-    pictures=_pictures,
-    load_agent=_load_agent,
-    on_ray=_on_ray,
+    load_agent=one_agent(ROOM, "load_pointer_agent", "pointers", "answers one set at a time"),
 )
 """Pointers at points."""

@@ -97,6 +97,15 @@ def load_core(run: Run, experiment: ProgramExperiment, which: str) -> TrainedCor
     return TrainedCore(experiment, checkpoint, ProgramAgent(core, [*known, *taught], experiment.form, experiment.base))
 
 
+def load_program_agent(run: Run, experiment: ProgramExperiment, which: str) -> ProgramAgent:
+    """What carries out problems in any program.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is cut short.
+    """
+    return load_core(run, experiment, which).agent
+
+
 def evaluate_run(run: Run, experiment: ProgramExperiment, options: EvalOptions) -> dict[str, Any]:
     """Score a run; the keys are those that ``lukasa eval --json`` prints.
 

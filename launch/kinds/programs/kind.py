@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lukasa.ground.mistakes import UserError
-from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
 from lukasa.launch.kinds.programs.experiment import ProgramExperiment
 from lukasa.launch.kinds.programs.recipes import PROGRAMS
 from lukasa.launch.kinds.subjects import Subject
-from lukasa.launch.ray.placement import OnRay
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.batch_kind import batch_kind, one_agent
 
 
 def check_experiment(experiment: ProgramExperiment) -> None:
@@ -49,51 +44,13 @@ def subject(experiment: ProgramExperiment) -> Subject:
     )
 
 
-def _train(run: Run, experiment: ProgramExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.programs.job import ProgramJob
-    from lukasa.launch.training.loop import quietly
-
-    return ProgramJob.train(run, experiment, resume, None if listen is None else quietly(listen))
-
-
-def _on_ray() -> OnRay[ProgramExperiment]:
-    from lukasa.launch.kinds.programs.job import ProgramJob
-    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
-
-    return on_workers(ProgramJob.train)
-
-
-def _evaluation() -> Evaluation[ProgramExperiment]:
-    from lukasa.launch.kinds.programs.evaluation import EVALUATION
-
-    return EVALUATION
-
-
-def _pictures() -> Pictures[ProgramExperiment]:
-    from lukasa.launch.kinds.programs.pictures import PICTURES
-
-    return PICTURES
-
-
-def _load_agent(run: Run, experiment: ProgramExperiment, checkpoint: str, **options: Any) -> Any:
-    from lukasa.launch.kinds.programs.evaluation import load_core
-
-    if options.pop("copies") is not None:
-        raise UserError(
-            f"run {run.path} is of kind 'programs', which carries out one problem at a time: leave copies out"
-        )
-    refuse_draws(run, "programs", **options)
-    return load_core(run, experiment, checkpoint).agent
-
-
-KIND = Kind(
+ROOM = "lukasa.launch.kinds.programs"
+KIND = batch_kind(
     PROGRAMS,
+    room=ROOM,
+    job="ProgramJob",
     check=check_experiment,
-    train=_train,
     subject=subject,
-    evaluation=_evaluation,
-    pictures=_pictures,
-    load_agent=_load_agent,
-    on_ray=_on_ray,
+    load_agent=one_agent(ROOM, "load_program_agent", "programs", "carries out one problem at a time"),
 )
 """Programs that are learned from execution traces."""

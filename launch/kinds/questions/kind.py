@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lukasa.ground.mistakes import UserError
-from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.options.described import rows
-from lukasa.launch.ray.placement import OnRay
-from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.batch_kind import batch_kind, one_agent
 
 
 def check_experiment(experiment: QuestionExperiment) -> None:
@@ -57,49 +52,13 @@ def subject(experiment: QuestionExperiment) -> Subject:
     )
 
 
-def _train(run: Run, experiment: QuestionExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.questions.job import QuestionJob
-    from lukasa.launch.training.loop import quietly
-
-    return QuestionJob.train(run, experiment, resume, None if listen is None else quietly(listen))
-
-
-def _on_ray() -> OnRay[QuestionExperiment]:
-    from lukasa.launch.kinds.questions.job import QuestionJob
-    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
-
-    return on_workers(QuestionJob.train)
-
-
-def _evaluation() -> Evaluation[QuestionExperiment]:
-    from lukasa.launch.kinds.questions.evaluation import EVALUATION
-
-    return EVALUATION
-
-
-def _pictures() -> Pictures[QuestionExperiment]:
-    from lukasa.launch.kinds.questions.pictures import PICTURES
-
-    return PICTURES
-
-
-def _load_agent(run: Run, experiment: QuestionExperiment, checkpoint: str, **options: Any) -> Any:
-    from lukasa.launch.kinds.questions.evaluation import load_answerer
-
-    if options.pop("copies") is not None:
-        raise UserError(f"run {run.path} is of kind 'questions', which answers one at a time: leave copies out")
-    refuse_draws(run, "questions", **options)
-    return load_answerer(run, experiment, checkpoint)
-
-
-KIND = Kind(
+ROOM = "lukasa.launch.kinds.questions"
+KIND = batch_kind(
     QUESTIONS,
+    room=ROOM,
+    job="QuestionJob",
     check=check_experiment,
-    train=_train,
     subject=subject,
-    evaluation=_evaluation,
-    pictures=_pictures,
-    load_agent=_load_agent,
-    on_ray=_on_ray,
+    load_agent=one_agent(ROOM, "load_answerer", "questions", "answers one at a time"),
 )
 """Questions about stored stories."""

@@ -6,13 +6,12 @@ import sys
 from typing import Any
 
 from lukasa.ground.mistakes import UserError
-from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, refuse_draws
+from lukasa.launch.kinds.kind import refuse_draws
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.recipes import TASK
-from lukasa.launch.ray.placement import OnRay
 from lukasa.launch.runs.directory import Run
-from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.training.batch_kind import batch_kind
 
 
 def check_experiment(experiment: TaskExperiment) -> None:
@@ -43,32 +42,6 @@ def check_experiment(experiment: TaskExperiment) -> None:
         print(f"warning: {note}", file=sys.stderr)
 
 
-def _train(run: Run, experiment: TaskExperiment, resume: Resume | None, listen: Listen | None = None) -> Outcome:
-    from lukasa.launch.kinds.supervised.job import TaskJob
-    from lukasa.launch.training.loop import quietly
-
-    return TaskJob.train(run, experiment, resume, None if listen is None else quietly(listen))
-
-
-def _on_ray() -> OnRay[TaskExperiment]:
-    from lukasa.launch.kinds.supervised.job import TaskJob
-    from lukasa.launch.training.data_parallel import on_workers  # imports Ray
-
-    return on_workers(TaskJob.train)
-
-
-def _evaluation() -> Evaluation[TaskExperiment]:
-    from lukasa.launch.kinds.supervised.evaluation import EVALUATION
-
-    return EVALUATION
-
-
-def _pictures() -> Pictures[TaskExperiment]:
-    from lukasa.launch.kinds.supervised.pictures import PICTURES
-
-    return PICTURES
-
-
 def _load_agent(run: Run, experiment: TaskExperiment, checkpoint: str, **options: Any) -> Any:
     from lukasa.agents.sequence import CoreAgent
     from lukasa.launch.kinds.supervised.evaluation import load_core
@@ -86,14 +59,12 @@ def _subject(experiment: TaskExperiment) -> Subject:
     return subject(experiment)
 
 
-KIND = Kind(
+KIND = batch_kind(
     TASK,
+    room="lukasa.launch.kinds.supervised",
+    job="TaskJob",
     check=check_experiment,
-    train=_train,
     subject=_subject,
-    evaluation=_evaluation,
-    pictures=_pictures,
     load_agent=_load_agent,
-    on_ray=_on_ray,
 )
 """Supervised tasks."""
