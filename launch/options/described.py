@@ -16,18 +16,12 @@ from lukasa.ground.registry import is_own
 from lukasa.launch.options.describing import Row, describe
 from lukasa.launch.options.kept_tables import kept
 from lukasa.launch.options.own import (
+    BUILT,
     describe_algorithm,
     describe_own_algorithm,
-    describe_own_core,
     describe_own_dataset,
-    describe_own_index,
-    describe_own_learner,
-    describe_own_method,
-    describe_own_pointer,
     describe_own_pointing_task,
     describe_own_questions,
-    describe_own_reader,
-    describe_own_stream,
     describe_own_task,
     describe_task,
 )
@@ -46,13 +40,11 @@ SOURCES = (
 )
 """Files that decide what the table says."""
 
-ABSENT = {
-    (
-        "algorithms",
-        "sac",
-    ): "RLlib's own has no module with a state (docs/rllib.md says what it would need); take ppo for "
-    "continuous actions, or dqn to learn from what was sampled long ago"
-}
+SAC = (
+    "RLlib's own has no module with a state (docs/rllib.md says what it would need); take ppo for continuous "
+    "actions, or dqn to learn from what was sampled long ago"
+)
+ABSENT = {("algorithms", "sac"): SAC}
 """Names that people will look for in vain, and what to do instead."""
 
 
@@ -95,19 +87,6 @@ def build_table() -> Table:
     return {name: build() for name, (_, build) in REGISTRIES.items()}
 
 
-def _cores() -> dict[str, Row]:
-    from lukasa import memory
-
-    return {name: describe(core, memory.core_options(name).values()) for name, core in memory.CORES.items()}
-
-
-def _learners() -> dict[str, Row]:
-    from lukasa.agents import few_shot
-
-    options = few_shot.learner_options
-    return {name: describe(learner, options(name).values()) for name, learner in few_shot.LEARNERS.items()}
-
-
 def _algorithms() -> dict[str, Row]:
     from lukasa.agents import rllib
 
@@ -128,23 +107,10 @@ def _datasets() -> dict[str, Row]:
     }
 
 
-def _indexes() -> dict[str, Row]:
-    from lukasa.memory.sparse.indexes import INDEXES, index_options
-
-    return {name: describe(index, index_options(name).values()) for name, index in INDEXES.items()}
-
-
 def _tasks() -> dict[str, Row]:
     from lukasa import tasks
 
     return {name: describe_task(name) for name in tasks.TASKS}
-
-
-def _readers() -> dict[str, Row]:
-    from lukasa.memory import readers
-
-    options = readers.reader_options
-    return {name: describe(reader, options(name).values()) for name, reader in readers.READERS.items()}
 
 
 def _questions() -> dict[str, Row]:
@@ -161,13 +127,6 @@ def _questions() -> dict[str, Row]:
     }
 
 
-def _pointers() -> dict[str, Row]:
-    from lukasa.memory import pointers
-
-    options = pointers.pointer_options
-    return {name: describe(model, options(name).values()) for name, model in pointers.POINTERS.items()}
-
-
 def _pointing() -> dict[str, Row]:
     from lukasa.tasks.pointing import POINTING
 
@@ -181,20 +140,6 @@ def _programs() -> dict[str, Row]:
         one.name: {"summary": one.summary, "main": one.main, "programs": list(one.programs("loops", 10))}
         for one in programs.TASKS.values()
     }
-
-
-def _methods() -> dict[str, Row]:
-    from lukasa.agents import continual
-
-    options = continual.method_options
-    return {name: describe(method, options(name).values()) for name, method in continual.METHODS.items()}
-
-
-def _streams() -> dict[str, Row]:
-    from lukasa.tasks import continual
-
-    options = continual.stream_options
-    return {name: describe(stream, options(name).values()) for name, stream in continual.STREAMS.items()}
 
 
 def _environments() -> dict[str, Row]:
@@ -213,35 +158,29 @@ def _environments() -> dict[str, Row]:
 
 
 REGISTRIES: Mapping[str, tuple[str, Callable[[], dict[str, Row]]]] = {
-    "cores": ("lukasa.memory", _cores),
+    "cores": ("lukasa.memory", BUILT["cores"].described),
     "tasks": ("lukasa.tasks", _tasks),
     "envs": ("lukasa.envs", _environments),
-    "learners": ("lukasa.agents.few_shot", _learners),
+    "learners": ("lukasa.agents.few_shot", BUILT["learners"].described),
     "algorithms": ("lukasa.agents.rllib", _algorithms),
     "datasets": ("lukasa.tasks", _datasets),
-    "indexes": ("lukasa.memory", _indexes),
-    "readers": ("lukasa.memory.readers", _readers),
+    "indexes": ("lukasa.memory", BUILT["indexes"].described),
+    "readers": ("lukasa.memory.readers", BUILT["readers"].described),
     "questions": ("lukasa.tasks.questions", _questions),
-    "methods": ("lukasa.agents.continual", _methods),
-    "streams": ("lukasa.tasks.continual", _streams),
-    "pointers": ("lukasa.memory.pointers", _pointers),
+    "methods": ("lukasa.agents.continual", BUILT["methods"].described),
+    "streams": ("lukasa.tasks.continual", BUILT["streams"].described),
+    "pointers": ("lukasa.memory.pointers", BUILT["pointers"].described),
     "pointing": ("lukasa.tasks.pointing", _pointing),
     "programs": ("lukasa.tasks.programs", _programs),
 }
 """By sort: the package that is loaded where the living things are, and what describes them."""
 
 OWN: Mapping[str, Callable[[str], Row]] = {
-    "cores": describe_own_core,
+    **{sort: built.describe_own for sort, built in BUILT.items()},
     "tasks": describe_own_task,
-    "learners": describe_own_learner,
     "algorithms": describe_own_algorithm,
     "datasets": describe_own_dataset,
-    "indexes": describe_own_index,
-    "readers": describe_own_reader,
     "questions": describe_own_questions,
-    "methods": describe_own_method,
-    "streams": describe_own_stream,
-    "pointers": describe_own_pointer,
     "pointing": describe_own_pointing_task,
 }
 """What describes one of your own, "package.module:Name"; an environment of your own says what it has to Gymnasium."""

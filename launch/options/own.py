@@ -6,58 +6,65 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.options import options_of
+from lukasa.ground.registry import Registry
 from lukasa.launch.options.describing import describe, row_of
 from lukasa.launch.options.fields import Option, documented
 
 Options = Mapping[str, inspect.Parameter]
 
 
-def describe_own_core(path: str) -> dict[str, Any]:
-    """What a core of one's own says about itself, as ``launch.options.described.described`` says of the others.
+@dataclass(frozen=True)
+class Built:
+    """Things of one sort whose options are the keywords that they are made with.
 
-    Raises:
-        UserError: it cannot be imported, or an option of it cannot be given on a command line. So for all others here.
+    Attributes:
+        what: one of them is called in a message.
+        package: that has them.
+        registry: name there of all of them.
+        options: name there of the function that says what options one has.
     """
-    from lukasa import memory
 
-    options = memory.core_options(path)
-    return _described(f"core {path!r}", options, lambda: describe(memory.core_class(path), options.values()))
+    what: str
+    package: str
+    registry: str
+    options: str
 
+    def described(self) -> dict[str, dict[str, Any]]:
+        """What each says about itself."""
+        things, options = self._there()
+        return {name: describe(one, options(name).values()) for name, one in things.items()}
 
-def describe_own_index(path: str) -> dict[str, Any]:
-    """What an index of a sparse memory says about itself."""
-    from lukasa.memory.sparse.indexes import INDEXES, index_options
+    def describe_own(self, path: str) -> dict[str, Any]:
+        """What one of one's own says about itself, as ``launch.options.described.described`` says of the others.
 
-    options = index_options(path)
-    return _described(f"index {path!r}", options, lambda: describe(INDEXES.find(path), options.values()))
+        Raises:
+            UserError: it cannot be imported, or an option of it cannot be given on a command line; so for all here.
+        """
+        things, options = self._there()
+        found = options(path)
+        return _described(f"{self.what} {path!r}", found, lambda: describe(things.find(path), found.values()))
 
-
-def describe_own_learner(path: str) -> dict[str, Any]:
-    """What a learner of few-shot episodes says about itself."""
-    from lukasa.agents import few_shot
-
-    options = few_shot.learner_options(path)
-    return _described(f"learner {path!r}", options, lambda: describe(few_shot.LEARNERS.find(path), options.values()))
-
-
-def describe_own_reader(path: str) -> dict[str, Any]:
-    """What a reader of stories says about itself."""
-    from lukasa.memory.readers import READERS, reader_options
-
-    options = reader_options(path)
-    return _described(f"reader {path!r}", options, lambda: describe(READERS.find(path), options.values()))
+    def _there(self) -> tuple[Registry[Any], Callable[[str], Options]]:
+        package = import_module(self.package)
+        return getattr(package, self.registry), getattr(package, self.options)
 
 
-def describe_own_pointer(path: str) -> dict[str, Any]:
-    """What a model that points says about itself."""
-    from lukasa.memory.pointers import POINTERS, pointer_options
-
-    options = pointer_options(path)
-    return _described(f"model {path!r}", options, lambda: describe(POINTERS.find(path), options.values()))
+BUILT = {
+    "cores": Built("core", "lukasa.memory", "CORES", "core_options"),
+    "indexes": Built("index", "lukasa.memory.sparse.indexes", "INDEXES", "index_options"),
+    "learners": Built("learner", "lukasa.agents.few_shot", "LEARNERS", "learner_options"),
+    "readers": Built("reader", "lukasa.memory.readers", "READERS", "reader_options"),
+    "pointers": Built("model", "lukasa.memory.pointers", "POINTERS", "pointer_options"),
+    "methods": Built("method", "lukasa.agents.continual", "METHODS", "method_options"),
+    "streams": Built("stream", "lukasa.tasks.continual", "STREAMS", "stream_options"),
+}
+"""By sort."""
 
 
 def describe_own_pointing_task(path: str) -> dict[str, Any]:
@@ -75,22 +82,6 @@ def describe_own_questions(path: str) -> dict[str, Any]:
     found, options = QUESTION_DATA.find(path), question_data_options(path)
     about = {"title": found.title, "unit": found.unit}
     return _described(f"questions {path!r}", options, lambda: about | describe(found.make, options.values()))
-
-
-def describe_own_method(path: str) -> dict[str, Any]:
-    """What a method of learning a stream of tasks says about itself."""
-    from lukasa.agents.continual import METHODS, method_options
-
-    options = method_options(path)
-    return _described(f"method {path!r}", options, lambda: describe(METHODS.find(path), options.values()))
-
-
-def describe_own_stream(path: str) -> dict[str, Any]:
-    """What a stream of tasks says about itself."""
-    from lukasa.tasks.continual import STREAMS, stream_options
-
-    options = stream_options(path)
-    return _described(f"stream {path!r}", options, lambda: describe(STREAMS.find(path), options.values()))
 
 
 def describe_own_algorithm(path: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lukasa.launch.kinds.continual.experiment import ContinualExperiment
 from lukasa.launch.kinds.kind import Experiments, Group
-from lukasa.launch.options.typed import method_options_class, stream_options_class
+from lukasa.launch.options.typed import option_classes
 
 
 def omniglot_alphabets() -> ContinualExperiment:
@@ -79,8 +79,8 @@ CONTINUAL = Experiments(
     shown=("stream", "method", "task_steps"),
     may_change=("device",),
     groups={
-        "options": Group("method", method_options_class),
-        "dataset": Group("stream", stream_options_class),
+        "options": Group("method", option_classes("methods")),
+        "dataset": Group("stream", option_classes("streams")),
         "model_options": Group("model"),
     },
     least={"task_steps": 1},

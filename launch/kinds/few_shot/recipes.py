@@ -6,7 +6,6 @@ Those that show characters one after another, such as ``omniglot_mann``, are tas
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from lukasa.launch.kinds.few_shot.experiment import SHARED, FewShotExperiment
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.recipes import TASK_RECIPES
-from lukasa.launch.options.typed import dataset_options_class, learner_options_class
+from lukasa.launch.options.typed import option_classes
 
 FAST = FewShotExperiment(ways=20, shots=1, queries=5, schedule="cosine", final_lr=0.01, steps=5_000)
 """20 ways, so that an episode is long enough for Adam at its usual rate, and a decay to end on."""
@@ -120,8 +119,8 @@ FEW_SHOT = Experiments(
     shown=("learner", "ways", "shots", "steps"),
     may_change=("device",),
     groups={
-        "options": Group("learner", learner_options_class),
-        "dataset": Group("data", functools.partial(dataset_options_class, elsewhere=SHARED)),
+        "options": Group("learner", option_classes("learners")),
+        "dataset": Group("data", option_classes("datasets", elsewhere=SHARED)),
     },
     least={"ways": 2, "shots": 1, "queries": 1, "test_ways": 2, "test_shots": 1},
     sections={

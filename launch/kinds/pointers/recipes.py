@@ -12,7 +12,7 @@ from typing import Any
 
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.pointers.experiment import PointerExperiment
-from lukasa.launch.options.typed import pointer_options_class
+from lukasa.launch.options.typed import option_classes
 
 
 def _asked(task: str, points: str, size: int, **more: Any) -> PointerExperiment:
@@ -127,7 +127,7 @@ POINTING = Experiments(
     questions=(("task", "pointing task", "pointing", "convex_hull"), ("model", "model", "pointers", "pointer_network")),
     shown=("task", "points", "model", "steps"),
     may_change=("device",),
-    groups={"options": Group("model", pointer_options_class)},
+    groups={"options": Group("model", option_classes("pointers"))},
     sections={
         "What to train": ("model", "task", "points", "start_from", "steps"),
         "The model": ("options",),

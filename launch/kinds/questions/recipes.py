@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.questions.babi_recipes import BABI_RECIPES
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
-from lukasa.launch.options.typed import question_options_class, reader_options_class
+from lukasa.launch.options.typed import option_classes
 
 
 def dialog_memn2n() -> QuestionExperiment:
@@ -47,7 +47,10 @@ QUESTIONS = Experiments(
     questions=(("data", "set of questions", "questions", "babi"), ("reader", "reader", "readers", "memn2n")),
     shown=("data", "reader", "steps"),
     may_change=("device",),
-    groups={"options": Group("reader", reader_options_class), "dataset": Group("data", question_options_class)},
+    groups={
+        "options": Group("reader", option_classes("readers")),
+        "dataset": Group("data", option_classes("questions")),
+    },
     least={"sentences": 1, "noise": 0},
     above_zero=("first_lr",),
     at_most_one=("noise",),

@@ -10,7 +10,7 @@ from lukasa.launch.kinds.rl.batches import check_batches, check_divisible
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.learning import learning_options_class, not_taken
 from lukasa.launch.kinds.rl.recipes import RL_RECIPES
-from lukasa.launch.options.typed import core_options_class
+from lukasa.launch.options.typed import option_classes
 
 
 def renewed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ RL = Experiments(
     step_key="env_steps",
     counted="environment steps",
     groups={
-        "memory": Group("core", core_options_class),
+        "memory": Group("core", option_classes("cores")),
         "env_settings": Group("env"),
         "learning": Group("algorithm", learning_options_class, not_taken),
     },

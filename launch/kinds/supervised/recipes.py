@@ -9,7 +9,7 @@ from dataclasses import replace
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.supervised.experiment import CurriculumOptions, TaskExperiment
 from lukasa.launch.kinds.supervised.field_recipes import FIELD_RECIPES
-from lukasa.launch.options.typed import core_options_class, task_options_class
+from lukasa.launch.options.typed import option_classes
 
 FAST = TaskExperiment(optimizer="adam", lr=1e-3, batch_size=8, clip_norm=10.0, schedule="cosine", final_lr=0.01)
 """Adam from a learning rate ten times the paper's down to a tenth of that; at a constant one single batches jump."""
@@ -295,7 +295,7 @@ TASK = Experiments(
     questions=(("task", "task", "tasks", "copy"), ("core", "memory core", "cores", "ntm")),
     shown=("task", "core", "steps"),
     may_change=("device", "precision"),
-    groups={"memory": Group("core", core_options_class), "sampler": Group("task", task_options_class)},
+    groups={"memory": Group("core", option_classes("cores")), "sampler": Group("task", option_classes("tasks"))},
     least={"chunk": 1, "teacher_forcing": 0, "memory_use": 0},
     at_most_one=("teacher_forcing",),
     sections={
