@@ -5,17 +5,13 @@ Dimensions: B copies, N bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Dict, Discrete, MultiBinary
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.streams import SpreadsSeeds
+from lukasa.envs.row_programs import RowProgram
 from lukasa.ground.settings import check_whole
 
 Observation = dict[str, np.ndarray]
@@ -105,7 +101,7 @@ class BitFlipping(gym.Env[Observation, int]):
         return {"observation": self._now, "achieved_goal": self._now, "desired_goal": self._goal}
 
 
-class BitFlippingVector(SpreadsSeeds, gym.vector.VectorEnv[Any, Any, Any]):
+class BitFlippingVector(RowProgram):
     """Many copies of ``BitFlipping`` in one NumPy program, with next-step autoreset.
 
     Equal to ``SyncVectorEnv`` over single environments with the same list of seeds, infos included.
@@ -119,28 +115,12 @@ class BitFlippingVector(SpreadsSeeds, gym.vector.VectorEnv[Any, Any, Any]):
     """
 
     def __init__(self, num_envs: int = 1, bits: int = 10):
-        check_whole("BitFlipping", "num_envs", num_envs, 1)
         check_whole("BitFlipping", "bits", bits, 1)
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.num_envs, self.bits = num_envs, bits
-        self.single_observation_space = _observation_space(bits)
-        self.single_action_space = Discrete(bits)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._generators = RowGenerators(num_envs)
+        super().__init__("BitFlipping", num_envs, _observation_space(bits), Discrete(bits))
+        self.bits = bits
         self._now = np.zeros((num_envs, bits), np.int8)  # [B, N]
         self._goal = np.zeros((num_envs, bits), np.int8)  # [B, N]
         self._time = np.zeros(num_envs, np.int64)  # [B]
-        self._over = np.ones(num_envs, bool)  # [B]
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
-        self._generators.seed(seed)
-        self._start(np.ones(self.num_envs, bool))
-        self._over = np.zeros(self.num_envs, bool)
-        return self._observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Flip a bit of every copy; copies whose episode ended in the step before start over instead."""

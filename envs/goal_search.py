@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -101,32 +102,14 @@ class GoalSearchVector(GridWorldVector):
 
     Args:
         num_envs: number of copies.
-        sizes: rows and columns of a maze; odd, each at least 7.
-        mazes: "train" or "test".
-        count: how many different mazes there are; without end by default.
-        ahead: cells seen ahead.
-        width: columns of the view; odd.
-        position: whether the direction and the position are shown.
-        field: cells that positions are measured by: 15, or the largest of the sizes.
-        step_limit: steps after which an episode is truncated.
+        settings: as those of ``GoalSearch``.
 
     Raises:
         ValueError: a setting is out of range.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        sizes: Sequence[int] = SIZES,
-        mazes: str = "train",
-        count: int | None = None,
-        ahead: int = 15,
-        width: int = 3,
-        position: bool = False,
-        field: int | None = None,
-        step_limit: int = 500,
-    ):
-        super().__init__(num_envs, goal_search(sizes, mazes, count, ahead, width, position, field, step_limit))
+    def __init__(self, num_envs: int = 1, **settings: Any):
+        super().__init__(num_envs, GoalSearch(**settings).world)
 
 
 def goal_search(

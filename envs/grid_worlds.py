@@ -6,18 +6,15 @@ Dimensions: B copies, H and W rows and columns of a field, A cells seen ahead, U
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.streams import SpreadsSeeds
+from lukasa.envs.row_programs import RowProgram
 from lukasa.ground.settings import check_whole
 
 TURN_LEFT, FORWARD, TURN_RIGHT, BACK = range(4)
@@ -220,7 +217,7 @@ class GridWorld(gym.Env[Any, int]):
         return {name: part[0] for name, part in seen.items()} if isinstance(seen, dict) else seen[0]
 
 
-class GridWorldVector(SpreadsSeeds, gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
+class GridWorldVector(RowProgram):
     """Many copies of a ``GridWorld`` in one NumPy program, with next-step autoreset.
 
     Equal to ``SyncVectorEnv`` over single environments with the same list of seeds, infos included.
@@ -231,25 +228,10 @@ class GridWorldVector(SpreadsSeeds, gym.vector.VectorEnv[Any, np.ndarray, np.nda
     """
 
     def __init__(self, num_envs: int, world: World):
-        check_whole(world.name, "num_envs", num_envs, 1)
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.num_envs, self.world = num_envs, world
-        self.single_observation_space, self.single_action_space = world.observation_space, Discrete(4)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        super().__init__(world.name, num_envs, world.observation_space, Discrete(4))
+        self.world = world
         self.walkers = Walkers(world, num_envs)
-        self._generators = RowGenerators(num_envs)
         self._time = np.zeros(num_envs, np.int64)  # [B]
-        self._over = np.ones(num_envs, bool)  # [B]
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
-        self._generators.seed(seed)
-        self._over = np.zeros(self.num_envs, bool)
-        self._start(~self._over)
-        return self.walkers.observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Act once in every copy; copies whose episode ended in the step before start over instead."""
@@ -265,12 +247,15 @@ class GridWorldVector(SpreadsSeeds, gym.vector.VectorEnv[Any, np.ndarray, np.nda
         truncated = (self._time == self.world.step_limit) & ~terminated
         self._over = terminated | truncated
         infos = {"success": success, "_success": self._over.copy()} if self._over.any() else {}
-        return self.walkers.observe(), rewards, terminated, truncated, infos
+        return self._observe(), rewards, terminated, truncated, infos
 
     def _start(self, starting: np.ndarray) -> None:
         for row in np.flatnonzero(starting).tolist():
             self.walkers.start(row, self._generators[row])
         self._time[starting] = 0
+
+    def _observe(self) -> Any:
+        return self.walkers.observe()
 
 
 LARGE = 1 << 30

@@ -96,30 +96,14 @@ class IMazeVector(GridWorldVector):
 
     Args:
         num_envs: number of copies.
-        lengths: of the corridor, cells between the cue and the goals; each at least 1.
-        start: "anywhere" in the corridor, at the "cue", or at the "goals".
-        ahead: cells seen ahead.
-        width: columns of the view; odd.
-        position: whether the direction and the position are shown.
-        field: cells that positions are measured by.
-        step_limit: steps after which an episode is truncated.
+        settings: as those of ``IMaze``.
 
     Raises:
         ValueError: a setting is out of range.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        lengths: Sequence[int] = LENGTHS,
-        start: str = "anywhere",
-        ahead: int = 3,
-        width: int = 3,
-        position: bool = False,
-        field: int | None = None,
-        step_limit: int | None = None,
-    ):
-        super().__init__(num_envs, i_maze(lengths, start, ahead, width, position, field, step_limit))
+    def __init__(self, num_envs: int = 1, **settings: Any):
+        super().__init__(num_envs, IMaze(**settings).world)
 
 
 def i_maze(

@@ -5,17 +5,13 @@ Dimensions: B copies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.streams import SpreadsSeeds
+from lukasa.envs.row_programs import RowProgram
 from lukasa.ground.settings import check_whole
 
 NORTH, EAST, SOUTH, WEST = range(4)
@@ -112,7 +108,7 @@ class KeyDoor(gym.Env[np.ndarray, int]):
         return _observation(self.size, *parts)[0]
 
 
-class KeyDoorVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class KeyDoorVector(RowProgram):
     """Many copies of ``KeyDoor`` in one NumPy program, with next-step autoreset.
 
     Equal to ``SyncVectorEnv`` over single environments with the same list of seeds, infos included.
@@ -127,26 +123,10 @@ class KeyDoorVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, n
     """
 
     def __init__(self, num_envs: int = 1, size: int = 4, step_limit: int | None = None):
-        check_whole("KeyDoor", "num_envs", num_envs, 1)
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.num_envs, self.size = num_envs, size
-        self.step_limit = _checked_step_limit(size, step_limit)
-        self.single_observation_space = _observation_space(size)
-        self.single_action_space = Discrete(4)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._generators = RowGenerators(num_envs)
+        self.size, self.step_limit = size, _checked_step_limit(size, step_limit)
+        super().__init__("KeyDoor", num_envs, _observation_space(size), Discrete(4))
         self._row, self._column, self._time = (np.zeros(num_envs, dtype=np.int64) for _ in range(3))  # [B]
-        self._has_key, self._over = np.zeros(num_envs, dtype=bool), np.ones(num_envs, dtype=bool)  # [B]
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
-        self._generators.seed(seed)
-        self._over = np.zeros(self.num_envs, dtype=bool)
-        self._start(~self._over)
-        return _observation(self.size, self._row, self._column, self._has_key), {}
+        self._has_key = np.zeros(num_envs, dtype=bool)  # [B]
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Move every copy one cell; copies whose episode ended in the step before start over instead."""
@@ -163,14 +143,16 @@ class KeyDoorVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, n
         truncated = (self._time == self.step_limit) & ~terminated
         self._over = terminated | truncated
         infos = {"success": terminated.copy(), "_success": self._over.copy()} if self._over.any() else {}
-        observations = _observation(self.size, self._row, self._column, self._has_key)
-        return observations, terminated.astype(np.float64), terminated, truncated, infos
+        return self._observe(), terminated.astype(np.float64), terminated, truncated, infos
 
     def _start(self, starting: np.ndarray) -> None:
         for row in np.flatnonzero(starting).tolist():
             self._row[row], self._column[row] = divmod(int(self._generators[row].integers(1, self.size**2)), self.size)
         self._time[starting] = 0
         self._has_key[starting] = False
+
+    def _observe(self) -> np.ndarray:
+        return _observation(self.size, self._row, self._column, self._has_key)
 
 
 def _free(size: int, row: np.ndarray, column: np.ndarray, has_key: np.ndarray) -> np.ndarray:

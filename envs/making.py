@@ -91,8 +91,8 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
     spec = _find_spec(env_id)
     if spec.vector_entry_point is None:
         _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)
-    else:
-        _check_setting_names(env_id, spec.vector_entry_point, settings)
+    elif not _check_setting_names(env_id, spec.vector_entry_point, settings):
+        _check_setting_names(env_id, spec.entry_point, settings)  # a program that takes those of the single environment
     # One program for all copies has no single environment to put a wrapper around.
     options = {} if spec.vector_entry_point is not None else {"wrappers": _wrappers(env_id), **NO_CHECKER}
     env: Any = _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **options | settings))
@@ -150,20 +150,22 @@ def _import_module(env_id: str, module: str, name: str) -> None:
             raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {error}") from error.__cause__
 
 
-def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> None:
+def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> bool:
+    """Refuse a setting that an environment does not name; False where it takes any."""
     if not settings:
-        return
+        return True
     with _explaining_imports(env_id):
         create = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     parameters = inspect.signature(create).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
+        return False
     known = [name for name in parameters if name != "num_envs"]
     for setting in settings:
         if setting not in (*known, *more):
             near = most_like(setting, [*known, *more])
             hint = f"did you mean {near!r}?" if near else f"it has {', '.join(known) or 'none of its own'}"
             raise ValueError(f"environment {env_id!r} has no setting {setting!r}: {hint}")
+    return True
 
 
 def _build(env_id: str, settings: dict[str, Any], build: Callable[[], Any]) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lukasa.envs.grid_worlds import (
@@ -93,30 +95,14 @@ class PatternMatchingVector(GridWorldVector):
 
     Args:
         num_envs: number of copies.
-        patterns: "train", "test", or "all" 512.
-        corridor: cells between the rooms; odd, at least 3.
-        ahead: cells seen ahead.
-        width: columns of the view; odd.
-        position: whether the direction and the position are shown.
-        field: cells that positions are measured by.
-        step_limit: steps after which an episode is truncated.
+        settings: as those of ``PatternMatching``.
 
     Raises:
         ValueError: a setting is out of range.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        patterns: str = "train",
-        corridor: int = 5,
-        ahead: int = 3,
-        width: int = 3,
-        position: bool = False,
-        field: int | None = None,
-        step_limit: int | None = None,
-    ):
-        super().__init__(num_envs, pattern_matching(patterns, corridor, ahead, width, position, field, step_limit))
+    def __init__(self, num_envs: int = 1, **settings: Any):
+        super().__init__(num_envs, PatternMatching(**settings).world)
 
 
 def pattern_matching(

@@ -5,17 +5,13 @@ Dimensions: B copies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.streams import SpreadsSeeds
+from lukasa.envs.row_programs import RowProgram
 from lukasa.ground.settings import check_whole
 
 MOVES = np.array([[0, 0.1], [0.1, 0], [0, -0.1], [-0.1, 0]])
@@ -115,7 +111,7 @@ class Reach(gym.Env[Observation, Any]):
         return axis if way[1 - axis] > 0 else axis + 2
 
 
-class ReachVector(SpreadsSeeds, gym.vector.VectorEnv[Any, Any, Any]):
+class ReachVector(RowProgram):
     """Many copies of ``Reach`` in one NumPy program, with next-step autoreset.
 
     Equal to ``SyncVectorEnv`` over single environments with the same list of seeds, infos included.
@@ -130,28 +126,12 @@ class ReachVector(SpreadsSeeds, gym.vector.VectorEnv[Any, Any, Any]):
     """
 
     def __init__(self, num_envs: int = 1, continuous: bool = False, step_limit: int = 50):
-        check_whole("Reach", "num_envs", num_envs, 1)
         check_whole("Reach", "step_limit", step_limit, 40)
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.num_envs, self.continuous, self.step_limit = num_envs, bool(continuous), step_limit
-        self.single_observation_space = _observation_space()
-        self.single_action_space = _action_space(self.continuous)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._generators = RowGenerators(num_envs)
+        super().__init__("Reach", num_envs, _observation_space(), _action_space(bool(continuous)))
+        self.continuous, self.step_limit = bool(continuous), step_limit
         self._place = np.zeros((num_envs, 2))  # [B, 2]
         self._goal = np.zeros((num_envs, 2))  # [B, 2]
         self._time = np.zeros(num_envs, np.int64)  # [B]
-        self._over = np.ones(num_envs, bool)  # [B]
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
-        self._generators.seed(seed)
-        self._start(np.ones(self.num_envs, bool))
-        self._over = np.zeros(self.num_envs, bool)
-        return _observed(self._place, self._goal), {}
 
     def step(self, actions: np.ndarray) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Move the point of every copy; copies whose episode ended in the step before start over instead."""
@@ -173,6 +153,9 @@ class ReachVector(SpreadsSeeds, gym.vector.VectorEnv[Any, Any, Any]):
         for row in np.flatnonzero(starting).tolist():
             self._place[row], self._goal[row] = _draw(self._generators[row])
         self._time[starting] = 0
+
+    def _observe(self) -> Observation:
+        return _observed(self._place, self._goal)
 
 
 def _observation_space() -> Dict:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.streams import SpreadsSeeds
+from lukasa.envs.row_programs import RowProgram
 from lukasa.envs.tapes_machine import Machines, TapeWorld
 from lukasa.envs.tapes_tasks import check_settings
 from lukasa.ground.settings import check_whole
@@ -163,56 +159,23 @@ class Tapes(gym.Env[Any, np.ndarray]):
         return seen if self.world.memory else int(seen)
 
 
-class TapesVector(SpreadsSeeds, gym.vector.VectorEnv[Any, np.ndarray, np.ndarray]):
+class TapesVector(RowProgram):
     """Many copies of ``Tapes`` in one NumPy program, with next-step autoreset; settings as there.
 
     Equal to ``SyncVectorEnv`` over single environments with the same list of seeds, infos included.
 
     Args:
         num_envs: B, number of copies.
-        task: "copy", "duplicated_input", "reverse", "repeat_copy" or "addition".
-        length: of the longest input, symbols.
-        shortest: of the shortest input.
-        symbols: in the alphabet, without the blank.
-        rows: of the input.
-        memory: whether there is a memory tape.
-        forward: whether the head of the input cannot move left.
+        settings: as those of ``Tapes``.
 
     Raises:
         ValueError: a setting is out of range, or two contradict each other.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        task: str = "copy",
-        length: int = 10,
-        shortest: int = 1,
-        symbols: int = 5,
-        rows: int = 1,
-        memory: bool = False,
-        forward: bool = False,
-    ):
-        check_whole(NAME, "num_envs", num_envs, 1)
-        self.world = tape_world(task, length, shortest, symbols, rows, memory, forward)
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.num_envs = num_envs
-        self.single_observation_space: Any = self.world.observation_space
-        self.single_action_space: Any = self.world.action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+    def __init__(self, num_envs: int = 1, **settings: Any):
+        self.world = Tapes(**settings).world
+        super().__init__(NAME, num_envs, self.world.observation_space, self.world.action_space)
         self.machines = Machines(self.world, num_envs)
-        self._generators = RowGenerators(num_envs)
-        self._over = np.ones(num_envs, bool)  # [B]
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
-        self._generators.seed(seed)
-        self._over = np.zeros(self.num_envs, bool)
-        self._start(~self._over)
-        return self.machines.observe(), {}
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Act once in every copy; copies whose episode ended in the step before start over instead."""
@@ -224,7 +187,7 @@ class TapesVector(SpreadsSeeds, gym.vector.VectorEnv[Any, np.ndarray, np.ndarray
         self._over = outcome.terminated
         infos = {"success": outcome.success, "_success": self._over.copy()} if self._over.any() else {}
         truncated = np.zeros(self.num_envs, bool)
-        return self.machines.observe(), outcome.rewards, self._over.copy(), truncated, infos
+        return self._observe(), outcome.rewards, self._over.copy(), truncated, infos
 
     def grow(self, length: int) -> None:
         """Draw the inputs of the next episodes up to a length, as a curriculum asks; at most that of the settings."""
@@ -238,6 +201,9 @@ class TapesVector(SpreadsSeeds, gym.vector.VectorEnv[Any, np.ndarray, np.ndarray
     def _start(self, starting: np.ndarray) -> None:
         for row in np.flatnonzero(starting).tolist():
             self.machines.start(row, self._generators[row])
+
+    def _observe(self) -> Any:
+        return self.machines.observe()
 
 
 def tape_world(

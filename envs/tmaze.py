@@ -5,17 +5,13 @@ Dimensions: B copies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from lukasa.envs.row_generators import RowGenerators
-from lukasa.envs.streams import SpreadsSeeds
+from lukasa.envs.row_programs import RowProgram
 from lukasa.ground.settings import check_whole
 
 NORTH, EAST, SOUTH, WEST = range(4)
@@ -123,7 +119,7 @@ class TMaze(gym.Env[np.ndarray, int]):
         return reward
 
 
-class TMazeVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class TMazeVector(RowProgram):
     """Many copies of ``TMaze`` in one NumPy program, with next-step autoreset.
 
     Equal to ``SyncVectorEnv`` over single environments with the same list of seeds, infos included.
@@ -138,29 +134,13 @@ class TMazeVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.
     """
 
     def __init__(self, num_envs: int = 1, corridor: int = 50, step_limit: int | None = None):
-        check_whole("TMaze", "num_envs", num_envs, 1)
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.num_envs, self.corridor = num_envs, corridor
-        self.step_limit = _checked_step_limit(corridor, step_limit)
-        self.single_observation_space = _observation_space()
-        self.single_action_space = Discrete(4)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._generators = RowGenerators(num_envs)
+        self.corridor, self.step_limit = corridor, _checked_step_limit(corridor, step_limit)
+        super().__init__("TMaze", num_envs, _observation_space(), Discrete(4))
         self._cue_is_up = np.zeros(num_envs, dtype=bool)  # [B]
         self._position = np.zeros(num_envs, dtype=np.int64)  # [B]
         self._furthest = np.zeros(num_envs, dtype=np.int64)  # [B]
         self._time = np.zeros(num_envs, dtype=np.int64)  # [B]
-        self._over = np.ones(num_envs, dtype=bool)  # [B]
-
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start every copy over; seed s gives the copies ``envs.copy_seeds(s, num_envs)``."""
-        self._generators.seed(seed)
-        self._over = np.zeros(self.num_envs, dtype=bool)
-        self._start(~self._over)
-        return self._observe(np.zeros(self.num_envs, dtype=bool)), {}
+        self._in_arm = np.zeros(num_envs, dtype=bool)  # [B]
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Move every copy one cell; copies whose episode ended in the step before start over instead."""
@@ -176,7 +156,8 @@ class TMazeVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.
         truncated = (self._time == self.step_limit) & ~terminated
         self._over = terminated | truncated
         infos = {"success": success, "_success": self._over.copy()} if self._over.any() else {}
-        return self._observe(terminated), rewards, terminated, truncated, infos
+        self._in_arm = terminated
+        return self._observe(), rewards, terminated, truncated, infos
 
     def _walk(self, actions: np.ndarray, walking: np.ndarray) -> np.ndarray:
         """Move the copies that are walking along the corridor; returns their rewards, 0 for the others."""
@@ -190,11 +171,12 @@ class TMazeVector(SpreadsSeeds, gym.vector.VectorEnv[np.ndarray, np.ndarray, np.
         for row in np.flatnonzero(starting).tolist():
             self._cue_is_up[row] = self._generators[row].integers(2)
         self._position[starting] = self._furthest[starting] = self._time[starting] = 0
+        self._in_arm[starting] = False
 
-    def _observe(self, in_arm: np.ndarray) -> np.ndarray:
+    def _observe(self) -> np.ndarray:
         first = self._time == 0
         at_junction = self._position == self.corridor + 1
-        columns = [first & self._cue_is_up, first & ~self._cue_is_up, ~at_junction, at_junction & ~in_arm]
+        columns = [first & self._cue_is_up, first & ~self._cue_is_up, ~at_junction, at_junction & ~self._in_arm]
         return np.stack(columns, axis=-1).astype(np.float32)  # [B, 4]
 
 
