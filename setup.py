@@ -7,5 +7,9 @@ FOLDERS = ("agents", "benchmarks", "envs", "ground", "launch", "memory", "tasks"
 setup(
     packages=[f"lukasa.{name}" for name in find_packages(include=[f"{folder}*" for folder in FOLDERS])],
     package_dir={f"lukasa.{folder}": folder for folder in FOLDERS},
-    package_data={"": ["py.typed"], "lukasa.launch": ["*.yaml", "*.sh", "Dockerfile"]},
+    package_data={
+        "": ["py.typed"],
+        "lukasa.launch": ["*.yaml", "*.sh", "Dockerfile"],
+        "lukasa.launch.campaigns.claims": ["*.jinja"],
+    },
 )

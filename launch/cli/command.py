@@ -30,6 +30,14 @@ COMMANDS = {
         "lukasa.launch.comparing.compare",
         "a table and a picture of several runs: scores, steps, seconds, and what differs",
     ),
+    "reproduce": (
+        "lukasa.launch.campaigns.claims.reproduce",
+        "run the claims of papers again, and write a page that says which are reached",
+    ),
+    "popgym": (
+        "lukasa.launch.campaigns.popgym.command",
+        "train agents on POPGym, and write one table of returns beside published ones",
+    ),
     "list": ("lukasa.launch.cli.listing", "what there is: cores, tasks, environments, recipes"),
     "fetch": ("lukasa.launch.cli.fetch", "make a run directory of a run that was trained with --sync"),
     "check-cluster": (

@@ -75,6 +75,7 @@ def overview() -> list[str]:
         ("pointing tasks", "pointing", "hulls, triangles, tours"),
         ("tasks of programs", "programs", "learned from traces"),
         ("recipes", "recipes", "lukasa train KIND RECIPE"),
+        ("claims of papers", "claims", ""),
     ]
     width = min(WIDEST, shutil.get_terminal_size().columns)
     lines = []
@@ -184,6 +185,25 @@ def methods() -> Rows:
     return _named("methods")
 
 
+def claims() -> Rows:
+    """Every claim of a paper: what it says, whose it is, how long it takes."""
+    from lukasa.launch.campaigns.claims.table import CLAIMS
+
+    return [
+        {
+            "name": claim.name,
+            "summary": claim.statement,
+            "paper": claim.paper,
+            "figures": "; ".join(bound.says for bound in claim.bounds),
+            "seeds": len(claim.seeds),
+            "minutes": claim.minutes,
+            "quick form": f"{claim.quick.minutes:g} minutes" if claim.quick else "",
+            "needs": "$LUKASA_DATA" if claim.needs_data else "",
+        }
+        for claim in CLAIMS.values()
+    ]
+
+
 def streams() -> Rows:
     """Every stream of tasks: its name, what is in it, its options."""
     return _named("streams")
@@ -205,6 +225,7 @@ LISTS = {
     "pointers": pointers,
     "pointing": pointing_tasks,
     "programs": program_tasks,
+    "claims": claims,
 }
 
 

@@ -25,8 +25,15 @@ FLOORS = (
         "lukasa.launch.kinds.programs",
         "lukasa.launch.kinds.circuits",
         "lukasa.launch.sweeps",
+        "lukasa.launch.campaigns",
     },
-    {"lukasa.launch.kinds.few_shot", "lukasa.launch.trained", "lukasa.launch.cli"},
+    {
+        "lukasa.launch.kinds.few_shot",
+        "lukasa.launch.trained",
+        "lukasa.launch.campaigns.claims",
+        "lukasa.launch.campaigns.popgym",
+    },
+    {"lukasa.launch.cli"},
     {"lukasa.launch.__main__", "lukasa.launch.train"},
 )
 """From the ground up; a room imports from its own floor only itself, and otherwise from lower ones."""

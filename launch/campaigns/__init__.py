@@ -1,0 +1,1 @@
+"""Many runs towards one page: the claims of papers, and tables of environments and cores."""

@@ -1,0 +1,1 @@
+"""The claims of papers as data, and the command that runs and judges them."""

@@ -1,0 +1,95 @@
+"""bAbI: readers of stored stories, and cores that read sentence by sentence."""
+
+from __future__ import annotations
+
+from lukasa.launch.campaigns.claims.claim import Bound, Claim, Quick, Trained
+
+MISTAKES = "mean error of the twenty tasks, %"
+
+CLAIMS = (
+    Claim(
+        "memn2n",
+        "Sukhbaatar et al. 2015, End-To-End Memory Networks",
+        "Three hops of attention over the sentences answer bAbI's questions from 1,000 examples of each task.",
+        (Trained("memn2n", "questions babi_memn2n", "--ablation"),),
+        (
+            Bound(f"{MISTAKES}, 1k, each task by itself", "memn2n", "score", at_most=15.2, paper="13.9"),
+            Bound(
+                "error that taking the story away adds, %",
+                "memn2n",
+                "ablation[without=story].score",
+                at_least=30.0,
+                minus=("memn2n", "score"),
+            ),
+        ),
+        minutes=60,
+        needs_data=True,
+        quick=Quick(
+            (Trained("memn2n", "questions babi_memn2n --tasks 1,15,20", "--ablation"),),
+            (
+                Bound("mean error of tasks 1, 15 and 20, %", "memn2n", "score", at_most=5.0, paper="0.0"),
+                Bound(
+                    "error that taking the story away adds, %",
+                    "memn2n",
+                    "ablation[without=story].score",
+                    at_least=20.0,
+                    minus=("memn2n", "score"),
+                ),
+            ),
+            minutes=3,
+            says="three of the twenty tasks",
+        ),
+    ),
+    Claim(
+        "memn2n_joint",
+        "Sukhbaatar et al. 2015, End-To-End Memory Networks",
+        "One network for all twenty tasks does better than one for each.",
+        (Trained("memn2n", "questions babi_memn2n_joint"),),
+        (Bound(f"{MISTAKES}, 1k, joint", "memn2n", "score", at_most=12.9, paper="12.4"),),
+        minutes=90,
+        needs_data=True,
+    ),
+    Claim(
+        "qrn",
+        "Seo et al. 2017, Query-Reduction Networks",
+        "A network that reduces the question sentence by sentence has under 10 % errors from 1,000 examples.",
+        (Trained("qrn", "questions babi_qrn"),),
+        (Bound(f"{MISTAKES}, 1k", "qrn", "score", at_most=9.9, paper="9.9, the best of 10 starts"),),
+        minutes=90,
+        needs_data=True,
+    ),
+    Claim(
+        "qrn_10k",
+        "Seo et al. 2017, Query-Reduction Networks",
+        "From 10,000 examples the network solves all tasks.",
+        (Trained("qrn", "questions babi_qrn_10k"),),
+        (Bound(f"{MISTAKES}, 10k", "qrn", "score", at_most=1.0, paper="0.3"),),
+        seeds=(0,),
+        minutes=600,
+        needs_data=True,
+    ),
+    Claim(
+        "entity_network",
+        "Henaff et al. 2017, Tracking the World State with Recurrent Entity Networks",
+        "Gated slots that follow the entities of a story solve bAbI from 10,000 examples.",
+        (Trained("entnet", "questions babi_entnet_10k"),),
+        (Bound(f"{MISTAKES}, 10k", "entnet", "score", at_most=1.0, paper="0.5"),),
+        seeds=(0,),
+        minutes=600,
+        needs_data=True,
+    ),
+    Claim(
+        "babi_sentences",
+        "Graves et al. 2016; Rae et al. 2016",
+        "Cores that read a sentence a step answer all twenty tasks, and the best has under 10 % errors.",
+        tuple(Trained(core, f"questions babi_sentences_{core}") for core in ("lstm", "ntm", "dnc", "sam", "sdnc")),
+        (
+            Bound(f"{MISTAKES}, DNC", "dnc", "score", at_most=16.7, paper="16.7 (words as steps)"),
+            Bound(f"{MISTAKES}, SDNC", "sdnc", "score", at_most=10.0, paper="6.4 (words as steps)"),
+        ),
+        seeds=(0,),
+        minutes=600,
+        needs_data=True,
+    ),
+)
+"""By paper."""
