@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,7 @@ class Experiments(Generic[Experiment]):
         before_added: what fields meant before there were any, for a ``config.json`` of that time; whatever their
             defaults are now, the run goes on as it was.
         renew: turns what a ``config.json`` of before holds into the fields of today.
+        suited: what fields that nobody gives become where other options of a command line ask for it; of a new run.
         renamed: names that fields had, and how the same is asked for today.
         sections: groups of the help: a title, and the fields whose options come under it; others are about learning.
         examples: command lines for the top of the help, with what each does.
@@ -84,6 +85,7 @@ class Experiments(Generic[Experiment]):
     at_most_one: tuple[str, ...] = ()
     before_added: Mapping[str, Any] = field(default_factory=dict)
     renew: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    suited: Callable[[Experiment, Sequence[str]], Experiment] = lambda base, argv: base
     renamed: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     examples: tuple[tuple[str, str], ...] = ()

@@ -111,6 +111,8 @@ def read_request(kind: Experiments[Experiment], argv: Sequence[str]) -> Request[
             base, recipe = kind.from_json(config["experiment"]), config["recipe"]
     elif peek(rest, "--checkpoint"):
         raise UserError("--checkpoint says where to continue: it needs --resume")
+    else:
+        base = kind.suited(base, rest)
     options = _parse_options(kind, rest, base)
     seeds = asked_seeds(options, several)
     fields = {}

@@ -11,6 +11,7 @@ from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import Part, chosen_parts, named, scores_table, title_of
 from lukasa.launch.kinds.kind import Evaluation, option_name
 from lukasa.launch.kinds.rl.experiment import RLExperiment
+from lukasa.launch.kinds.rl.greedy import note_on_greedy
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
 from lukasa.launch.runs.directory import Run, read_metrics
@@ -84,6 +85,8 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
         print(f"video of the first episode: {video}", file=sys.stderr)
     found = ablated(agent.module, experiment, how, parts) if options.ablation else {}
     known = envs.ENVIRONMENTS.get(experiment.env)
+    played = found["rows"][0] if found else play(agent.module, experiment, how, parts[0])
+    as_trained = not options.explore and parts[0] is None and not options.env_settings
     result = {
         "run": str(run.path),
         "checkpoint": agent.checkpoint.name,
@@ -92,7 +95,8 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
         "core": experiment.core,
         "explore": options.explore,
         "seed": options.seed,
-        **(found["rows"][0] if found else play(agent.module, experiment, how, parts[0])),
+        **played,
+        "note": note_on_greedy(read_metrics(run), agent.checkpoint.step, played) if as_trained else None,
         "score": envs.score_unit(experiment.env),
         "chance": known and known.chance,
         "best": known and known.best,
@@ -126,6 +130,9 @@ def ablation_report(run: Run, experiment: RLExperiment) -> str:
     episodes = min(experiment.ablation, max(FEWEST, int(STEPS_OF_REPORT / steps)))
     found = ablated(agent.module, experiment, Play(episodes, EvalOptions.seed), [None, *parts])
     counted = f"{agent.checkpoint.name}, {episodes} episodes"
+    if note_on_greedy(read_metrics(run), agent.checkpoint.step, found["rows"][0]):
+        found = ablated(agent.module, experiment, Play(episodes, EvalOptions.seed, explore=True), [None, *parts])
+        counted += ", actions drawn: the likeliest ones do worse"
     return f"what its memory is for ({counted}):\n{ablation_table(found['rows'], found['random_actions'])}"
 
 
@@ -185,6 +192,8 @@ def describe(result: dict[str, Any]) -> None:
             f"{result['cut_off']} of {result['episodes']} episodes came to no end and were cut off after "
             f"{result['length_longest']:,} steps: --max-steps N plays longer ones"
         )
+    if result["note"]:
+        lines.append(result["note"])
     if result["best"] is not None:
         lines.append(f"{result['score']}: chance {result['chance']:g}, best {result['best']:g}")
     print("\n".join(lines))

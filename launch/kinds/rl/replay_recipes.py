@@ -77,6 +77,19 @@ def bit_flipping_without_hindsight() -> RLExperiment:
     return replace(with_it, learning={**with_it.learning, "hindsight": "none"})
 
 
+def cart_pole_dqn() -> RLExperiment:
+    """A pole on a cart, balanced by DQN without a memory: short sequences, and many updates."""
+    return replace(
+        _replayed(env="CartPole-v1", max_seq_len=8, gamma=0.99),
+        core="feedforward",
+        memory={"size": 128},
+        envs_per_runner=8,
+        steps=50_000,
+        stop_at=475.0,
+        learning={"fragment": 8, "replay_sequences": 8},
+    )
+
+
 def cart_pole_nec() -> RLExperiment:
     """A pole on a cart, balanced by Neural Episodic Control (Pritzel et al. 2017)."""
     return replace(_episodic(), env="CartPole-v1", steps=50_000, stop_at=475.0)
@@ -103,6 +116,7 @@ REPLAY_RECIPES: tuple[Callable[[], RLExperiment], ...] = (
     tmaze_dqn_burn_in,
     bit_flipping_hindsight,
     bit_flipping_without_hindsight,
+    cart_pole_dqn,
     cart_pole_nec,
     key_door_nec,
 )
