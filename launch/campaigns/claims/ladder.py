@@ -41,8 +41,9 @@ def write_pages(folder: Path, verdicts: Sequence[Verdict]) -> list[Path]:
         for verdict in begun:
             has_picture = _draw(verdict, folder / f"{verdict.claim.name}.png")
             write_text(folder / f"{verdict.claim.name}.md", claim_page(verdict, has_picture=has_picture))
-        write_text(pages[0], summary(verdicts, folder.name))
-        write_text(pages[1], as_html(verdicts, folder))
+        ordered = sorted(verdicts, key=lambda verdict: WORDS.index(verdict.word))
+        write_text(pages[0], summary(ordered, folder.name))
+        write_text(pages[1], as_html(ordered, folder))
     except OSError as error:
         raise UserError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     return pages
@@ -180,7 +181,7 @@ def _met(found: Found) -> str:
 
 def _effort(verdict: Verdict) -> str:
     took = f"{minutes_of(verdict.records):.0f}" if verdict.records else "0"
-    return f"{took} of about {verdict.claim.minutes:.0f}"
+    return f"{took} of {verdict.claim.minutes:.0f}"
 
 
 def _counts(verdicts: Sequence[Verdict]) -> str:
@@ -194,7 +195,7 @@ def _what_it_is(verdicts: Sequence[Verdict]) -> str:
         "Each claim was trained, scored and judged by lukasa reproduce, from the files of its runs. A claim is reached "
         "when all its models are trained to the end with every seed and each figure is what it has to be; it is begun "
         f"while runs are missing. {minutes / 60:.1f} hours of training in all; the last column has the minutes that a "
-        "claim took, of those that it takes on one core."
+        "claim took, of those that it needs on one core, more or less."
     )
 
 
