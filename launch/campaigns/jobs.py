@@ -14,13 +14,44 @@ from typing import IO
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.campaigns.job import Job
 from lukasa.launch.campaigns.records import Folder, Record, look_at_run
-from lukasa.launch.runs.stopping import Wish
+from lukasa.launch.runs.directory import Run, locked
+from lukasa.launch.runs.stopping import Wish, stop_on_signals
 
 LOOK_SECONDS = 0.2
 """Between two looks at the processes."""
 END_SECONDS = 60.0
 """How long a process may take to save and end before it is killed."""
 STOPPED_CODES = (130, 143, -2, -15)
+
+
+def run_campaign(
+    folder: Folder,
+    jobs: Sequence[Job],
+    *,
+    at_once: int | None = None,
+    minutes: float | None = None,
+    where: Sequence[str] = (),
+) -> int | None:
+    """Run jobs as ``run_jobs`` does, with the folder held by this process; the signal that stopped them, or None.
+
+    Args:
+        folder: of the campaign.
+        jobs: all of it.
+        at_once: how many train at a time; as many as there are CPUs when None.
+        minutes: how long to train; without end when None.
+        where: further words for every ``lukasa train``.
+
+    Raises:
+        UserError: another process holds the folder, or it cannot be written.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder.path} cannot be written: {error.strerror}") from None
+    at_once = at_once or len(os.sched_getaffinity(0))
+    with locked(Run(folder.path)), stop_on_signals("run") as stop:
+        run_jobs(folder, jobs, stop, at_once=at_once, minutes=minutes, where=where)
+    return stop.signal
 
 
 def run_jobs(

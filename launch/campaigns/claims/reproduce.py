@@ -59,7 +59,12 @@ def main(argv: Sequence[str]) -> int:
     claims = asked_claims(words, options)
     out = Path(options.out or ("ladder-quick" if options.quick else "ladder"))
     folder = Folder(out)
-    number = None if options.report else _run(folder, claims, options)
+    number = None
+    if not options.report:
+        from lukasa.launch.campaigns.jobs import run_campaign
+
+        jobs = [job for claim in claims if _can_run(claim) for job in claim.jobs()]
+        number = run_campaign(folder, jobs, at_once=options.concurrent, minutes=options.budget)
     table = _forms(options) if not words else {claim.name: claim for claim in claims}
     verdicts = [judge(claim, folder) for claim in table.values()]
     from lukasa.launch.campaigns.claims.ladder import write_pages
@@ -100,23 +105,6 @@ def _forms(options: ReproduceOptions) -> Mapping[str, Claim]:
     if options.seeds is not None:
         claims = {name: replace(claim, seeds=tuple(range(options.seeds))) for name, claim in claims.items()}
     return claims
-
-
-def _run(folder: Folder, claims: Sequence[Claim], options: ReproduceOptions) -> int | None:
-    """Train and score what is missing; the signal that stopped it, or None."""
-    from lukasa.launch.campaigns.jobs import run_jobs
-    from lukasa.launch.runs.directory import Run, locked
-    from lukasa.launch.runs.stopping import stop_on_signals
-
-    jobs = [job for claim in claims if _can_run(claim) for job in claim.jobs()]
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {folder.path} cannot be written: {error.strerror}") from None
-    at_once = options.concurrent or len(os.sched_getaffinity(0))
-    with locked(Run(folder.path)), stop_on_signals("run") as stop:
-        run_jobs(folder, jobs, stop, at_once=at_once, minutes=options.budget)
-    return stop.signal
 
 
 def _can_run(claim: Claim) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,21 +136,12 @@ def _words_of(agent: str) -> list[str]:
 
 def _run(folder: Folder, cells: Sequence[Cell], options: PopgymOptions) -> int | None:
     """Train and score what is missing, the first seed of every cell first; the signal that stopped it, or None."""
-    from lukasa.launch.campaigns.jobs import run_jobs
-    from lukasa.launch.runs.directory import Run, locked
-    from lukasa.launch.runs.stopping import stop_on_signals
+    from lukasa.launch.campaigns.jobs import run_campaign
 
     _need_popgym()
     jobs = [cell.jobs[seed] for seed in range(options.seeds) for cell in cells]
     where = ["--ray", "--address", options.address] if options.address else []
-    at_once = options.concurrent or len(os.sched_getaffinity(0))
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {folder.path} cannot be written: {error.strerror}") from None
-    with locked(Run(folder.path)), stop_on_signals("run") as stop:
-        run_jobs(folder, jobs, stop, at_once=at_once, minutes=options.budget, where=where)
-    return stop.signal
+    return run_campaign(folder, jobs, at_once=options.concurrent, minutes=options.budget, where=where)
 
 
 def _need_popgym() -> None:
