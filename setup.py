@@ -9,7 +9,7 @@ setup(
     package_dir={f"lukasa.{folder}": folder for folder in FOLDERS},
     package_data={
         "": ["py.typed"],
-        "lukasa.launch": ["*.yaml", "*.sh", "Dockerfile"],
+        "lukasa.launch": ["*.yaml", "*.sh", "Dockerfile", "models/*.safetensors"],
         "lukasa.launch.campaigns.claims": ["*.jinja"],
     },
 )

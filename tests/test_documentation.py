@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lukasa.benchmarks.models import MODELS
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.cli.command import find_command
 from lukasa.launch.kinds.table import KINDS, kind_of
@@ -16,7 +17,7 @@ from lukasa.launch.training.requests import read_command_line
 from tests.tasks.images import write_images
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def python_blocks(page):
@@ -67,7 +68,7 @@ def read_command(words):
         return
     named, options = split_words(rest)
     if hasattr(program, "LISTS"):
-        assert set(named) <= set(program.LISTS), words
+        assert set(named) <= {*program.LISTS, *MODELS}, words
         parse(program.ListOptions, options, prog="lukasa list")
     if module in OPTIONS:
         kinds = [kind_of(name) for name in KINDS]

@@ -27,6 +27,9 @@ from lukasa.memory.states import state_leaves
 
 FORMAT = "lukasa agent 1"
 
+OF_RUN = "run."
+"""How the names of weights begin that the agent does not play with; training that begins with it needs them."""
+
 
 class Agent:
     """Observations and sessions to actions and sessions; ``load_agent`` makes one.
@@ -259,13 +262,20 @@ def load_agent(
     except Exception as error:  # a core of one's own raises nearly anything
         raise AgentFileError(f"the core of {path}, {blueprint.core}, cannot be built: {_said(error)}") from None
     try:
-        network.load(tensors)
+        network.load({name: tensor for name, tensor in tensors.items() if not name.startswith(OF_RUN)})
     except RuntimeError as error:
         raise AgentFileError(f"the weights in {path} do not fit the agent that it describes: {_said(error)}") from None
     return Agent(blueprint, network, dict(about.get("about", {})), fingerprint, explore=explore, seed=seed)
 
 
-def write_agent(path: str | Path, blueprint: Blueprint, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+def write_agent(
+    path: str | Path,
+    blueprint: Blueprint,
+    tensors: dict[str, Tensor],
+    about: dict[str, Any],
+    run: dict[str, Any] | None = None,
+    of_run: dict[str, Tensor] | None = None,
+) -> None:
     """Write an agent to a file, whole or not at all.
 
     Args:
@@ -273,9 +283,12 @@ def write_agent(path: str | Path, blueprint: Blueprint, tensors: dict[str, Tenso
         blueprint: what it is made of.
         tensors: weights and moments, named as in ``Network``.
         about: where it came from, in values of JSON.
+        run: what else is known of its run, in values of JSON.
+        of_run: tensors that belong to that, whose names begin with ``OF_RUN``.
     """
     blueprint.build().load(tensors)  # what could not be loaded is not written
-    agent_file.write(path, FORMAT, {"agent": blueprint.to_record(), "about": about}, tensors)
+    values = {"agent": blueprint.to_record(), "about": about} | ({"run": run} if run else {})
+    agent_file.write(path, FORMAT, values, {**tensors, **(of_run or {})})
 
 
 def _sharing(net: Any) -> Any:

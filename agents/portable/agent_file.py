@@ -18,10 +18,9 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor
 
 from lukasa.ground.files import replacing
+from lukasa.ground.tensor_headers import metadata as read_metadata
 
 KIND, ABOUT, CHECKSUM = "kind", "about", "checksum"
-HEADER = 8
-"""Bytes at the beginning, which say how long the header is."""
 
 
 class AgentFileError(ValueError):
@@ -58,14 +57,14 @@ def read(source: str | Path | bytes, kind: str, what: str) -> tuple[dict[str, An
     Args:
         source: a file, or its content.
         kind: that it must be of.
-        what: "agent" or "session", for messages.
+        what: "agent", "model" or "session", for messages.
 
     Raises:
         AgentFileError: there is no such file, it is of another kind, cut short or altered.
     """
     name = "this session" if isinstance(source, bytes) else str(source)
     content = source if isinstance(source, bytes) else _content(Path(source), what)
-    metadata = _metadata(content)
+    metadata = read_metadata(content)
     if metadata is None or KIND not in metadata:
         raise AgentFileError(f"{name} holds no {what}: {_expected(what)}")
     found = metadata[KIND]
@@ -108,21 +107,10 @@ def _content(path: Path, what: str) -> bytes:
         raise AgentFileError(f"{path} cannot be read ({error.strerror}): {_expected(what)}") from None
 
 
-def _metadata(content: bytes) -> dict[str, Any] | None:
-    """The metadata of a file of tensors, which may be cut short behind it; None where it is no such file."""
-    length = int.from_bytes(content[:HEADER], "little")
-    try:
-        header = json.loads(content[HEADER : HEADER + length])
-    except (ValueError, RecursionError):
-        return None
-    found = header.get("__metadata__") if isinstance(header, dict) else None
-    return found if isinstance(found, dict) else None
-
-
 def _expected(what: str) -> str:
-    writer = "`lukasa export RUN --out FILE`" if what == "agent" else "session.save"
+    writer = "session.save" if what == "session" else "`lukasa export RUN --out FILE`"
     return f"expected what {writer} wrote"
 
 
 def _again(what: str) -> str:
-    return "export the run again, or restore it from a copy" if what == "agent" else "restore it from a copy"
+    return "restore it from a copy" if what == "session" else "export the run again, or restore it from a copy"

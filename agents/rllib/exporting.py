@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.rllib.connectors.module_to_env import NormalizeAndClipActions
 
-from lukasa.agents.portable.agent import write_agent
+from lukasa.agents.portable.agent import OF_RUN, write_agent
 from lukasa.agents.portable.blueprint import POLICY, VALUES, Blueprint
 from lukasa.agents.rllib.actions import DecodeActions
 from lukasa.agents.rllib.module import MemoryRLModule
@@ -23,13 +23,17 @@ class NotExportableError(ValueError):
     """An agent that cannot be written to a file; the message says why."""
 
 
-def export_agent(agent: Any, path: str | Path, about: Mapping[str, Any] | None = None) -> None:
+def export_agent(
+    agent: Any, path: str | Path, about: Mapping[str, Any] | None = None, run: Mapping[str, Any] | None = None
+) -> None:
     """Write an agent to a file for ``lukasa.agents.load_agent``.
 
     Args:
         agent: as in ``rollout``: an algorithm, the directory of a checkpoint, or a module.
         path: of the file; it is written whole or not at all.
         about: where it came from, in values of JSON.
+        run: what else is known of its run, in values of JSON; all weights are written then, also those that only
+            training needs, with ``OF_RUN`` before their names.
 
     Raises:
         NotExportableError: it acts by more than its network and the connectors of a memory agent.
@@ -37,9 +41,11 @@ def export_agent(agent: Any, path: str | Path, about: Mapping[str, Any] | None =
     """
     player = player_of(agent)
     module = player.module
-    weights = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(PARTS)}
-    core = module.net.settings.core
-    write_agent(path, blueprint_of(player), weights, {"core": core, **(about or {})})
+    state = module.state_dict()
+    weights = {name: tensor for name, tensor in state.items() if name.startswith(PARTS)}
+    of_run = {OF_RUN + name: tensor for name, tensor in state.items() if name not in weights} if run else {}
+    values = {"core": module.net.settings.core, **(about or {})}
+    write_agent(path, blueprint_of(player), weights, values, dict(run) if run else None, of_run)
 
 
 def blueprint_of(player: Player) -> Blueprint:

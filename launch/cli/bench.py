@@ -45,6 +45,7 @@ SUBJECTS = {
     ),
     "defaults": ("lukasa.benchmarks.defaults", "what agents learn by default, beside those of stable-baselines3"),
     "facts": ("lukasa.benchmarks.facts", "questions about a million facts, found by FAISS, exactly and by key hashing"),
+    "models": ("lukasa.benchmarks.models", "train the models that come with lukasa anew, and a table of their figures"),
     "lifelong": (
         "lukasa.benchmarks.lifelong",
         "all characters of Omniglot in one class memory, FAISS beside exact search",

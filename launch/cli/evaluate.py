@@ -22,6 +22,7 @@ SUMMARY = (
 EXAMPLES = (
     ("lukasa eval RUN", "the best checkpoint of the run in the folder RUN"),
     ("lukasa eval RUN --checkpoint last --json", "the last one, as one JSON object"),
+    ("lukasa eval copy_ntm", "a model that comes with lukasa; lukasa list models names them all"),
 )
 
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
         page.show_each({f"A run of lukasa train {kind}": options_of_command("eval", kind) for kind in KINDS})
         return 0
     if len(words) != 1:
-        raise UserError("lukasa eval takes one run directory: lukasa eval RUN")
+        raise UserError("lukasa eval takes one run directory, or a model: lukasa eval RUN")
     path = Path(words[0])
     several = open_several(path) if is_several(path) else None
     run, config = several.runs()[0] if several else open_run(path)

@@ -1,4 +1,4 @@
-"""``lukasa export``: a trained agent as one file, which plays without Ray; or as ONNX."""
+"""``lukasa export``: what was trained as one file; an agent plays without Ray then, or goes into ONNX."""
 
 from __future__ import annotations
 
@@ -9,31 +9,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lukasa.ground.mistakes import UserError
+from lukasa.ground.mistakes import TrainingError, UserError
+from lukasa.launch.comparing.cards import Evaluated, make_card, measure
+from lukasa.launch.comparing.scores import best_seed
+from lukasa.launch.comparing.several_seeds import Compared, open_compared
+from lukasa.launch.kinds.figures import show_figure
 from lukasa.launch.kinds.table import kind_of
-from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.options.program import command
+from lukasa.launch.runs.checkpoints import BESIDE, find_checkpoint, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run, open_run
+from lukasa.launch.runs.model_files import MODEL, RUN, packed
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Write a trained agent to one file that plays without Ray, or as ONNX.
+    """Write what a run trained to one file, with a card; an agent plays from it without Ray. Or write ONNX.
 
     Attributes:
-        out: the file to write; lukasa play FILE plays it, lukasa.agents.load_agent loads it.
+        out: the file to write; lukasa eval FILE scores it, --start-from FILE begins with it, lukasa play FILE plays an
+            agent.
         onnx: write the agent's network as ONNX to this file, alone or beside the other; needs the extra onnx.
         checkpoint: which checkpoint to export: best, last, or its name.
+        evaluate: score it as lukasa eval does, also with its memory wiped, and write the figure into its card; of
+            several seeds each.
+        licence: under which the model may be used, such as MIT, for its card.
     """
 
     out: str | None = None
     onnx: str | None = None
     checkpoint: str = "best"
+    evaluate: Switch = False
+    licence: str | None = None
 
 
 def main(argv: Sequence[str]) -> int:
-    """Export the agent of one run; returns the exit code."""
+    """Export what one run trained, or the best of several seeds; returns the exit code."""
     words, rest = split_words(argv)
     options = parse(ExportOptions, rest, prog="lukasa export RUN")
     if len(words) != 1:
@@ -42,27 +54,68 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"lukasa export needs a file to write: {command('export', words[0], '--out', 'agent.lukasa')}")
     for name, file in (("--out", options.out), ("--onnx", options.onnx)):
         _check_file(name, file)
-    run, config = open_run(Path(words[0]))
-    if config["kind"] != "rl":
-        raise UserError(
-            f"run {run.path} is of kind {config['kind']!r}: only agents of `lukasa train rl` can be exported; "
-            "lukasa.launch.load_agent loads what other kinds trained"
-        )
-    _export(run, config, options)
+    [compared] = open_compared(words, kind_of, "export")
+    place = best_seed(compared, compared.kind.subject(compared.experiment)) if len(compared.runs) > 1 else 0
+    run, experiment = compared.runs[place]
+    if options.onnx and compared.kind.name != "rl":
+        raise UserError(f"run {run.path} is of kind {compared.kind.name!r}: --onnx is for agents of `lukasa train rl`")
+    config = open_run(run.path)[1]
+    checkpoint = find_checkpoint(run.checkpoints, options.checkpoint)
+    figures = _measured(compared, place, options) if options.evaluate else None
+    card = make_card(compared, place, config, checkpoint.step, figures) | {"licence": options.licence}
+    held = {"config": config, "step": checkpoint.step, "score": checkpoint.score, "card": card}
+    if compared.kind.name == "rl":
+        _export_agent(run, experiment, options, held)
+    else:
+        _export_model(compared, load_checkpoint(checkpoint), Path(str(options.out)), held)
+    if figures:
+        print(show_figure(figures[place]), file=sys.stderr)
+    if options.out:
+        _announce(Path(options.out), plays=compared.kind.name == "rl")
     return 0
 
 
-def _export(run: Run, config: dict[str, Any], options: ExportOptions) -> None:
-    experiment: Any = kind_of("rl").experiments.from_json(config["experiment"])
+def _measured(compared: Compared, place: int, options: ExportOptions) -> list[Evaluated]:
+    """The figure of every seed; the one that is exported also with its memory wiped."""
+    way = compared.kind.evaluation()
+    return [
+        measure(way, run, experiment, options.checkpoint, ablation=number == place)
+        for number, (run, experiment) in enumerate(compared.runs)
+    ]
 
+
+def _announce(out: Path, *, plays: bool) -> None:
+    used = command("play", out) if plays else command("eval", out)
+    print(
+        f"{out.stat().st_size:,} bytes; {'play' if plays else 'score'} it with\n  {used}",
+        file=sys.stderr,
+    )
+    print(out)
+
+
+def _export_model(compared: Compared, state: dict[str, Any], out: Path, held: dict[str, Any]) -> None:
+    if BESIDE in state:
+        raise UserError(f"run {compared.path} has a memory in files of its own, which no one file holds: copy the run")
+    from lukasa.agents.portable.agent_file import write
+
+    tensors: dict[str, Any] = {}
+    tree = packed(compared.kind.exported(to_plain(state)), RUN, tensors)
+    try:
+        write(out, MODEL, {RUN: {**held, "state": tree}}, tensors)
+    except OSError as error:
+        raise TrainingError(f"--out {out} cannot be written: {error.strerror}") from None
+
+
+def _export_agent(run: Run, experiment: Any, options: ExportOptions, held: dict[str, Any]) -> None:
+    from lukasa.agents.portable.agent import OF_RUN
     from lukasa.agents.portable.agent import load_agent as load_file
-    from lukasa.agents.rllib.exporting import NotExportableError, export_agent
+    from lukasa.agents.rllib.exporting import PARTS, NotExportableError, export_agent
     from lukasa.launch.kinds.rl.evaluation import load_agent
     from lukasa.launch.ray.quiet import quiet_libraries
 
     agent = load_agent(run, experiment, options.checkpoint)
     about = {
-        "recipe": config.get("recipe"),
+        "recipe": held["config"].get("recipe"),
         "env": experiment.env,
         "env_settings": experiment.env_settings,
         "core": experiment.core,
@@ -70,13 +123,16 @@ def _export(run: Run, config: dict[str, Any], options: ExportOptions) -> None:
         "checkpoint": agent.checkpoint.name,
         "steps": agent.checkpoint.step,
         "score": agent.checkpoint.score,
-        "versions": config.get("versions", {}),
+        "versions": held["config"].get("versions", {}),
     }
+    # The weights that it plays with are there under their own names.
+    played = {name: {"tensor": name if name.startswith(PARTS) else OF_RUN + name} for name in agent.module.state_dict()}
+    tree = {"fields": [["played", {"fields": list(played.items())}]]}
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / "agent.lukasa"
         try:
             with quiet_libraries():
-                export_agent(agent.module, beside, about)
+                export_agent(agent.module, beside, about, {**held, "state": tree})
         except NotExportableError as error:
             raise UserError(f"run {run.path}: {error}") from None
         if options.onnx:
@@ -91,9 +147,6 @@ def _export(run: Run, config: dict[str, Any], options: ExportOptions) -> None:
             from lukasa.agents.portable.agent_file import replace_file
 
             replace_file(options.out, beside.read_bytes())
-            size = Path(options.out).stat().st_size
-            print(f"{size:,} bytes; play it with\n  {command('play', Path(options.out))}", file=sys.stderr)
-            print(options.out)
 
 
 def _check_file(name: str, file: str | None) -> None:

@@ -8,15 +8,18 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.kinds.described import recipes as described_recipes
+from lukasa.launch.kinds.figures import show_figure
 from lukasa.launch.options.described import rows as described_rows
 from lukasa.launch.options.describing import Row
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs import model_files
 
 Rows = list[dict[str, Any]]
 
@@ -45,8 +48,12 @@ def main(argv: Sequence[str]) -> int:
     options = parse(ListOptions, rest, prog=f"lukasa list [{'|'.join(LISTS)}]")
     if len(words) > 1:
         raise UserError(f"lukasa list takes one name, got {' '.join(words)!r}: choose one of {', '.join(LISTS)}")
+    if words and words[0] not in LISTS and (path := model_files.located(Path(words[0]))).is_file():
+        card = model_files.read_card(path)
+        print(json.dumps(card, indent=1) if options.json else "\n".join(_card_lines(words[0], card)))
+        return 0
     if words and words[0] not in LISTS:
-        raise UserError(f"there is no list of {words[0]!r}: {nearest(words[0], LISTS)}")
+        raise UserError(f"there is no list of {words[0]!r}: {nearest(words[0], [*LISTS, *model_files.names()])}")
     if options.json:
         print(json.dumps({name: rows() for name, rows in LISTS.items() if not words or name == words[0]}, indent=1))
     elif words:
@@ -63,7 +70,7 @@ def overview() -> list[str]:
         ("cores", "cores", "memories and baselines"),
         ("environments", "envs", "and all those of Gymnasium"),
         ("tasks", "tasks", "supervised, on sequences"),
-        ("learners", "learners", "of few-shot episodes"),
+        ("learners", "learners", ""),
         ("algorithms", "algorithms", "of reinforcement learning"),
         ("data sets", "datasets", ""),
         ("indexes", "indexes", "of sparse memories"),
@@ -74,6 +81,7 @@ def overview() -> list[str]:
         ("models that point", "pointers", "at points of a set"),
         ("pointing tasks", "pointing", "hulls, triangles, tours"),
         ("tasks of programs", "programs", "learned from traces"),
+        ("models", "models", ""),
         ("recipes", "recipes", "lukasa train KIND RECIPE"),
         ("claims of papers", "claims", ""),
     ]
@@ -204,6 +212,39 @@ def claims() -> Rows:
     ]
 
 
+def models() -> Rows:
+    """Every model that comes with lukasa: its name, what it is and how good, as its card says."""
+    cards = {
+        name: model_files.read_card(model_files.FOLDER / f"{name}{model_files.SUFFIX}") for name in model_files.names()
+    }
+    return [{"name": name, "summary": _figure_of(card), "card": card} for name, card in cards.items()]
+
+
+def _figure_of(card: Mapping[str, Any]) -> str:
+    about = card.get("about", "no card")
+    return f"{about}: {show_figure(card['figure'])}" if "figure" in card else about
+
+
+def _card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
+    """A card for people."""
+    seeds, spread = card.get("seeds", []), card.get("spread", [])
+    each = ", ".join(f"seed {seed}: {_number(one)}" for seed, one in zip(seeds, spread, strict=False))
+    told = {
+        "what": card.get("about"),
+        "figure": show_figure(card["figure"]) if "figure" in card else "not measured: lukasa export RUN --evaluate",
+        "seeds": each if len(spread) > 1 else "",
+        "trained by": card.get("command"),
+        "for": f"{_number(card.get('steps'))} {card.get('counted')}, {_number(card.get('seconds'))} s",
+        "from seed": card.get("seed"),
+        "versions": ", ".join(f"{package} {version}" for package, version in card.get("versions", {}).items()),
+        "licence": card.get("licence") or "none is given",
+        "bytes": card["bytes"],
+        "SHA-256": card["sha256"],
+    }
+    shown = [(key, value if isinstance(value, str) else _number(value)) for key, value in told.items()]
+    return [_bold(name), *(f"  {key:<12}{value}" for key, value in shown if value not in ("", "None"))]
+
+
 def streams() -> Rows:
     """Every stream of tasks: its name, what is in it, its options."""
     return _named("streams")
@@ -226,6 +267,7 @@ LISTS = {
     "pointing": pointing_tasks,
     "programs": program_tasks,
     "claims": claims,
+    "models": models,
 }
 
 
@@ -249,6 +291,8 @@ def _list_lines(rows: Rows) -> list[str]:
 
 
 def _details(row: Mapping[str, Any]) -> str:
+    if "card" in row:
+        return f"{row['card']['bytes']:,} bytes, licence {row['card']['licence']}, {row['card']['command']}"
     if "command" in row:
         told = {name: value for name, value in row.items() if name not in ("name", "summary", "command")}
         return f"{row['command']}  ({_listed(told)})"

@@ -13,6 +13,7 @@ from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import Part
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.model_files import is_model, located, run_in
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ def main(argv: Sequence[str]) -> int:
     words, rest = split_words(argv)
     options = parse(PlayOptions, rest, prog="lukasa play FILE")
     if len(words) != 1:
-        raise UserError("lukasa play takes one file, or the address of a served agent: lukasa play agent.lukasa")
+        raise UserError(
+            "lukasa play takes one file, the name of a model, or the address of a served agent: "
+            "lukasa play agent.lukasa"
+        )
     for name, value in (("--episodes", options.episodes), ("--max-steps", options.max_steps)):
         if value is not None and value < 1:
             raise UserError(f"option {name} is {value}: expected at least 1")
@@ -78,12 +82,26 @@ def _player(source: str, options: PlayOptions) -> tuple[Any, dict[str, Any], Any
     if Path(source).is_dir() and (Path(source) / "config.json").is_file():
         raise UserError(f"{source} is a run: lukasa eval {source} plays it, lukasa export makes a file of its agent")
     with as_user_error():
+        path = agent_file(source)
         from lukasa.agents.portable import load_agent
 
-        agent = load_agent(source, explore=options.explore, seed=options.seed, trust_core=options.trust_core)
+        agent = load_agent(path, explore=options.explore, seed=options.seed, trust_core=options.trust_core)
         if options.explore:
             print(f"actions are drawn, with seed {options.seed}", file=sys.stderr)
         return agent.without(options.without) if options.without else agent, agent.about, None
+
+
+def agent_file(source: str) -> Path:
+    """The file of an agent, by its path or as a model by its name.
+
+    Raises:
+        UserError: it holds what does not play.
+    """
+    path = located(Path(source))
+    if path.is_file() and is_model(path):
+        about = run_in(path).get("card", {}).get("about")
+        raise UserError(f"{source} holds {about}, which plays no environment: lukasa eval {source} scores it")
+    return path
 
 
 def _described(found: dict[str, Any]) -> str:

@@ -45,17 +45,22 @@ def main(argv: Sequence[str]) -> int:
     options = dataclasses.replace(options, format=picture_format(options.out, options.format))
     own = picture_path(compared[0].plots, "comparison" if len(compared) > 1 else "learning", options.format)
     picture, details = Path(options.out) if options.out else own, []
-    curves, subject = read_learning(compared, kind.subject, picture)
+    model = compared[0].path.is_file()  # which has no metrics to draw a curve of
+    if model and options.out:
+        raise UserError(f"--out is for learning curves, and {compared[0].path} is a model without one: leave it out")
+    curves, subject = ([], None) if model else read_learning(compared, kind.subject, picture)
     if len(compared) == 1:
         # Before the curve, so that a checkpoint that cannot be used is refused before anything is drawn.
         run, experiment = _run_of_details(compared[0], kind.subject(compared[0].experiment))
         details = list(pictures.draw(run, experiment, options))
         if not details:
             print(f"run {run.path} has no checkpoint yet: only its learning curve was drawn", file=sys.stderr)
-    from lukasa.launch.pictures.learning import draw_learning  # loads matplotlib
+    if subject is not None:
+        from lukasa.launch.pictures.learning import draw_learning  # loads matplotlib
 
-    draw_learning(curves, picture, subject)
-    for path in (picture, *details):
+        draw_learning(curves, picture, subject)
+        details.insert(0, picture)
+    for path in details:
         print(path)
     return 0
 

@@ -8,9 +8,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.cli.play import agent_file
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.options.program import command
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     if not options.expire > 0:
         raise UserError(f"option --expire is {options.expire:g}: expected more than 0")
     _check_port(options.host, options.port)
-    path = Path(words[0])
+    path = agent_file(words[0])
     with as_user_error():
         from lukasa.agents.portable import load_agent
 

@@ -18,7 +18,8 @@ from typing import Any
 from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.kind import Kind
-from lukasa.launch.runs.directory import Run, create_run, open_run
+from lukasa.launch.runs.directory import Run, create_run, open_run, plots_of
+from lukasa.launch.runs.model_files import located
 
 FORMAT = 1
 FILE = "seeds.json"
@@ -118,7 +119,7 @@ class Compared:
     @property
     def plots(self) -> Path:
         """The folder of pictures."""
-        return self.path / "plots"
+        return plots_of(self.path)
 
 
 def open_compared(words: Sequence[str], kind_of: Callable[[str], Kind[Any]], purpose: str) -> list[Compared]:
@@ -132,8 +133,11 @@ def open_compared(words: Sequence[str], kind_of: Callable[[str], Kind[Any]], pur
     Raises:
         UserError: there is no such run, one is named twice, or they are of several kinds.
     """
-    paths = [Path(word) for word in words]
+    paths = [located(Path(word)) for word in words]
     opened = [open_group(path) for path in paths]
+    models = [path for path in paths if path.is_file()]
+    if models and (len(paths) > 1 or purpose != "draw"):
+        raise UserError(f"{models[0]} is a model without its metrics: {purpose} run directories, or draw it alone")
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(f"a run is named twice among {', '.join(words)}: name each once")
     kinds = list(dict.fromkeys(config["kind"] for group in opened for _, config in group))

@@ -21,7 +21,7 @@ def load_initial_weights(module: nn.Module, kind: str, part: str, start_from: st
         module: a core or a learner, of the same parameters.
         kind: of training, the word after ``lukasa train``.
         part: the module's key in the trainer's state.
-        start_from: a run directory, for its best checkpoint, or one of its checkpoints.
+        start_from: a run directory, for its best checkpoint, one of its checkpoints, or a model.
 
     Raises:
         UserError: there is no such run or checkpoint, it is cut short, or its parameters are others.
@@ -39,7 +39,7 @@ def initial_weights(
         own: those of the same names and shapes that they are for.
         kind: of training, the word after ``lukasa train``.
         trained: where the weights are in a checkpoint.
-        start_from: a run directory, for its best checkpoint, or one of its checkpoints.
+        start_from: a run directory, for its best checkpoint, one of its checkpoints, or a model.
 
     Raises:
         UserError: there is no such run or checkpoint, it is cut short, or its parameters are others.

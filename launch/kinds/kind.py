@@ -16,11 +16,13 @@ from typing import Any, Generic, TypeVar
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.ground.registry import is_own
+from lukasa.launch.kinds.figures import FigureOf
 from lukasa.launch.kinds.running import ABOVE_ZERO, AT_MOST, AT_MOST_ONE, BELOW_ONE, LEAST, MAY_CHANGE
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.ray.placement import OnRay
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.model_files import without_training
 from lukasa.launch.runs.saved_values import read_saved
 from lukasa.launch.runs.stopping import Wish
 
@@ -176,12 +178,14 @@ class Evaluation(Generic[Experiment]):
         describe: that for people.
         of_several: from the directory of an experiment with several seeds, each seed's run and experiment, and the
             options to one result of all of them, for ``describe``; or None where each seed is evaluated by itself.
+        figure: from what ``evaluate`` gave to the one figure that a model's card has; None where there is no one.
     """
 
     options: type
     evaluate: Callable[[Run, Experiment, Any], dict[str, Any]]
     describe: Callable[[dict[str, Any]], None]
     of_several: Callable[[Path, list[tuple[int, Run, Experiment]], Any], dict[str, Any] | None] | None = None
+    figure: FigureOf | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,7 @@ class Kind(Generic[Experiment]):
         load_agent: from a run, its experiment and a checkpoint's name to what acts or answers; the options are those of
             ``lukasa.launch.load_agent``.
         on_ray: what ``--ray`` does; the kind refuses that option when None.
+        exported: what ``lukasa export`` takes of a checkpoint.
     """
 
     experiments: Experiments[Experiment]
@@ -222,6 +227,7 @@ class Kind(Generic[Experiment]):
     pictures: Callable[[], Pictures[Experiment]]
     load_agent: Callable[..., Any] | None = None
     on_ray: Callable[[], OnRay[Experiment]] | None = None
+    exported: Callable[[dict[str, Any]], dict[str, Any]] = without_training
 
     @property
     def name(self) -> str:

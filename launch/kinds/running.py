@@ -15,7 +15,8 @@ class Running:
 
     Attributes:
         steps: what to train on.
-        start_from: run, or one of its checkpoints, whose weights training begins with; drawn from the seed by default.
+        start_from: run, one of its checkpoints, or a model (lukasa list models), whose weights training begins with;
+            drawn from the seed by default.
         stop_at: stop earlier, when the score of a line of metrics is at least this good.
         seed: seed of the weights and of all that is drawn.
         threads: threads of this process; more pay for large networks on cores that nobody else uses.

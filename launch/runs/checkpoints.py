@@ -20,6 +20,7 @@ from typing import Any
 from lukasa.ground.files import replacing, replacing_folder, write_text
 from lukasa.ground.mistakes import TrainingError, UserError
 from lukasa.ground.names import nearest
+from lukasa.launch.runs.model_files import read_state, run_in
 
 STATE_FILE, MANIFEST_FILE, PREFIX = "state.pt", "manifest.json", "step-"
 
@@ -101,7 +102,10 @@ def _of_the_disk(error: BaseException) -> str:
 
 
 def list_checkpoints(folder: Path) -> list[Checkpoint]:
-    """All checkpoints of a run, the oldest first; whole or not."""
+    """All checkpoints of a run, the oldest first; whole or not. The file of a model is its own, and the only one."""
+    if folder.parent.is_file():
+        held = run_in(folder.parent)
+        return [Checkpoint(folder.parent, int(held["step"]), held.get("score"))]
     found = []
     for path in sorted(folder.glob(f"{PREFIX}*")):
         try:
@@ -157,6 +161,8 @@ def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
         UserError: a file is missing, cut short or altered.
     """
     path = checkpoint.path
+    if path.is_file():
+        return from_plain(read_state(path))
     try:
         files = json.loads((path / MANIFEST_FILE).read_text())["files"]
         files = {str(name): {"bytes": one["bytes"], "sha256": one["sha256"]} for name, one in files.items()}
@@ -189,6 +195,11 @@ def fitting(checkpoint: Checkpoint) -> Iterator[None]:
         yield
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:  # as torch and RLlib say it
         said = " ".join(str(error).split())
+        if checkpoint.path.is_file():
+            raise UserError(
+                f"the weights in {checkpoint.path} do not fit what it says was trained: export it again with this "
+                f"version of lukasa ({type(error).__name__}: {said[:300]})"
+            ) from error
         config = checkpoint.path.parent.parent / "config.json"
         raise UserError(
             f"checkpoint {checkpoint.path} does not fit {config}, which says what was trained: one was changed; "

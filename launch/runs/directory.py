@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
+from lukasa.launch.runs.model_files import located, nearest_model, run_in
 
 if TYPE_CHECKING:
     from lukasa.launch.runs.prometheus import Gauges
@@ -38,10 +39,10 @@ STEP_KEYS_OF_OLD = {"rl": "env_steps", "task": "sequences", "few-shot": "episode
 
 @dataclass(frozen=True)
 class Run:
-    """The places inside a run directory.
+    """The places inside a run directory; or the file of a trained model, which is a run with one checkpoint.
 
     Attributes:
-        path: the directory.
+        path: the directory, or the file.
         step_key: what its metrics and checkpoints count.
     """
 
@@ -71,7 +72,12 @@ class Run:
     @property
     def plots(self) -> Path:
         """The folder of pictures."""
-        return self.path / "plots"
+        return plots_of(self.path)
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a file."""
+        return self.path.is_file()
 
 
 def create_run(path: Path, config: Mapping[str, Any]) -> Run:
@@ -96,14 +102,19 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
 
 
 def open_run(path: Path) -> tuple[Run, dict[str, Any]]:
-    """A run that exists, and its config.
+    """A run that exists, and its config; also that of a model, by the name of its file or by its own.
 
     Raises:
         UserError: there is none, or its config is broken.
     """
+    path = located(path)
     run = Run(path)
+    if run.is_model:
+        return _checked(path, path, run_in(path)["config"])
     if not path.is_dir():
-        raise UserError(f"there is no run at {path}: give the folder that `lukasa train` wrote (its --out)")
+        meant = nearest_model(path)
+        onward = f", or a model by its name: did you mean {meant!r}?" if meant else ""
+        raise UserError(f"there is no run at {path}: give the folder that `lukasa train` wrote (its --out){onward}")
     if not run.config_file.is_file():
         raise UserError(f"{path} is not a run: it has no config.json")
     try:
@@ -116,8 +127,13 @@ def open_run(path: Path) -> tuple[Run, dict[str, Any]]:
         raise UserError(f"{run.config_file} is corrupt: {error}") from None
     except OSError as error:
         raise UserError(f"{run.config_file} cannot be read: {error.strerror}") from None
+    return _checked(path, run.config_file, config)
+
+
+def _checked(path: Path, file: Path, config: Any) -> tuple[Run, dict[str, Any]]:
+    """The run of a path, and its config out of a file, if it can be read."""
     if not isinstance(config, dict) or not isinstance(config.get("experiment"), dict):
-        raise UserError(f"{run.config_file} is corrupt: it has no experiment")
+        raise UserError(f"{file} is corrupt: it has no experiment")
     if config.get("format") != FORMAT:
         raise UserError(
             f"run {path} has format {config.get('format')}, this version of lukasa reads {FORMAT}: "
@@ -128,6 +144,11 @@ def open_run(path: Path) -> tuple[Run, dict[str, Any]]:
             f"run {path} is of kind {config.get('kind')!r}: expected {' or '.join(map(repr, STEP_KEYS_OF_OLD))}"
         )
     return Run(path, step_key_of(config)), config
+
+
+def plots_of(path: Path) -> Path:
+    """The folder of pictures of a run; those of a model's file are in the working folder."""
+    return Path(f"{path.stem}-plots") if path.is_file() else path / "plots"
 
 
 def step_key_of(config: Mapping[str, Any]) -> Any:

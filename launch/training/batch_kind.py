@@ -11,6 +11,7 @@ from lukasa.launch.kinds.kind import Experiments, Kind, Listen, refuse_draws
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.model_files import without_training
 
 Experiment = TypeVar("Experiment")
 
@@ -23,6 +24,7 @@ def batch_kind(
     check: Callable[[Experiment], None],
     subject: Callable[[Experiment], Subject],
     load_agent: Callable[..., Any],
+    exported: Callable[[dict[str, Any]], dict[str, Any]] = without_training,
 ) -> Kind[Experiment]:
     """A kind that trains with a ``lukasa.launch.training.by_batch.BatchJob``, here or on workers of Ray.
 
@@ -34,6 +36,7 @@ def batch_kind(
         check: refuses, with a ``UserError``, an experiment that cannot run.
         subject: what an experiment is scored on.
         load_agent: as that of ``Kind``; ``one_agent`` makes it where an agent has no copies.
+        exported: as that of ``Kind``.
     """
 
     def of_room(module: str, name: str) -> Any:
@@ -58,6 +61,7 @@ def batch_kind(
         pictures=lambda: of_room("pictures", "PICTURES"),
         load_agent=load_agent,
         on_ray=on_ray,
+        exported=exported,
     )
 
 

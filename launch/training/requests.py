@@ -248,6 +248,10 @@ def config_of(kind: Kind[Any], recipe: str | None, experiment: Any) -> dict[str,
 
 def _open(kind: Experiments[Any] | Kind[Any], path: Path) -> tuple[Run, dict[str, Any]]:
     run, config = open_run(path)
+    if run.is_model:
+        raise UserError(
+            f"{path} is a model, which cannot be continued: train a run that begins with --start-from {path}"
+        )
     if config.get("kind") != kind.name:
         raise UserError(f"run {path} was written by `lukasa train {config.get('kind')}`: continue it with that command")
     return run, config

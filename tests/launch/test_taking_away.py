@@ -98,14 +98,6 @@ def test_mistakes_are_one_sentence(words, message, capsys, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_kinds_are_refused(tmp_path, capsys):
-    (tmp_path / "copy").mkdir()
-    (tmp_path / "copy" / "config.json").write_text(json.dumps({"format": 1, "kind": "task", "experiment": {}}))
-    found = said(capsys, 2, ["export", tmp_path / "copy", "--out", tmp_path / "agent"])
-    assert "only agents of `lukasa train rl` can be exported" in found.err
-    assert not (tmp_path / "agent").exists()
-
-
 class Clock:
     now = 0.0
 

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from lukasa.agents.neural_ram import ProgramRunner, score_hard
 from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.ground.statistics import wilson_interval
 from lukasa.launch.kinds.circuits.experiment import CircuitExperiment
 from lukasa.launch.kinds.circuits.job import lengths_of, make_machine, score_starts, task_of
+from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import find_checkpoint, fitting, load_checkpoint, to_plain
@@ -216,5 +218,13 @@ def describe(result: dict[str, Any]) -> None:
         print("\n".join(result["program"]))
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+def figure_of(result: Result) -> dict[str, Any]:
+    """How many of the longest memories the best program leaves without a wrong cell."""
+    row = result["rows"][-1]
+    low, high = wilson_interval(row["exact"] / 100, row["rows"])
+    found = {"score": row["exact"], "interval": (100 * low, 100 * high)}
+    return figure("exact %", found, of=f"{row['rows']:,} memories of length {row['length']}", best=100.0)
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, figure=figure_of)
 """How found programs are evaluated."""

@@ -14,6 +14,7 @@ from lukasa.ground.mistakes import UserError
 from lukasa.ground.statistics import wilson_interval
 from lukasa.launch.kinds.continual.experiment import ContinualExperiment
 from lukasa.launch.kinds.continual.job import method_in
+from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
@@ -121,5 +122,11 @@ def describe(result: dict[str, Any]) -> None:
     print(f"kept for earlier tasks: {result['memory_bytes']:,} bytes")
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+def figure_of(result: Result) -> dict[str, Any]:
+    """The mean accuracy on all tasks at the end of the stream."""
+    of = f"{len(result['rows'])} tasks, {result['source']}"
+    return figure("average accuracy %", {"score": result["score"]}, of=of, chance=result["chance"], best=100.0)
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, figure=figure_of)
 """How streams are evaluated."""

@@ -52,5 +52,6 @@ KIND = batch_kind(
     check=check_experiment,
     subject=subject,
     load_agent=one_agent(ROOM, "load_agent", "continual", "answers any number at once"),
+    exported=dict,  # a method may find what it keeps by what its optimizer has
 )
 """Tasks that are learned one after the other."""

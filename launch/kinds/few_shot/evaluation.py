@@ -18,6 +18,7 @@ from lukasa.launch.kinds.ablation import Part, named, parts_to_wipe, title_of, w
 from lukasa.launch.kinds.few_shot.data import make_data, make_shots, new_part, part_of
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
 from lukasa.launch.kinds.few_shot.job import build_learner, side_by_side
+from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.published import SHOTS
 from lukasa.launch.options.fields import Switch
@@ -285,5 +286,14 @@ def describe(result: dict[str, Any]) -> None:
     Console().print(_table(result))
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+def figure_of(result: Result) -> dict[str, Any]:
+    """The accuracy on the kind of episodes that was trained on."""
+    first, *others = result["rows"]
+    shots = f"{first['shots']} shot{'s'[: first['shots'] > 1]}"
+    of = f"{first['episodes']:,} episodes of {first['ways']} ways and {shots}, {result['data']}"
+    wiped = {row["without"]: row for row in others if row["without"] is not None}
+    return figure("accuracy %", first, key="accuracy", of=of, chance=100 / first["ways"], best=100.0, ablation=wiped)
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, figure=figure_of)
 """How learners of episodes are evaluated."""

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lukasa.agents.pointers import PointerAgent, evaluate_pointing
 from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.kinds.figures import Result, figure, wiped_rows
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.pointers.experiment import MOST_POINTS, PointerExperiment, read_range
 from lukasa.launch.kinds.pointers.job import build_model, task_of
@@ -198,5 +199,11 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+def figure_of(result: Result) -> dict[str, Any]:
+    """The share of sets of all sizes that are answered exactly."""
+    of = f"sets of {', '.join(str(row['size']) for row in result['rows'])} points"
+    return figure(result["unit"], result, of=of, best=100.0, ablation=wiped_rows(result))
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, figure=figure_of)
 """How models that point are evaluated."""

@@ -19,6 +19,7 @@ from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.ground.names import UnknownNameError
 from lukasa.ground.statistics import wilson_interval
+from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.programs.experiment import ProgramExperiment
 from lukasa.launch.kinds.programs.taught import build_core, tasks_of
@@ -288,5 +289,12 @@ def describe(result: dict[str, Any]) -> None:
         print("not verifiable: a program with a loop has no end of cases; --form recursive has")
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+def figure_of(result: Result) -> dict[str, Any]:
+    """The share of the longest problems that are carried out rightly, of the last task."""
+    row = result["rows"][-1]
+    of = f"{row['samples']} problems of {row['task']}, {row['length']} {row['counted']}"
+    return figure("accuracy %", row, key="accuracy", of=of, best=100.0)
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, figure=figure_of)
 """How programs are evaluated."""

@@ -14,6 +14,7 @@ from rich.table import Table
 from lukasa.agents.questions import Answered, Answerer, evaluate_questions, mean_surprise
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import named, wiped
+from lukasa.launch.kinds.figures import Result, figure, wiped_rows
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.questions.data import ALL, groups_of, load_questions, make_data
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
@@ -293,5 +294,14 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, evaluate_starts)
+def figure_of(result: Result) -> dict[str, Any]:
+    """The score on all tasks; its interval where there is one task."""
+    rows = result["rows"]
+    of = f"{sum(row['questions'] for row in rows):,} {result['part']} questions, {result['data']}"
+    row = {"score": result["score"], "interval": rows[0]["interval"] if len(rows) == 1 else None}
+    best = 0.0 if result["unit"].startswith("error") else 100.0
+    return figure(result["unit"], row, of=of, best=best, ablation=wiped_rows(result))
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, evaluate_starts, figure_of)
 """How readers are evaluated."""

@@ -162,8 +162,9 @@ def played_weights(state: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         state: what ``capture_state`` gave.
     """
-    learned = together(state["algorithm"]["learner_group"]["learner"]["rl_module"])
-    return without_target(state.get("played", learned))
+    if "played" in state:
+        return without_target(state["played"])
+    return without_target(together(state["algorithm"]["learner_group"]["learner"]["rl_module"]))
 
 
 def restore_files(agent: Any, state: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import Part, chosen_parts, named, scores_table, title_of
+from lukasa.launch.kinds.figures import Result, figure, wiped_rows
 from lukasa.launch.kinds.kind import Evaluation, option_name
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.greedy import note_on_greedy
@@ -213,5 +214,16 @@ def ablation_table(rows: Sequence[dict[str, Any]], at_random: dict[str, Any]) ->
     return scores_table(lines, "success rate" if successes else "mean return")
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate, describe)
+def figure_of(result: Result) -> dict[str, Any]:
+    """The success rate where there is one, else the return."""
+    of = f"{result['episodes']} episodes"
+    if "success_rate" in result:
+        keys = {"key": "success_rate", "interval": "success_interval"}
+        return figure("success rate", result, **keys, of=of, ablation=wiped_rows(result))
+    keys = {"key": "return_mean", "interval": "return_interval"}
+    known = {"chance": result["chance"], "best": result["best"]}
+    return figure("mean return", result, **keys, **known, of=of, ablation=wiped_rows(result))
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate, describe, figure=figure_of)
 """How agents are evaluated."""

@@ -15,6 +15,7 @@ from lukasa import memory, tasks
 from lukasa.agents.sequence import evaluate
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.ablation import Part, named, parts_to_wipe, title_of, wiped
+from lukasa.launch.kinds.figures import Result, figure, wiped_rows
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.job import make_core
@@ -258,5 +259,12 @@ def _row(
     }
 
 
-EVALUATION = Evaluation(EvalOptions, evaluate_run, describe)
+def figure_of(result: Result) -> dict[str, Any]:
+    """The score on a split's sequences."""
+    known = {"chance": result["chance"], "best": result["best"]}
+    of = f"{result['sequences']:,} {result['split']} sequences"
+    return figure(result["unit"], result, of=of, **known, ablation=wiped_rows(result))
+
+
+EVALUATION = Evaluation(EvalOptions, evaluate_run, describe, figure=figure_of)
 """How trained cores are evaluated."""
