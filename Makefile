@@ -32,10 +32,9 @@ format: $(VENV)/developers
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The reference of all packages, from their docstrings.
+# The site: all pages, the references of packages and commands, and every link of it checked.
 docs: $(VENV)/writers
-	OMP_NUM_THREADS=1 $(BIN)/pdoc --docformat google --output-directory build/docs lukasa.ground lukasa.memory \
-		lukasa.tasks lukasa.envs lukasa.agents lukasa.launch
+	OMP_NUM_THREADS=1 $(BIN)/python -m docs.building build/docs
 
 # Today's newest versions that fit together, in an environment of their own, for every later install.
 constraints:
