@@ -40,7 +40,7 @@ docs: $(VENV)/writers
 constraints:
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu,envs,dev,docs]'
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu,envs,dev,docs,wandb,mlflow]'
 	{ head -n 1 constraints.txt; \
 	  build/constraints/bin/python -m pip freeze --disable-pip-version-check --exclude lukasa; \
 	  build/constraints/bin/python -m pip freeze --disable-pip-version-check | sed -n 's/^faiss-cpu/faiss-gpu/p'; \

@@ -5,6 +5,7 @@
     RUN/config.json      the experiment, versions, commit, time
     RUN/metrics.jsonl    one JSON object a line
     RUN/events/          the same numbers for TensorBoard
+    RUN/tracking.json    what other trackers call the run, where it has any
     RUN/checkpoints/     the last few and the best
     RUN/plots/           what ``lukasa plot`` drew
 """
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.runs.model_files import located, nearest_model, run_in
+from lukasa.launch.runs.trackers import Careful, TensorBoard, finite_numbers, start_trackers
 
 if TYPE_CHECKING:
     from lukasa.launch.runs.prometheus import Gauges
@@ -256,7 +258,9 @@ def rewind_metrics(run: Run, step: int) -> list[dict[str, Any]]:
 
 
 class MetricsWriter:
-    """Appends rows to ``metrics.jsonl`` and to TensorBoard's events; where Ray runs, Prometheus sees the newest row.
+    """Appends rows to ``metrics.jsonl``, TensorBoard's events and the run's other trackers.
+
+    Where Ray runs, Prometheus sees the newest row.
 
     Args:
         run: a run that this process holds.
@@ -264,11 +268,10 @@ class MetricsWriter:
     """
 
     def __init__(self, run: Run, step: int = 0):
-        from tensorboardX import SummaryWriter
-
         self._step_key = run.step_key
         self._file = open(run.metrics_file, "a")  # noqa: SIM115
-        self._events = SummaryWriter(str(run.events), purge_step=step or None)
+        events = TensorBoard(run.events, step)
+        self._trackers = [Careful("TensorBoard", lambda: events), *start_trackers(run.path)]
         self._gauges = _gauges(run)
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -277,14 +280,15 @@ class MetricsWriter:
         self._file.flush()
         if self._gauges:
             self._gauges.show(row)
-        for name, value in row.items():
-            if isinstance(value, int | float) and name != self._step_key:
-                self._events.add_scalar(name, value, row[self._step_key])
+        numbers = finite_numbers(row, self._step_key)
+        for tracker in self._trackers:
+            tracker.log(row[self._step_key], numbers)
 
     def close(self) -> None:
-        """Flush and close both."""
+        """Flush and close all."""
         self._file.close()
-        self._events.close()
+        for tracker in self._trackers:
+            tracker.close()
 
 
 def _gauges(run: Run) -> Gauges | None:

@@ -14,6 +14,7 @@ from lukasa.launch.runs.directory import Run, locked
 from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.runs.failures import gone_unless_begun, in_one_sentence
 from lukasa.launch.runs.storage import synced
+from lukasa.launch.runs.trackers import track
 from lukasa.launch.training.asking import words_or_questions
 from lukasa.launch.training.requests import (
     announce,
@@ -64,6 +65,7 @@ def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
         if not request.resume:
             stack.enter_context(gone_unless_begun(run))
         stack.enter_context(locked(run))
+        track(run.path, request.track)
         if request.sync:
             stack.enter_context(synced(run.path, request.sync))
         resume = load_checkpoint_to_resume(kind, run, request) if request.resume else None

@@ -28,13 +28,15 @@ from lukasa.launch.runs.directory import Run, create_run, describe_run, open_run
 from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.runs.storage import OPTIONS as STORAGE_OPTIONS
 from lukasa.launch.runs.storage import fetch
+from lukasa.launch.runs.trackers import OPTIONS as TRACKER_OPTIONS
+from lukasa.launch.runs.trackers import read_trackers
 from lukasa.launch.training.choices import refuse_not_taken
 
 Experiment = TypeVar("Experiment")
 
 LAST_SECTIONS = {
     "Running": ("stop_at", "seed", "seeds", "threads", "checkpoint_every", "resume", "checkpoint"),
-    "Where": ("out", "ray", "address", "workers", "gpus_per_worker", "sync"),
+    "Where": ("out", "ray", "address", "workers", "gpus_per_worker", "sync", "track"),
 }
 """Sections that the help of every kind of training ends with."""
 
@@ -55,6 +57,7 @@ class Request(Generic[Experiment]):
     sync: str | None = None
     seeds: tuple[int, ...] | None = None
     concurrent: int | None = None
+    track: tuple[str, ...] = ()
 
 
 def kind_for(kind: Kind[Any], argv: Sequence[str]) -> Kind[Any]:
@@ -124,7 +127,16 @@ def read_request(kind: Experiments[Experiment], argv: Sequence[str]) -> Request[
     out = None if options.out is None else Path(options.out)
     placement = read_placement(options)
     return Request(
-        recipe, experiment, out, options.resume, options.checkpoint, placement, options.sync, seeds, options.concurrent
+        recipe,
+        experiment,
+        out,
+        options.resume,
+        options.checkpoint,
+        placement,
+        options.sync,
+        seeds,
+        options.concurrent,
+        tuple(read_trackers(options.track)),
     )
 
 
@@ -205,6 +217,7 @@ def _parse_options(kind: Experiments[Any], argv: Sequence[str], base: Any) -> An
         *SEED_OPTIONS,
         *OPTIONS,
         *STORAGE_OPTIONS,
+        *TRACKER_OPTIONS,
     ]
     options = options_class("Options", kind.experiment, types, extra, left_out)
     values = {name: value for name, value in values.items() if name not in left_out}

@@ -20,6 +20,7 @@ from lukasa.launch.options.program import command
 from lukasa.launch.ray.placement import OnRay, Placement, own_bundles
 from lukasa.launch.runs.directory import Run, locked, read_metrics
 from lukasa.launch.runs.stopping import Wish, stop_on_signals
+from lukasa.launch.runs.trackers import track
 from lukasa.launch.training import requests as training
 
 LOOK_SECONDS = 0.1
@@ -50,6 +51,8 @@ def train_seeds(kind: Kind[Any], request: training.Request[Any]) -> int:
             kind.check(training.as_it_begins(kind.experiments, request))
         at_once = _at_once(request.experiment, way, request.placement, request.concurrent)
     several = _on_disk(kind, request, seeds)
+    for run, _ in several.runs():
+        track(run.path, request.track)
     with locked(Run(several.path)):
         waiting = [seed for seed in several.folders if not _is_finished(several, kind, seed, request.experiment)]
         skipped = [seed for seed in several.folders if seed not in waiting]
