@@ -49,7 +49,17 @@ NAVIGATION: list[Any] = [
         ]
     },
     {"Memory": ["cores.md", "sparse-memory.md", "indexes.md", "sharded-memory.md", "speed.md", "deviations.md"]},
-    {"Using it": ["using-a-run.md", "taking-away.md", "distributed.md", "clusters.md", "gpu.md", "bottlenecks.md"]},
+    {
+        "Using it": [
+            "using-a-run.md",
+            "taking-away.md",
+            "distributed.md",
+            "clusters.md",
+            "gpu.md",
+            "bottlenecks.md",
+            "reproducing.md",
+        ]
+    },
     {
         "Your own": [
             "own-environments.md",
