@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from docs.building.links import Site
 from docs.building.pages import stage
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIM = "https://unpkg.com/iframe-worker/shim"
+SHIM = re.compile(r"https://[^\s\"']*/iframe-worker/shim")
 """A script that lets the search box work in files; a copy of it is in this folder."""
 
 NAVIGATION: list[Any] = [
@@ -160,9 +161,9 @@ def make_local(site: Path) -> None:
     shutil.copy(Path(__file__).parent / "iframe-worker.js", site / "assets" / "iframe-worker.js")
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        if SHIM in text:
+        if SHIM.search(text):
             beside = os.path.relpath(site / "assets" / "iframe-worker.js", page.parent)
-            page.write_text(text.replace(SHIM, beside), encoding="utf-8")
+            page.write_text(SHIM.sub(beside, text), encoding="utf-8")
 
 
 def main() -> int:
