@@ -11,5 +11,6 @@ setup(
         "": ["py.typed"],
         "lukasa.launch": ["*.yaml", "*.sh", "Dockerfile", "models/*.safetensors"],
         "lukasa.launch.campaigns.claims": ["*.jinja"],
+        "lukasa.launch.views": ["page.*"],
     },
 )

@@ -22,6 +22,10 @@ COMMANDS = {
         "lukasa.launch.cli.plot",
         "draw the learning curve, and what the memory does over an episode or a sequence",
     ),
+    "view": (
+        "lukasa.launch.cli.view",
+        "write a page to step through an episode or a sequence: the memory, what it saw, what it did",
+    ),
     "export": ("lukasa.launch.cli.export", "write a trained agent to one file that plays without Ray, or as ONNX"),
     "play": ("lukasa.launch.cli.play", "play episodes with an agent out of its file, or with one that is served"),
     "serve": ("lukasa.launch.cli.serve", "serve an agent out of its file over HTTP, with a session for each player"),

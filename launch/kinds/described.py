@@ -32,6 +32,7 @@ SOURCES = (
 COMMANDS: dict[str, Callable[[Kind[Any]], type]] = {
     "eval": lambda kind: kind.evaluation().options,
     "plot": lambda kind: kind.pictures().options,
+    "view": lambda kind: _view_options(kind),
 }
 """Commands whose options depend on the kind of a run, and where they are."""
 
@@ -42,7 +43,7 @@ def recipes() -> dict[str, Row]:
 
 
 def options_of_command(command: str, kind: str) -> list[Option]:
-    """The options that ``lukasa eval`` or ``plot`` has for the runs of one kind, without loading what runs it."""
+    """The options that ``lukasa eval``, ``plot`` or ``view`` has for the runs of one kind; loads nothing else."""
     found = table()["options"][command][kind]
     return [
         Option((row["name"],), kind_of_row(row), row["default"], row["help"], row.get("switch", False)) for row in found
@@ -53,6 +54,11 @@ def options_of_command(command: str, kind: str) -> list[Option]:
 def table() -> dict[str, Any]:
     """The whole table."""
     return kept("described_kinds", SOURCES, build_table)
+
+
+def _view_options(kind: Kind[Any]) -> type:
+    assert kind.views is not None, kind.name  # every kind of this project has something to show
+    return kind.views().options
 
 
 def build_table() -> dict[str, Any]:

@@ -202,6 +202,19 @@ class Pictures(Generic[Experiment]):
 
 
 @dataclass(frozen=True)
+class Views(Generic[Experiment]):
+    """What ``lukasa view`` shows of a run.
+
+    Attributes:
+        options: dataclass of the options of ``lukasa view``, with defaults; ``out`` is among them.
+        view: from a run, its experiment and the options to a ``lukasa.launch.views.view.View``.
+    """
+
+    options: type
+    view: Callable[[Run, Experiment, Any], Any]
+
+
+@dataclass(frozen=True)
 class Kind(Generic[Experiment]):
     """One kind of training: what can be asked, and what does it. The functions import what they need when called.
 
@@ -213,6 +226,7 @@ class Kind(Generic[Experiment]):
         subject: what an experiment is scored on.
         evaluation: how runs are evaluated.
         pictures: what is drawn of a run.
+        views: what a page shows of a run, step by step; the kind has nothing to show over time when None.
         load_agent: from a run, its experiment and a checkpoint's name to what acts or answers; the options are those of
             ``lukasa.launch.load_agent``.
         on_ray: what ``--ray`` does; the kind refuses that option when None.
@@ -225,6 +239,7 @@ class Kind(Generic[Experiment]):
     subject: Callable[[Experiment], Subject]
     evaluation: Callable[[], Evaluation[Experiment]]
     pictures: Callable[[], Pictures[Experiment]]
+    views: Callable[[], Views[Experiment]] | None = None
     load_agent: Callable[..., Any] | None = None
     on_ray: Callable[[], OnRay[Experiment]] | None = None
     exported: Callable[[dict[str, Any]], dict[str, Any]] = without_training

@@ -253,7 +253,8 @@ def _of_head(kind: str, head: int, heads: int, single: bool) -> str:
 
 def _rows(name: str, values: np.ndarray) -> Panel:
     flat = values.reshape(len(values), -1)
-    words = name.replace("_", " ").removesuffix("s")
+    words = name.replace("_", " ")
+    words = words if words.endswith("ss") else words.removesuffix("s")
     names = [words if flat.shape[1] == 1 else f"{words} {head + 1}" for head in range(flat.shape[1])]
     return Features("", flat, names)
 

@@ -11,12 +11,32 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import tree
 
-from lukasa.launch.pictures.episode_panels import Features, Frames, Panel, Symbols
+from lukasa.launch.pictures.episode_panels import Features, Frames, Panel, Rewards, Symbols
+from lukasa.launch.pictures.tape_panels import tape_panels
 
 SMALLEST_IMAGE = 5
 """Pixels at a side from which on an array is an image rather than a table of numbers."""
 MOST_NUMBERED_ROWS = 8
+
+
+def episode_panels(env: Any, episode: Any) -> list[Panel]:
+    """Observations, actions and rewards of an episode.
+
+    Args:
+        env: where it was played.
+        episode: what ``lukasa.agents.rllib.rollout`` returned.
+    """
+    seen = tree.map_structure(lambda values: values[: episode.length], episode.observations)
+    # what happened on tapes says more than the cells that were seen
+    tapes = tape_panels(env.get_wrapper_attr("tape_trace")()) if env.has_wrapper_attr("tape_trace") else []
+    how = "terminated" if episode.terminated else "cut off" if episode.limited else "truncated"
+    return [
+        *(tapes or observation_panels(env, seen)),
+        *action_panels(env, episode.actions),
+        Rewards(episode.rewards, f"{how} after {episode.length:,} steps"),
+    ]
 
 
 def observation_panels(env: gym.Env, observations: Any, label: str = "observation") -> list[Panel]:

@@ -31,7 +31,7 @@ def batch_kind(
     Args:
         experiments: what can be asked.
         room: package of the kind. Its modules are imported when they are needed: ``job``, ``evaluation`` with
-            ``EVALUATION``, and ``pictures`` with ``PICTURES``.
+            ``EVALUATION``, ``pictures`` with ``PICTURES``, and ``views`` with ``VIEWS``.
         job: name of the job's class in the module ``job``.
         check: refuses, with a ``UserError``, an experiment that cannot run.
         subject: what an experiment is scored on.
@@ -59,6 +59,7 @@ def batch_kind(
         subject=subject,
         evaluation=lambda: of_room("evaluation", "EVALUATION"),
         pictures=lambda: of_room("pictures", "PICTURES"),
+        views=lambda: of_room("views", "VIEWS"),
         load_agent=load_agent,
         on_ray=on_ray,
         exported=exported,

@@ -14,6 +14,7 @@ FLOORS = (
     {"lukasa.launch.ray", "lukasa.launch.ray.sharded"},
     {"lukasa.launch.kinds", "lukasa.launch.serving"},
     {"lukasa.launch.pictures"},
+    {"lukasa.launch.views"},
     {"lukasa.launch.comparing"},
     {"lukasa.launch.training"},
     {
@@ -38,7 +39,7 @@ FLOORS = (
 )
 """From the ground up; a room imports from its own floor only itself, and otherwise from lower ones."""
 KINDS = ("rl", "supervised", "few_shot", "questions", "pointers", "programs", "circuits", "continual")
-FILES_OF_A_KIND = {"experiment", "recipes", "kind", "job", "evaluation", "pictures"}
+FILES_OF_A_KIND = {"experiment", "recipes", "kind", "job", "evaluation", "pictures", "views"}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lukasa.agents.few_shot.learning import on_learner
 from lukasa.launch.kinds.few_shot.data import make_shots, new_part
@@ -66,6 +67,14 @@ def plot_details(run: Run, experiment: FewShotExperiment, options: PlotOptions) 
 @torch.no_grad()
 def name_episode(trained: TrainedLearner, options: PlotOptions) -> Named:
     """Let the learner name one episode, with as many queries as the data has examples of a class, up to 20."""
+    support, queries, targets = one_episode(trained, options)
+    answers = trained.learner(support, queries)[0].argmax(-1)
+    found = (support[0], queries[0], targets[0], answers)
+    return Named(*(tensor.cpu().numpy() for tensor in found), ink=find_dataset(trained.experiment.data).ink)
+
+
+def one_episode(trained: TrainedLearner, options: PlotOptions) -> tuple[Tensor, Tensor, Tensor]:
+    """Support [1, N, K, ...], queries [1, M, ...] and their classes [1, M], on the learner's device."""
     experiment = trained.experiment
     shots = options.shots or experiment.tested_on[1]
     part = options.part or new_part(experiment)
@@ -73,12 +82,7 @@ def name_episode(trained: TrainedLearner, options: PlotOptions) -> Named:
     ways = options.ways or getattr(trained.learner, "ways", min(MOST_WAYS, examples.classes))
     queries = max(1, min(MOST_EXAMPLES, examples.instances) - shots)
     episodes = make_shots(experiment, part, ways=ways, shots=shots, queries=queries)
-    support, queries, targets = on_learner(
-        trained.learner, episodes.sample(1, torch.Generator().manual_seed(options.seed))
-    )
-    answers = trained.learner(support, queries)[0].argmax(-1)
-    found = (support[0], queries[0], targets[0], answers)
-    return Named(*(tensor.cpu().numpy() for tensor in found), ink=find_dataset(experiment.data).ink)
+    return on_learner(trained.learner, episodes.sample(1, torch.Generator().manual_seed(options.seed)))
 
 
 PICTURES = Pictures(PlotOptions, plot_details)

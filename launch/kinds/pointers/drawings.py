@@ -83,6 +83,21 @@ def _draw_set(axes: Axes, one: Shown, answer: Sequence[int], colour: str) -> Non
     axes.set_yticks([])
 
 
+def set_as_image(one: Shown, side: float = 2.4) -> np.ndarray:
+    """A set with the answer that it has so far, as a picture: uint8 [H, W, 3].
+
+    Args:
+        one: the set.
+        side: inches.
+    """
+    figure, axes = plt.subplots(figsize=(side, side), layout="constrained", dpi=100)
+    _draw_set(axes, one, one.answer, GOOD if one.exact else BAD)
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # pyright: ignore[reportAttributeAccessIssue]
+    plt.close(figure)
+    return pixels
+
+
 def draw_attention(shown: Sequence[Shown], path: Path, *, title: str) -> Path:
     """For each set the weight that each step gave each point; a ring where it pointed.
 

@@ -59,13 +59,18 @@ def plot_details(run: Run, experiment: PointerExperiment, options: PlotOptions) 
     task = task_of(experiment)
     model, checkpoint = load_model(run, experiment, options.checkpoint)
     with as_user_error():
-        shown = show(model, task, _sets(experiment, task, options), options.beams)
+        shown = show(model, task, sets_to_show(experiment, task, options), options.beams)
     title = f"{experiment.model} on {experiment.task_title} ({checkpoint.name})"
     yield draw_answers(shown, picture_path(run.plots, "answers", options.format), title=title)
     yield draw_attention(shown, picture_path(run.plots, "attention", options.format), title=title)
 
 
-def _sets(experiment: PointerExperiment, task: PointingTask, options: PlotOptions) -> PointSets:
+def sets_to_show(experiment: PointerExperiment, task: PointingTask, options: PlotOptions) -> PointSets:
+    """The sets that the options ask for: drawn, or out of a file.
+
+    Raises:
+        UserError: there are none, or they cannot be read.
+    """
     if options.points is not None:
         return point_sets(task, *padded(read_points(Path(options.points), task.least)[: options.sets]))
     text = None if options.size is None else str(options.size)

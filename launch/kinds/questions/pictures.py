@@ -20,7 +20,7 @@ from lukasa.launch.pictures.formats import Format, picture_path
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run
 from lukasa.memory.readers import Reader
-from lukasa.tasks.questions import QuestionSet
+from lukasa.tasks.questions import Questions, QuestionSet
 
 MOST_TASKS = 6
 """Tasks that a picture shows where nobody says which."""
@@ -69,9 +69,20 @@ def plot_details(run: Run, experiment: QuestionExperiment, options: PlotOptions)
     yield draw_hops(asked, picture_path(run.plots, "hops", options.format), title=title)
 
 
-@torch.no_grad()
 def describe_question(reader: Reader, questions: QuestionSet, number: int | None) -> Asked:
-    """One question of a task, and what a reader makes of it.
+    """One question of a task, and what a reader makes of it; raises as ``one_question``.
+
+    Args:
+        reader: trained.
+        questions: of the task.
+        number: which, from 1 on; None to choose one that is answered right, of middle length.
+    """
+    return described(reader, questions, questions.take(torch.tensor([one_question(reader, questions, number)])))
+
+
+@torch.no_grad()
+def one_question(reader: Reader, questions: QuestionSet, number: int | None) -> int:
+    """The place of a question among those of a task, from 0 on.
 
     Args:
         reader: trained.
@@ -81,16 +92,29 @@ def describe_question(reader: Reader, questions: QuestionSet, number: int | None
     Raises:
         UserError: there are not so many.
     """
-    if number is not None and number > len(questions):
-        raise UserError(f"option --question is {number}: there are {len(questions):,} questions of this task")
-    rows = torch.tensor([number - 1]) if number else torch.arange(min(LOOKED_AT, len(questions)))
-    device = next(reader.parameters()).device
+    if number is not None:
+        if number > len(questions):
+            raise UserError(f"option --question is {number}: there are {len(questions):,} questions of this task")
+        return number - 1
+    rows = torch.arange(min(LOOKED_AT, len(questions)))
     asked = questions.take(rows)
-    reading = reader.eval()(asked.to(device))
-    scores = reading.scores.cpu()
+    scores = reader.eval()(asked.to(next(reader.parameters()).device)).scores.cpu()
     right = is_right(scores, asked.answers)
-    candidates = right.nonzero().squeeze(1) if right.any() else torch.arange(len(rows))
-    place = int(candidates[asked.sentences[candidates].argsort(stable=True)[len(candidates) // 2]])
+    candidates = right.nonzero().squeeze(1) if right.any() else rows
+    return int(candidates[asked.sentences[candidates].argsort(stable=True)[len(candidates) // 2]])
+
+
+@torch.no_grad()
+def described(reader: Reader, questions: QuestionSet, asked: Questions) -> Asked:
+    """What a reader makes of one question.
+
+    Args:
+        reader: trained.
+        questions: of the task.
+        asked: one of them.
+    """
+    reading = reader.eval()(asked.to(next(reader.parameters()).device))
+    scores, place = reading.scores.cpu(), 0
     count = int(asked.sentences[place])
     vocabulary = questions.vocabulary
     task, title = next(iter(questions.titles.items()))

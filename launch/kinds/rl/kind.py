@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lukasa.ground.mistakes import UserError, as_user_error
-from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures
+from lukasa.launch.kinds.kind import Evaluation, Kind, Listen, Pictures, Views
 from lukasa.launch.kinds.rl.experiment import EPISODES_IN_MEAN, RLExperiment
 from lukasa.launch.kinds.rl.learning import given_options
 from lukasa.launch.kinds.rl.options import RL
@@ -138,6 +138,12 @@ def _pictures() -> Pictures[RLExperiment]:
     return PICTURES
 
 
+def _views() -> Views[RLExperiment]:
+    from lukasa.launch.kinds.rl.views import VIEWS
+
+    return VIEWS
+
+
 def _load_agent(run: Run, experiment: RLExperiment, checkpoint: str, **options: Any) -> Any:
     from lukasa.agents.rllib import RLAgent
     from lukasa.launch.kinds.rl.evaluation import load_agent
@@ -152,6 +158,7 @@ KIND = Kind(
     subject=subject,
     evaluation=_evaluation,
     pictures=_pictures,
+    views=_views,
     load_agent=_load_agent,
     on_ray=_on_ray,
 )

@@ -8,15 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tree
-
 from lukasa.launch.kinds.kind import Pictures
 from lukasa.launch.kinds.rl.experiment import RLExperiment
-from lukasa.launch.pictures.episode_panels import Panel, Rewards
 from lukasa.launch.pictures.formats import Format, picture_path
 from lukasa.launch.pictures.memory_panels import choose, memory_panels
-from lukasa.launch.pictures.observation_panels import action_panels, fixed_lag, observation_panels
-from lukasa.launch.pictures.tape_panels import tape_panels
+from lukasa.launch.pictures.observation_panels import episode_panels, fixed_lag
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run
 
@@ -77,31 +73,13 @@ def plot_episode(run: Run, experiment: RLExperiment, options: PlotOptions) -> Pa
     draw_episode(
         panels,
         path,
-        title=f"{experiment.core} on {experiment.env}: {_score(experiment, episode)}",
+        title=f"{experiment.core} on {experiment.env}: {score_of(experiment, episode)}",
         subtitle=f"seed {options.seed} · {agent.checkpoint.name} of {run.path.name}",
     )
     return path
 
 
-def episode_panels(env: Any, episode: Any) -> list[Panel]:
-    """Observations, actions and rewards of an episode.
-
-    Args:
-        env: where it was played.
-        episode: what ``lukasa.agents.rllib.rollout`` returned.
-    """
-    seen = tree.map_structure(lambda values: values[: episode.length], episode.observations)
-    # what happened on tapes says more than the cells that were seen
-    tapes = tape_panels(env.get_wrapper_attr("tape_trace")()) if env.has_wrapper_attr("tape_trace") else []
-    how = "terminated" if episode.terminated else "cut off" if episode.limited else "truncated"
-    return [
-        *(tapes or observation_panels(env, seen)),
-        *action_panels(env, episode.actions),
-        Rewards(episode.rewards, f"{how} after {episode.length:,} steps"),
-    ]
-
-
-def _score(experiment: RLExperiment, episode: Any) -> str:
+def score_of(experiment: RLExperiment, episode: Any) -> str:
     """How the episode went, such as "success" or "return 0.96 (chance −0.5, best 1)"."""
     from lukasa import envs
 

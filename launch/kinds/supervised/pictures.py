@@ -105,7 +105,7 @@ def _outputs(trained: TrainedCore, spec: Spec, batch: Batch) -> Tensor:
     return respond(trained.core, spec, batch.inputs, own=own_steps(spec, batch, 0.0))[0].cpu()
 
 
-def _probabilities(spec: Spec, outputs: Tensor, batch: Batch) -> np.ndarray:
+def probabilities(spec: Spec, outputs: Tensor, batch: Batch) -> np.ndarray:
     """Probabilities where something is asked, zeros elsewhere: [T, K] of the batch's first row."""
     if spec.target.kind == "binary":
         outputs = outputs.sigmoid()
@@ -124,7 +124,7 @@ def _answer(trained: TrainedCore, name: str, sampler: Sampler, seed: int) -> Ans
         f"{name}: {wrong} of {count} {spec.item}s wrong",
         batch.inputs[0].numpy(),
         targets.numpy(),
-        _probabilities(spec, outputs, batch),
+        probabilities(spec, outputs, batch),
     )
 
 
@@ -134,7 +134,7 @@ def _plot_memory(
     spec = sampler.spec
     batch = sampler.sample(1, torch.Generator().manual_seed(options.seed))
     with memory.record(trained.core) as recording, evaluation_mode(trained.core):
-        outputs = _probabilities(spec, _outputs(trained, spec, batch), batch)
+        outputs = probabilities(spec, _outputs(trained, spec, batch), batch)
     found = {name: values[0].cpu().numpy() for name, values in recording.stacked().items()}
     panels = input_panels(spec, batch.inputs[0].numpy())
     panels.append(Features("output", outputs, colours="viridis"))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lukasa import envs
 from lukasa.agents.rllib import rollout
-from lukasa.launch.kinds.rl.pictures import episode_panels
 from lukasa.launch.pictures.episodes import draw_episode
+from lukasa.launch.pictures.observation_panels import episode_panels
 from tests.agents.rllib.drawn_spaces import FORMS, Drawn, is_usual, spaces
 from tests.agents.rllib.sampling import make_runner
 from tests.agents.rllib.test_spaces import check, drawn_ppo

@@ -1,0 +1,114 @@
+"""``lukasa view`` of an agent out of its file, without Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.options.fields import Switch
+
+
+@dataclass(frozen=True)
+class FileViewOptions:
+    """Write a page to step through an episode of an agent out of its file.
+
+    Attributes:
+        out: file of the page; beside the agent's by default.
+        env: id of the environment; that of its training by default.
+        env_settings: settings of the environment, as NAME VALUE pairs; those of its training by default.
+        seed: seed of the episode; the same as in lukasa plot.
+        steps: cut the episode off after so many steps; 10,000 by default, or the environment's own limit if larger.
+        gradients: outputs whose gradient is found, spread over the episode; 0 for none.
+        trust_core: import the core that the file names, where it is not one of lukasa's.
+    """
+
+    out: str | None = None
+    env: str | None = None
+    env_settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1_000_000
+    steps: int | None = None
+    gradients: int = 32
+    trust_core: Switch = False
+
+
+@dataclass(frozen=True)
+class FileEpisode:
+    """An episode, with the attributes of a ``lukasa.agents.rllib.RolloutEpisode`` that pictures need."""
+
+    observations: Any
+    actions: Any
+    rewards: np.ndarray
+    terminated: bool
+    truncated: bool
+    limited: bool
+
+    @property
+    def length(self) -> int:
+        """Steps."""
+        return len(self.rewards)
+
+
+def view_file(path: Path, options: FileViewOptions) -> Any:
+    """Let the agent in a file play one episode; returns its view.
+
+    Raises:
+        UserError: the file holds no agent, or an option cannot be used.
+    """
+    if options.steps is not None and options.steps < 1:
+        raise UserError(f"option --steps is {options.steps}: expected at least 1")
+    from lukasa.agents.portable import load_agent
+    from lukasa.launch.kinds.rl.episode_views import episode_view, play_watched
+    from lukasa.launch.views.gradients import check_gradients
+
+    check_gradients(options.gradients)
+    with as_user_error():
+        agent = load_agent(path, trust_core=options.trust_core)
+    env = options.env or agent.about.get("env")
+    if not isinstance(env, str):
+        raise UserError(f"{path} does not say where it was trained: name an environment by --env")
+    trained = agent.about.get("env_settings") if env == agent.about.get("env") else None
+    settings = options.env_settings or (trained if isinstance(trained, dict) else {})
+    net, head = agent.network.net, agent.network.policy_head
+    with as_user_error():
+        played = play_watched(net, head, env, settings, lambda env: play_episode(agent, env, options))
+    total = f"{played.episode.rewards.sum():.4g}".replace("-", "−")
+    return episode_view(
+        played,
+        title=f"{agent.name}: return {total}",
+        subtitle=f"seed {options.seed} · {path.name}",
+        gradients=options.gradients,
+    )
+
+
+def play_episode(agent: Any, env: Any, options: FileViewOptions) -> FileEpisode:
+    """One episode, reset as the first of ``lukasa play`` with the same seed."""
+    import tree
+
+    from lukasa import envs
+    from lukasa.launch.serving.episodes import MAX_STEPS, check_spaces
+
+    check_spaces(agent, env)
+    name = env.spec.id if env.spec else type(env.unwrapped).__name__
+    limit = options.steps or max(MAX_STEPS, (env.spec and env.spec.max_episode_steps) or 0)
+    seen, done, rewards = [], [], []
+    session, reward, terminated, truncated = None, None, False, False
+    try:
+        observation, _ = envs.reset_seeded(env, envs.stream_seed(options.seed, 0))
+        while len(rewards) < limit and not (terminated or truncated):
+            seen.append(tree.map_structure(np.copy, observation))
+            action, session = agent.act(observation, session, reward)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            done.append(action)
+            rewards.append(float(reward))
+    except (UserError, ValueError):
+        raise
+    except Exception as error:
+        raise envs.failure_of(name, "step", error) from error
+    observations, actions = (tree.map_structure(lambda *steps: np.stack(steps), *one) for one in (seen, done))
+    limited = not (terminated or truncated)
+    earned = np.array(rewards, np.float64)
+    return FileEpisode(observations, actions, earned, bool(terminated), bool(truncated), limited)
