@@ -11,6 +11,7 @@ setup(
         "": ["py.typed"],
         "lukasa.launch": ["*.yaml", "*.sh", "Dockerfile", "models/*.safetensors"],
         "lukasa.launch.campaigns.claims": ["*.jinja"],
+        "lukasa.launch.comparing": ["page.html"],
         "lukasa.launch.views": ["page.*"],
     },
 )

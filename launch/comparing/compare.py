@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lukasa.ground.mistakes import UserError
-from lukasa.launch.comparing.curves import common_subject, labels_of, plot_learning
+from lukasa.launch.comparing.curves import common_subject, labels_of, learning_curves, plot_learning
 from lukasa.launch.comparing.labels import ELSEWHERE, SETTLED, differences, show_value
+from lukasa.launch.comparing.page import write_comparison
 from lukasa.launch.comparing.scores import curves_of, mean_score, show_interval
 from lukasa.launch.comparing.several_seeds import Compared, counted_seeds, open_compared
 from lukasa.launch.kinds.subjects import Subject
@@ -21,6 +22,10 @@ from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.progress import show_score
+from lukasa.launch.views.page import check_page
+
+PAGES = (".html", ".htm")
+"""Ends of the names of pages."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class CompareOptions:
     """Compare runs on one environment or task: their last scores, steps and seconds, and what differs between them.
 
     Attributes:
-        out: file of the learning curves, a PNG, PDF or SVG by its name; plots/comparison.png of the first by default.
+        out: file of the learning curves, a PNG, PDF or SVG by its name, or of a page with curves and table, .html;
+            plots/comparison.png of the first by default.
         json: print one JSON object.
     """
 
@@ -46,16 +52,24 @@ def main(argv: Sequence[str]) -> int:
     kind = compared[0].kind
     subject = common_subject([kind.subject(one.experiment) for one in compared], "compare")
     picture = Path(options.out) if options.out else compared[0].plots / "comparison.png"
-    plot_learning(compared, kind.subject, picture)
+    as_page = picture.suffix.lower() in PAGES
+    if as_page:
+        check_page(options.out)
+        curves, _ = learning_curves(compared, kind.subject)
+    else:
+        plot_learning(compared, kind.subject, picture)
     rows = [row(one, label, subject) for one, label in zip(compared, labels_of(compared), strict=True)]
     found = differences(kind.experiments, [one.experiment for one in compared])
     differ = {name: values for name, values in found.items() if name not in (*ELSEWHERE, "seed")}
+    remarks = notes(rows, {name: values for name, values in differ.items() if name not in SETTLED})
+    if as_page:
+        write_comparison(picture, subject, [columns(subject), *map(cells, rows)], remarks, curves)
     if options.json:
         described = {"subject": subject.name, "score": subject.unit, "counted": subject.counted}
         print(json.dumps(described | {"runs": rows, "differences": differ, "picture": str(picture)}))
         return 0
     Console(soft_wrap=True).print(make_table(rows, subject))
-    for line in notes(rows, {name: values for name, values in differ.items() if name not in SETTLED}):
+    for line in remarks:
         print(line)
     print(picture)
     return 0
@@ -83,16 +97,27 @@ def row(compared: Compared, label: str, subject: Subject) -> dict[str, Any]:
 def make_table(rows: Sequence[dict[str, Any]], subject: Subject) -> Table:
     """The table for people."""
     table = Table(title=subject.name, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
-    for column in (f"mean {subject.unit}", "95 % confidence", "seeds", subject.counted, "seconds", "per second"):
+    label, *numbers, run = columns(subject)
+    table.add_column(label)
+    for column in numbers:
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("run", overflow="fold")
+    table.add_column(run, overflow="fold")
     for one in rows:
-        rate = one["steps_per_second"]
-        numbers = (f"{one['steps']:,.0f}", f"{one['seconds']:,.0f}", "-" if rate is None else f"{rate:,.0f}")
-        score = (show_score(one["score"]), show_interval(one["interval"]), str(len(one["seeds"])))
-        table.add_row(one["label"], *score, *numbers, one["run"])
+        table.add_row(*cells(one))
     return table
+
+
+def columns(subject: Subject) -> tuple[str, ...]:
+    """The names of the table's columns."""
+    return ("", f"mean {subject.unit}", "95 % confidence", "seeds", subject.counted, "seconds", "per second", "run")
+
+
+def cells(one: dict[str, Any]) -> tuple[str, ...]:
+    """A line of the table, out of a ``row``."""
+    rate = one["steps_per_second"]
+    numbers = (f"{one['steps']:,.0f}", f"{one['seconds']:,.0f}", "-" if rate is None else f"{rate:,.0f}")
+    score = (show_score(one["score"]), show_interval(one["interval"]), str(len(one["seeds"])))
+    return (one["label"], *score, *numbers, one["run"])
 
 
 def notes(rows: Sequence[dict[str, Any]], differ: dict[str, list[Any]]) -> list[str]:

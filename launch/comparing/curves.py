@@ -35,8 +35,17 @@ def read_learning(
     compared: Sequence[Compared], subject_of: Callable[[Any], Subject], path: Path
 ) -> tuple[list[Any], Subject]:
     """What ``plot_learning`` draws, and what it is of, before anything is written; raises as it does."""
-    subject = common_subject([subject_of(one.experiment) for one in compared], "draw")
     check_picture_name(path)
+    return learning_curves(compared, subject_of)
+
+
+def learning_curves(compared: Sequence[Compared], subject_of: Callable[[Any], Subject]) -> tuple[list[Any], Subject]:
+    """A curve for each run or experiment, and what they are of.
+
+    Raises:
+        UserError: the runs are of several environments or tasks, or one has no metrics.
+    """
+    subject = common_subject([subject_of(one.experiment) for one in compared], "draw")
     labels = labels_of(compared)
     curves = [
         _curve(one.runs[0][0], label, subject) if len(one.runs) == 1 else _mean_curve(one, label, subject)

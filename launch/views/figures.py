@@ -19,7 +19,9 @@ from lukasa.launch.views.view import Gradients, Links, Track, View, Words
 
 SHADES = 64
 MOST_TICKS = 24
-"""Rows up to which each has its name beside it."""
+"""Rows up to which each has a line of its own, and its name beside it."""
+LINE = 11
+"""Pixels of a name beside a row, from above to below."""
 MOST_LETTERS = 26
 """Of a name beside a row; the pointer says all of it."""
 LEFT, RIGHT, BESIDE = 150, 12, 320
@@ -48,7 +50,7 @@ def words_drawing(words: Words) -> Any:
     mapper = LinearColorMapper(palette=shades("RdBu_r"), low=-largest, high=largest)
     where = {"x": -0.5, "y": -0.5, "dw": size, "dh": count}
     drawn.image("image", source=ColumnDataSource({"image": []}, name="words"), color_mapper=mapper, **where)
-    _name_rows(drawn, words.slots)
+    _name_rows(drawn, words.slots, drawn.height - 60)
     _listen(drawn, "'words'")
     drawn.xaxis.axis_label, drawn.yaxis.axis_label = "number of the word", "slot"
     return drawn
@@ -98,7 +100,7 @@ def _track(track: Track, number: int, view: View, shared: Range1d) -> Any:
         source = ColumnDataSource({"image": []}, name=f"track {number}")
         where = {"x": -0.5, "y": -0.5, "dw": view.steps, "dh": rows}
         drawn.image("image", source=source, color_mapper=mapper, **where)
-        _name_rows(drawn, track.rows)
+        _name_rows(drawn, track.rows, drawn.height - 46)
     _listen(drawn, str(number))
     return drawn
 
@@ -151,10 +153,11 @@ def _listen(drawn: Any, track: str) -> None:
         drawn.js_on_event("tap", CustomJS(code="window.lukasaView.go(Math.round(cb_obj.x))"))
 
 
-def _name_rows(drawn: Any, rows: Sequence[str]) -> None:
-    """The name of every row, or of some where there are many."""
-    count = len(rows)
-    places = list(range(0, count, 1 if count <= MOST_TICKS else max(1, count // 6)))
+def _name_rows(drawn: Any, rows: Sequence[str], height: int) -> None:
+    """The name of every row, or of some where there is no room for all in so many pixels."""
+    room = max(2, height // LINE)
+    every = 1 if len(rows) <= room else -(-len(rows) // min(room, 7))
+    places = list(range(0, len(rows), every))
     drawn.yaxis.ticker = FixedTicker(ticks=places)
     drawn.yaxis.major_label_overrides = {at: _short(rows[at]) for at in places}
 

@@ -94,6 +94,7 @@
     return make("td", "", line);
   });
 
+  const rowNamed = (row, name) => (row === "row" || name.startsWith(row) ? name : `${row} ${name}`);
   const wordOf = (name, step) => {
     if (view.contents[name] !== undefined) return view.contents[name];
     const slot = view.words ? view.words.slots.indexOf(name) : -1;
@@ -115,7 +116,7 @@
     }
     let best = 0;
     rows.forEach((_, at) => { if (tracks[number].at(at, step) > tracks[number].at(best, step)) best = at; });
-    return `largest: ${row} ${rows[best]}, ${valueOf(number, best, step)}`;
+    return `largest: ${rowNamed(row, rows[best])}, ${valueOf(number, best, step)}`;
   };
 
   // The gradient
@@ -225,7 +226,7 @@
     const place = form === "bars" ? 0 : Math.round(y);
     if (place < 0 || place >= rows.length) return "";
     const lines = [name, `${view.step} ${step}`];
-    if (rows.length > 1) lines.push(`${row === "row" ? "" : `${row} `}${rows[place]}`);
+    if (rows.length > 1) lines.push(rowNamed(row, rows[place]));
     lines.push(`${row === view.holders ? "weight" : "value"} ${valueOf(track, place, step)}`);
     const word = row === view.holders ? wordOf(rows[place], step) : null;
     if (word !== null) lines.push(`holds ${word}`);

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,18 +72,28 @@ def page(view: View) -> str:
     """
     if not 1 <= view.steps <= MOST_STEPS:
         raise UserError(f"there are {view.steps:,} steps to show: expected 1 to {MOST_STEPS:,}, --steps N shows fewer")
-    from bokeh.resources import Resources
-
     data = describe(view)
     parts = {
         "title": html.escape(view.title),
         "style": (HERE / "page.css").read_text(encoding="utf-8"),
-        "bokeh": "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw),
+        "bokeh": bokeh_library(),
         "data": as_json(data),
         "drawings": as_json(_drawings(view, "words" in data and data["words"] is not None)),
         "program": (HERE / "page.js").read_text(encoding="utf-8"),
     }
-    first, *pieces = (HERE / "page.html").read_text(encoding="utf-8").split("@")
+    return assembled(HERE / "page.html", parts)
+
+
+def bokeh_library() -> str:
+    """The library that draws, as a script; the parts of it that a page needs."""
+    from bokeh.resources import Resources
+
+    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
+
+
+def assembled(template: Path, parts: Mapping[str, str]) -> str:
+    """A page out of a template that names its parts, each as ``@name@``."""
+    first, *pieces = template.read_text(encoding="utf-8").split("@")
     # Between two of the marks there is the name of a part and then text: nothing that is put in is read again.
     return first + "".join(parts[piece] if at % 2 == 0 else piece for at, piece in enumerate(pieces))
 

@@ -19,8 +19,8 @@ def made_view(steps=12, slots=8, word_size=4, seed=0, **changes):
         words[step] = words[max(0, step - 1)]
         words[step, step % slots] = random.normal(size=word_size)
     names = [str(slot) for slot in range(slots)]
-    norms = np.tril(random.random((steps, steps)))
     chosen = [step for step in (steps // 2, steps - 1) if step < 512]
+    norms = random.random((len(chosen), steps)) * (np.arange(steps) <= np.array(chosen).reshape(-1, 1))
     parts = {
         "title": "a tape",
         "steps": steps,
@@ -36,8 +36,6 @@ def made_view(steps=12, slots=8, word_size=4, seed=0, **changes):
         "texts": {"said": [f"{HOSTILE} {step}" for step in range(steps)]},
         "words": Words(names, words),
         "links": Links(names, np.tile((np.arange(slots) + 1) % slots, (steps, 1)), np.full((steps, slots), 0.5)),
-        "gradients": Gradients(
-            chosen, {"all ways": norms[chosen], "through the memory alone": norms[chosen] / 2}, "it"
-        ),
+        "gradients": Gradients(chosen, {"all ways": norms, "through the memory alone": norms / 2}, "it"),
     }
     return View(**(parts | changes))

@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -126,6 +127,22 @@ def test_compare_prints_a_table_and_draws_curves_with_bands(tmp_path, capsys, na
     assert (second["score"], second["interval"], second["steps"], second["seconds"]) == (8.0, None, 64.0, 4.0)
     assert second["steps_per_second"] == 16
     assert found["differences"]["core"] == ["gru", "ntm"]
+
+
+def test_compare_writes_one_page_with_the_table_and_the_curves(tmp_path, capsys):
+    hostile = tmp_path / "<img src=x onerror=harm()>"
+    folders = [several(tmp_path / "gru", GRU, [[9.0, 8.0], [9.0, 6.0], [9.0, 7.0]]), one_run(hostile, NTM)]
+    page = tmp_path / "page.html"
+    assert main(["compare", *map(str, folders), "--out", str(page)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(page)
+    text = page.read_text()
+    assert "<td>6.00 to 8.00</td><td>3</td>" in text
+    assert "<li>differs: core" in text or "<li>differs: lr  0.001 | 0.0001</li>" in text
+    assert "<img" not in text
+    drawing = json.loads(re.search(r'id="drawing">(.*?)</script>', text, re.DOTALL)[1])
+    assert "gru, lr 0.001, mean of 3 seeds" in json.dumps(drawing)
+    assert not (tmp_path / "gru" / "plots").exists()
+    assert "there is no folder" in fails(capsys, "compare", *map(str, folders), "--out", str(tmp_path / "x" / "a.html"))
 
 
 def test_band_and_members_are_drawn_with_the_number_of_seeds(tmp_path, monkeypatch):

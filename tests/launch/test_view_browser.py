@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lukasa.benchmarks.browser import errors, opened
 from lukasa.launch.views.page import write_page
-from tests.launch.browser import browser, errors, opened
+from tests.launch.browser import browser
 from tests.launch.made_views import HOSTILE, made_view
 
 MARKS = """
