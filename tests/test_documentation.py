@@ -78,6 +78,7 @@ def read_command(words):
 OPTIONS = {
     "lukasa.launch.cli.evaluate": lambda kind: kind.evaluation(),
     "lukasa.launch.cli.plot": lambda kind: kind.pictures(),
+    "lukasa.launch.cli.view": lambda kind: kind.views(),
 }
 
 

@@ -133,8 +133,6 @@ def _over_time(height: int, x_range: Range1d, y_range: tuple[float, float], titl
     drawn.xaxis.visible, drawn.grid.visible = False, False
     drawn.title.text_font_size = "11px"
     drawn.yaxis.major_label_text_font_size = "9px"
-    # the mark of the step that is looked at
-    drawn.add_layout(Span(dimension="height", location=0, line_color="#000000", line_width=1.5, name="now"))
     return drawn
 
 

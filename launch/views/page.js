@@ -55,11 +55,12 @@
   const draw = async (target, item) => {
     const manager = await Bokeh.embed.embed_item(item, element(target));
     documents.push(manager.roots[0].model.document);
+    return manager.roots[0];
   };
   if (view.words) element("words-part").hidden = false;
   if (view.links) element("links-part").hidden = false;
-  for (const [target, item] of Object.entries(drawings)) await draw(target, item);
-  const marks = models("now");
+  const views = {};
+  for (const [target, item] of Object.entries(drawings)) views[target] = await draw(target, item);
   const source = (name) => models(name).find((one) => one.type === "ColumnDataSource");
   const range = [...Array(steps).keys()];
   tracks.forEach((track, number) => {
@@ -148,12 +149,27 @@
   };
   chosen.addEventListener("change", () => { go(Number(chosen.value)); chosen.blur(); });
 
+  // The mark of the step: one line over all drawings. One in each would have every drawing painted anew at every step.
+  const mark = element("mark");
+  const first = views.time.child_views[0];
+  const placeMark = () => {
+    if (!first) return;
+    const {start, end} = first.model.x_range;
+    const {left, width} = first.frame.bbox;
+    const share = (now - start) / (end - start);
+    const offset = first.el.getBoundingClientRect().left - element("time").getBoundingClientRect().left;
+    mark.hidden = share < 0 || share > 1;
+    mark.style.left = `${offset + left + share * width}px`;
+  };
+  if (first) first.model.x_range.change.connect(placeMark);
+  new ResizeObserver(() => requestAnimationFrame(placeMark)).observe(element("time"));
+
   // Stepping
   const slider = element("slider");
   slider.max = String(steps - 1);
   let now = -1;
   const show = () => {
-    for (const mark of marks) mark.location = now;
+    placeMark();
     slider.value = String(now);
     element("now").textContent = `${view.step} ${now} (0 to ${steps - 1})`;
     view.films.forEach((film, at) => {

@@ -56,6 +56,7 @@ GOOD = [
     "compare RUN OTHER",
     "eval RUN --episodes 3",
     "plot RUN --seed 3",
+    "view RUN --seed 3",
     "check-cluster FILE",
     "fetch file:///nowhere --out x",
 ]

@@ -268,6 +268,7 @@ def test_table_is_made_anew_when_a_source_changes(monkeypatch, tmp_path):
         ["train", "few-shot", "--help"],
         ["eval", "--help"],
         ["plot", "--help"],
+        ["view", "--help"],
         ["tune", "--help"],
         ["train", "rl", "--stpes", "3"],
         ["train", "task", "--task", "cpoy"],
