@@ -45,6 +45,7 @@ def browser() -> Iterator[Any]:
         found = Chrome(options=options, service=ChromeService(driver))
     except WebDriverException as error:  # of another version than its driver, or not allowed to run
         raise NoBrowserError(f"Chromium does not start: {str(error.msg).splitlines()[0]}") from error
+    found.set_script_timeout(LONGEST)
     try:
         yield found
     finally:

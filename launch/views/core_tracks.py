@@ -16,10 +16,10 @@ from lukasa.launch.views.tracks import films_of, rows_track, tracks_of
 from lukasa.launch.views.view import Film, Links, Track, Words
 from lukasa.launch.views.watching import Watched, words_of
 
-MOST_SLOTS = 1024
+MOST_SLOTS = 512
 """Slots that a view shows: those that were used the most."""
-MOST_CELLS = 20_000_000
-"""Steps times heads times slots that it shows."""
+MOST_CELLS = 4_000_000
+"""Steps times heads times slots that it shows of a sparse memory: more keep a browser busy for a minute."""
 MOST_STEPS_OF_AGES = 2000
 """Steps up to which the age of what is read is found: its cost grows with their square."""
 MOST_UNITS = 512
