@@ -53,6 +53,7 @@ NAVIGATION: list[Any] = [
     {
         "Using it": [
             "using-a-run.md",
+            "viewing.md",
             "taking-away.md",
             "distributed.md",
             "clusters.md",

@@ -21,6 +21,14 @@ CAPTIONS = {
         "ablation",
     ),
     "docs/images/hops.png": ("What each hop of a reader looked at, sentence by sentence.", "readers"),
+    "docs/images/view.png": (
+        "The page of an episode: the last answer depends on the card of 31 steps before.",
+        "viewer",
+    ),
+    "docs/images/view_copy.png": (
+        "The page of a sequence: a word of the answer depends on the word it copies.",
+        "viewer",
+    ),
     "results/images/copy_ntm_memory.png": ("The heads of an NTM over its memory, copying a sequence.", "copy"),
     "results/images/dnc_reuse_of_10_slots.png": (
         "A DNC with ten slots frees and uses them again: gates, weightings and usage.",
