@@ -14,6 +14,8 @@ from lukasa.launch.kinds.described import options_of_command
 from lukasa.launch.kinds.table import KINDS, kind_of
 from lukasa.launch.options.fields import split_words
 from lukasa.launch.options.parsing import parse
+from lukasa.launch.runs.directory import plots_of
+from lukasa.launch.runs.model_files import AGENT, located, read_header
 
 SUMMARY = "write a page to step through an episode or a sequence: what was seen, done, written and read at each step"
 
@@ -21,6 +23,7 @@ EXAMPLES = (
     ("lukasa view RUN", "RUN/plots/view.html, a file that any browser opens"),
     ("lukasa view RUN --seed 7 --out view.html", "another episode or sequence"),
     ("lukasa view agent.lukasa", "an agent that lukasa export wrote"),
+    ("lukasa view copy_ntm", "a model that comes with this program"),
 )
 
 
@@ -35,8 +38,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if len(words) != 1:
         raise UserError("lukasa view takes one run directory, or the file of an agent: lukasa view RUN")
-    path = Path(words[0])
-    made, out = _of_file(path, rest) if path.is_file() else _of_run(path, rest)
+    path = located(Path(words[0]))
+    made, out = _of_file(path, rest) if path.is_file() and read_header(path)[0] == AGENT else _of_run(path, rest)
     from lukasa.launch.views.page import write_page
 
     print(write_page(made, out))
@@ -57,8 +60,9 @@ def _of_run(path: Path, rest: Sequence[str]) -> tuple[Any, Path]:
     _check_page(options.out)
     from lukasa.launch.comparing.scores import best_seed
 
-    run, experiment = compared.runs[best_seed(compared, kind.subject(compared.experiment))]
-    if len(compared.runs) > 1:
+    several = len(compared.runs) > 1
+    run, experiment = compared.runs[best_seed(compared, kind.subject(compared.experiment)) if several else 0]
+    if several:
         print(f"the page is of seed {experiment.seed}, the best of {len(compared.runs)}", file=sys.stderr)
     return way.view(run, experiment, options), Path(options.out) if options.out else run.plots / "view.html"
 
@@ -68,7 +72,7 @@ def _of_file(path: Path, rest: Sequence[str]) -> tuple[Any, Path]:
 
     options = parse(FileViewOptions, rest, prog="lukasa view FILE")
     _check_page(options.out)
-    return view_file(path, options), Path(options.out) if options.out else path.with_suffix(".html")
+    return view_file(path, options), Path(options.out) if options.out else plots_of(path) / "view.html"
 
 
 def _check_page(out: str | None) -> None:

@@ -55,7 +55,6 @@ def main(argv: Sequence[str]) -> int:
     as_page = picture.suffix.lower() in PAGES
     if as_page:
         check_page(options.out)
-        curves, _ = learning_curves(compared, kind.subject)
     else:
         plot_learning(compared, kind.subject, picture)
     rows = [row(one, label, subject) for one, label in zip(compared, labels_of(compared), strict=True)]
@@ -63,6 +62,7 @@ def main(argv: Sequence[str]) -> int:
     differ = {name: values for name, values in found.items() if name not in (*ELSEWHERE, "seed")}
     remarks = notes(rows, {name: values for name, values in differ.items() if name not in SETTLED})
     if as_page:
+        curves, _ = learning_curves(compared, kind.subject)
         write_comparison(picture, subject, [columns(subject), *map(cells, rows)], remarks, curves)
     if options.json:
         described = {"subject": subject.name, "score": subject.unit, "counted": subject.counted}

@@ -136,7 +136,7 @@ def open_compared(words: Sequence[str], kind_of: Callable[[str], Kind[Any]], pur
     paths = [located(Path(word)) for word in words]
     opened = [open_group(path) for path in paths]
     models = [path for path in paths if path.is_file()]
-    if models and (len(paths) > 1 or purpose != "draw"):
+    if models and (len(paths) > 1 or purpose not in ("draw", "view")):
         raise UserError(f"{models[0]} is a model without its metrics: {purpose} run directories, or draw it alone")
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(f"a run is named twice among {', '.join(words)}: name each once")

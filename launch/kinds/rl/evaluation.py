@@ -217,12 +217,19 @@ def ablation_table(rows: Sequence[dict[str, Any]], at_random: dict[str, Any]) ->
 def figure_of(result: Result) -> dict[str, Any]:
     """The success rate where there is one, else the return."""
     of = f"{result['episodes']} episodes"
+    wiped = wiped_rows(result)
     if "success_rate" in result:
-        keys = {"key": "success_rate", "interval": "success_interval"}
-        return figure("success rate", result, **keys, of=of, ablation=wiped_rows(result))
-    keys = {"key": "return_mean", "interval": "return_interval"}
-    known = {"chance": result["chance"], "best": result["best"]}
-    return figure("mean return", result, **keys, **known, of=of, ablation=wiped_rows(result))
+        return figure("success rate", result, key="success_rate", interval="success_interval", of=of, ablation=wiped)
+    return figure(
+        "mean return",
+        result,
+        key="return_mean",
+        interval="return_interval",
+        of=of,
+        chance=result["chance"],
+        best=result["best"],
+        ablation=wiped,
+    )
 
 
 EVALUATION = Evaluation(EvalOptions, evaluate, describe, figure=figure_of)
