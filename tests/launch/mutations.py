@@ -181,6 +181,11 @@ class Campaign:
     def __init__(self):
         self.found, self.broken = Counter(), []
 
+    @property
+    def tried(self):
+        """How many there were."""
+        return sum(self.found.values()) + len(self.broken)
+
     def attempt(self, shown, do):
         """Try one input; ``do`` returns a verdict."""
         try:

@@ -1,6 +1,6 @@
 """Command lines made by mutating good ones: right, or one sentence and exit 2, and nothing written.
 
-``python -m tests.launch.test_command_lines_mutated 3000`` tries more of them by hand.
+``python -m tests.launch.test_command_lines_mutated 3000 7`` tries more of them by hand, drawn from another seed.
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.parsing import parse
 from lukasa.launch.training.requests import kind_for, read_command_line
 from tests.launch.mutations import Campaign, mutated_words, verdict
 
@@ -57,6 +58,10 @@ GOOD = [
     "eval RUN --episodes 3",
     "plot RUN --seed 3",
     "view RUN --seed 3",
+    "reproduce copy hindsight --quick --seeds 2 --budget 30 --out x --concurrent 1 --strict",
+    "reproduce --report --json",
+    "popgym RepeatPrevious AutoencodeEasy --agents gru ntm_tape --steps 1000 --seeds 1 --episodes 5 --budget 1 --out x",
+    "popgym --report --agents lmu",
     "check-cluster FILE",
     "fetch file:///nowhere --out x",
 ]
@@ -72,6 +77,11 @@ KINDS = {
     "circuits": CIRCUITS,
     "continual": CONTINUAL,
 }
+CAMPAIGNS = {
+    "lukasa.launch.campaigns.claims.reproduce": ("ReproduceOptions", "asked_claims"),
+    "lukasa.launch.campaigns.popgym.command": ("PopgymOptions", "asked_cells"),
+}
+"""Commands that run jobs: their options, and what reads which are asked for."""
 NUMBERS = {int: (0, 1, 2, 3, 7, 64, 100, 4096, -1), float: (0, 1e-3, 0.5, 1, 1.5, 10, -1)}
 
 
@@ -118,6 +128,9 @@ def check(words, build=True):
             kind_for(kind_of(rest[0]), rest[1:]).check(request.experiment)
         json.dumps(dataclasses.asdict(request.experiment), allow_nan=False)
         return
+    if module in CAMPAIGNS:
+        campaign(program, *CAMPAIGNS[module], rest)
+        return
     code = program.main(rest)
     assert code in (0, 1, 2), code
 
@@ -129,6 +142,13 @@ def sweep(tune, words):
     options = tune.parse(tune.TuneOptions, own, prog="lukasa tune")
     if not options.resume and small(options):
         shutil.rmtree(tune.new_sweep(named, theirs, dataclasses.replace(options, out="sweep")).path)
+
+
+def campaign(program, options, read, words):
+    """What ``lukasa reproduce`` and ``lukasa popgym`` do before their first run."""
+    named, rest = split_words(words)
+    jobs = getattr(program, read)(named, parse(getattr(program, options), rest, prog="lukasa"))
+    assert jobs
 
 
 def small(experiment):
@@ -161,4 +181,4 @@ if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
-        command_lines(int(sys.argv[1]), 1, Path(name)).report("command lines")
+        command_lines(int(sys.argv[1]), int([*sys.argv, "1"][2]), Path(name)).report("command lines")

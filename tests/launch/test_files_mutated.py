@@ -16,7 +16,6 @@ import pytest
 import torch
 import yaml
 
-from lukasa.launch.cli import main
 from lukasa.launch.clusters.checking import check_cluster
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
@@ -28,21 +27,11 @@ from lukasa.tasks.data import DataError
 from lukasa.tasks.making import make_task
 from lukasa.tasks.one_shot_runs import read_one_shot_runs
 from tests.launch.mutations import Campaign, mutated_bytes, mutated_value, verdict, verdict_of_command
+from tests.launch.small_runs import RUNS, trained
 from tests.launch.test_command_lines_mutated import small
 from tests.tasks.drawn import bits, png
 
 ROOT = Path(__file__).parents[2]
-RUNS = {
-    "task": "train task --task copy --core ntm --sampler.bits 2 --sampler.max-length 3 --memory.slots 5 "
-    "--memory.word-size 4 --memory.controller-size 8 --batch-size 4 --steps 40 --report-every 20",
-    "few-shot": "train few-shot --learner prototypical --source generated --size 16 --ways 3 --steps 4 "
-    "--report-every 2",
-    "questions": "train questions --data babi_made --dataset.stories 4 --sentences 20 --tasks 1,6 --apart "
-    "--options.size 8 --batch-size 8 --steps 32 --report-every 16 --validate-every 16 --keep best",
-    "pointers": "train pointers --points 4-5 --options.size 8 --batch-size 8 --steps 32 --report-every 16",
-    "programs": "train programs --tasks bubble_sort --form recursive --base 2 --longest 3 --size 8 --encoding 8 "
-    "--batch-size 4 --steps 32 --report-every 16",
-}
 SHORT = {
     "rl": ("--episodes", "2"),
     "task": ("--sequences", "2"),
@@ -51,13 +40,6 @@ SHORT = {
     "pointers": ("--sets", "4"),
     "programs": ("--lengths", "2", "--samples", "2"),
 }
-
-
-def trained(folder, line):
-    """A run that the command line trained."""
-    torch.set_num_threads(1)
-    assert main([*line.split(), "--out", str(folder)]) == 0
-    return folder
 
 
 def use(run, command, folder):
