@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from lukasa.ground.mistakes import UserError
 
 PARTIAL = ".partial"
 """How the name of what is being written ends; it begins with a dot."""
@@ -94,3 +96,35 @@ def _exchange(beside: Path, path: Path, before: Path) -> None:
         os.rename(before, path)
         raise
     shutil.rmtree(before, ignore_errors=True)
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that hold nothing."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+@contextmanager
+def all_or_none(out: Path) -> Iterator[list[Path]]:
+    """Folders that make no sense without each other: where not all are made, those that were made are gone again.
+
+    Args:
+        out: the folder that holds them.
+
+    Yields:
+        A list, to which the block appends each folder that it made.
+
+    Raises:
+        UserError: one of them cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException as error:
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
+            remove_empty(one for one in path.parents if one.is_relative_to(out))
+        if isinstance(error, OSError):
+            raise UserError(f"--out {out} cannot be written: {error.strerror}") from None
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -139,6 +140,8 @@ class _Worker:
             return
         said = f", from {self._record.steps:,} {self._record.counted} on" if self._record.steps else ""
         _say(f"{job.name}: trains{said}")
+        if not begun:  # what a process that was killed had made of it holds nothing, and would be in the way
+            shutil.rmtree(self._run, ignore_errors=True)
         words = ["--resume"] if begun else self._first_words()
         self._process = self._start(["train", job.train[0], *words, "--out", str(self._run), *where], self._log)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.kinds.table import KINDS, is_kind
-from lukasa.launch.options.program import faults, one_line
+from lukasa.launch.options.program import faults, one_line, refused_by_disk
 
 COMMANDS = {
     "tune": (
@@ -84,6 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone, as in `lukasa list | head`; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        said = refused_by_disk(error)
+        if not said:
+            raise
+        print(f"lukasa: {one_line(said)}", file=sys.stderr)
+        return 1
     except Exception as error:
         if not isinstance(error, (UserError, *faults())):
             raise

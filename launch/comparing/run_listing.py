@@ -55,13 +55,16 @@ def main(argv: Sequence[str]) -> int:
 
 def find(folder: Path, deepest: int = DEEPEST) -> Iterator[Path]:
     """The runs and experiments in a folder, by name; what an experiment or a sweep holds belongs to it."""
-    if is_several(folder) or (folder / "config.json").is_file():
+    try:
+        is_run = is_several(folder) or (folder / "config.json").is_file()
+        inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    except OSError:  # not ours to look into, or gone in this moment
+        return
+    if is_run:
         yield folder
         return
-    if deepest:
-        for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.name.startswith("."):
-                yield from find(path, deepest - 1)
+    for path in inside if deepest else ():
+        yield from find(path, deepest - 1)
 
 
 def row(path: Path) -> dict[str, Any]:

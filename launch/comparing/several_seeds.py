@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lukasa.ground.files import write_text
+from lukasa.ground.files import all_or_none, write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.kind import Kind
 from lukasa.launch.runs.directory import Run, create_run, open_run, plots_of
@@ -165,13 +165,14 @@ def create_several(path: Path, kind: str, configs: Mapping[int, Mapping[str, Any
     if not before and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"--out {path} is not an empty folder: choose one that does not exist yet")
     folders = {seed: f"seed-{seed}" for seed in configs}
-    for seed, config in configs.items():
-        create_run(path / folders[seed], config)
-    made = SeveralSeeds(path, kind, {**before, **folders})
-    named = [{"seed": seed, "folder": folder} for seed, folder in made.folders.items()]
-    # Last: an experiment that has this file is whole.
-    write_text(path / FILE, json.dumps({"format": FORMAT, "kind": kind, "runs": named}, indent=1) + "\n")
-    return made
+    several = SeveralSeeds(path, kind, {**before, **folders})
+    named = [{"seed": seed, "folder": folder} for seed, folder in several.folders.items()]
+    with all_or_none(path) as made:
+        for seed, config in configs.items():
+            made.append(create_run(path / folders[seed], config).path)
+        # Last: an experiment that has this file is whole.
+        write_text(path / FILE, json.dumps({"format": FORMAT, "kind": kind, "runs": named}, indent=1) + "\n")
+    return several
 
 
 def asked_seeds(options: Any, several: SeveralSeeds | None) -> tuple[int, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
@@ -59,6 +60,25 @@ def one_line(error: BaseException | str) -> str:
         "run 'a  b' is no run"
     """
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def refused_by_disk(error: OSError) -> str:
+    """What to say when a disk does not take, or give, what a command writes or reads; empty for any other error.
+
+    Example:
+        >>> refused_by_disk(OSError(errno.ENOSPC, "No space left on device", "x.pdf"))
+        'x.pdf cannot be written: No space left on device: make room there, or give another folder'
+        >>> refused_by_disk(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))
+        ''
+    """
+    what, why = error.filename or "a file", f"{error.strerror}: "
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{what} cannot be written: {why}make room there, or give another folder"
+    if error.errno == errno.EROFS:
+        return f"{what} cannot be written: {why}give another folder"
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+        return f"{what} cannot be used: {why}change its permissions, or give another folder"
+    return ""
 
 
 def faults() -> tuple[type[Exception], ...]:

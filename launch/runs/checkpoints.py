@@ -158,7 +158,7 @@ def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     """The state that was saved, arrays as NumPy arrays; under ``BESIDE`` the paths of files beside it.
 
     Raises:
-        UserError: a file is missing, cut short or altered.
+        UserError: a file is missing, cut short or altered, or holds more than tensors and plain values.
     """
     path = checkpoint.path
     if path.is_file():
@@ -179,7 +179,14 @@ def load_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
             raise UserError(f"checkpoint {path} was altered: {name} does not match its checksum")
     import torch
 
-    state = from_plain(torch.load(path / STATE_FILE, weights_only=True))
+    try:
+        state = from_plain(torch.load(path / STATE_FILE, weights_only=True))
+    except Exception as error:  # of many classes: whatever a file has that was written to harm
+        said = " ".join(str(error).split())
+        raise UserError(
+            f"checkpoint {path} cannot be used: {STATE_FILE} is none of ours, and nothing of it was run "
+            f"({type(error).__name__}: {said[:200]})"
+        ) from None
     beside = {name: path / name for name in files if name != STATE_FILE}
     return {**state, BESIDE: beside} if beside else state
 

@@ -24,12 +24,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lukasa.ground.files import write_text
+from lukasa.ground.files import remove_empty, write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.runs.model_files import located, nearest_model, run_in
 from lukasa.launch.runs.trackers import Careful, TensorBoard, finite_numbers, start_trackers
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from lukasa.launch.runs.prometheus import Gauges
 
 FORMAT = 1
@@ -89,16 +91,21 @@ def create_run(path: Path, config: Mapping[str, Any]) -> Run:
         UserError: the directory exists and is not empty, or cannot be made.
     """
     run = Run(path, step_key_of(config))
+    exists = f"run {path} exists: add --resume to continue it, or choose another --out"
     if path.exists() and not path.is_dir():
         raise UserError(f"--out {path} is a file: choose a folder that does not exist yet")
     if path.is_dir() and any(path.iterdir()):
         if run.config_file.exists():
-            raise UserError(f"run {path} exists: add --resume to continue it, or choose another --out")
+            raise UserError(exists)
         raise UserError(f"--out {path} is not empty and holds no run: choose a folder that does not exist yet")
+    missing = [one for one in (run.checkpoints, path, *path.parents) if not one.exists()]
     try:
         run.checkpoints.mkdir(parents=True)
         write_text(run.config_file, json.dumps(config, indent=2, allow_nan=False) + "\n")
-    except OSError as error:
+    except FileExistsError:  # another process makes it in this moment
+        raise UserError(exists) from None
+    except OSError as error:  # of a full disk, say: what is no run would be in the way of the next one
+        remove_empty(missing)
         raise UserError(f"--out {path} cannot be written: {error.strerror}") from None
     return run
 
@@ -192,8 +199,16 @@ def locked(run: Run) -> Iterator[None]:
     """Hold a run for this process alone; the system lets go of it however the process ends.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or its folder cannot be written.
     """
+    lock = _hold(run)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _hold(run: Run) -> FileLock:
     from filelock import FileLock, Timeout  # torch and Ray load it anyway; a mistake on the command line does without
 
     # Beside the lock, whose content is its own where the file system has no flock. A trial of Ray Tune lets go of its
@@ -202,16 +217,16 @@ def locked(run: Run) -> Iterator[None]:
     lock = FileLock(run.path / ".lock", timeout=0, thread_local=False)
     try:
         lock.acquire()
+        owner.write_text(f"process {os.getpid()}")
     except Timeout:
         known = owner.read_text().strip() if owner.is_file() else ""
         raise UserError(
             f"run {run.path} is in use by {known or 'another process'}: wait until it ends, or choose another --out"
         ) from None
-    try:
-        owner.write_text(f"process {os.getpid()}")
-        yield
-    finally:
+    except OSError as error:  # of a full disk, or of a folder that is not ours to write to
         lock.release()
+        raise UserError(f"run {run.path} cannot be written: {error.strerror}") from None
+    return lock
 
 
 def read_metrics(run: Run) -> list[dict[str, Any]]:
@@ -275,7 +290,11 @@ class MetricsWriter:
         self._gauges = _gauges(run)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Write one row; it needs the run's ``step_key``, and numbers that are not finite become null."""
+        """Write one row; it needs the run's ``step_key``, and numbers that are not finite become null.
+
+        Raises:
+            OSError: it cannot be written, since the disk is full for example.
+        """
         self._file.write(_line(row))
         self._file.flush()
         if self._gauges:
@@ -286,9 +305,11 @@ class MetricsWriter:
 
     def close(self) -> None:
         """Flush and close all."""
-        self._file.close()
-        for tracker in self._trackers:
-            tracker.close()
+        try:
+            self._file.close()
+        finally:
+            for tracker in self._trackers:
+                tracker.close()
 
 
 def _gauges(run: Run) -> Gauges | None:

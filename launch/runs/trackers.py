@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
+from lukasa.launch.runs.events import Events
 
 OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
     (
@@ -79,14 +80,11 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, step: int):
-        from tensorboardX import SummaryWriter
-
-        self._events = SummaryWriter(str(folder), purge_step=step or None)
+        self._events = Events(folder, step)
 
     def log(self, step: int, numbers: Numbers) -> None:
         """Take one line of metrics."""
-        for name, value in numbers.items():
-            self._events.add_scalar(name, value, step)
+        self._events.write(step, numbers)
 
     def close(self) -> None:
         """Send what is left, and end."""

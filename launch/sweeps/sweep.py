@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lukasa.ground.files import write_text
+from lukasa.ground.files import all_or_none, write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.table import kind_of, subject_of
 from lukasa.launch.runs.checkpoints import list_checkpoints
@@ -126,12 +126,14 @@ def create_sweep(sweep: Sweep, experiments: Sequence[Any], recipe: str | None) -
             raise UserError(f"sweep {sweep.path} exists: add --resume to continue it, or choose another --out")
         raise UserError(f"--out {sweep.path} is not an empty folder: choose one that does not exist yet")
     config = describe_run(sweep.kind, recipe, {}, kind_of(sweep.kind).experiments.step_key)
-    for trial, experiment in zip(sweep.trials, experiments, strict=True):
-        create_run(sweep.folder(trial), config | {"experiment": dataclasses.asdict(experiment)})
     asked = dataclasses.asdict(sweep) | {"format": FORMAT}
     del asked["path"]
-    # Last: a sweep that has this file is whole.
-    write_text(sweep.path / "sweep.json", json.dumps(asked, indent=1) + "\n")
+    with all_or_none(sweep.path) as made:
+        for trial, experiment in zip(sweep.trials, experiments, strict=True):
+            own = {"experiment": dataclasses.asdict(experiment)}
+            made.append(create_run(sweep.folder(trial), config | own).path)
+        # Last: a sweep that has this file is whole.
+        write_text(sweep.path / "sweep.json", json.dumps(asked, indent=1) + "\n")
 
 
 def open_sweep(path: Path) -> Sweep:

@@ -62,9 +62,9 @@ def train_command(kind: Kind[Any], argv: Sequence[str]) -> int:
             kind.check(as_it_begins(kind.experiments, request))
             train = _here(kind)
         run, config = run_to_resume(kind, request) if request.resume else new_run(kind, request)
+        stack.enter_context(locked(run))  # before the next line: a run that another process took is not ours to remove
         if not request.resume:
             stack.enter_context(gone_unless_begun(run))
-        stack.enter_context(locked(run))
         track(run.path, request.track)
         if request.sync:
             stack.enter_context(synced(run.path, request.sync))

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -257,6 +258,19 @@ def test_a_run_that_was_begun_goes_on(ran, monkeypatch):
     run_jobs(ran, [job], Stop())
     assert started[0] == ["train", "task", "--resume", "--out", str(ran.run(job.name))]
     assert ran.record(job).steps == 320
+
+
+def test_what_a_killed_process_left_of_a_run_is_not_in_the_way(folder, monkeypatch):
+    job, found = TOY.jobs()[0], []
+    (folder.run(job.name) / "checkpoints").mkdir(parents=True)  # and no config.json
+
+    def start(self, words, out):
+        found.append((words[0], folder.run(job.name).exists()))
+        return subprocess.Popen(["true"])
+
+    monkeypatch.setattr(jobs._Worker, "_start", start)
+    run_jobs(folder, [job], Stop())
+    assert found == [("train", False)]
 
 
 def follow(monkeypatch):
