@@ -98,6 +98,13 @@ def _exchange(beside: Path, path: Path, before: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove files that processes which were killed had begun to write in a folder; none may be at work there."""
+    with suppress(OSError):
+        for path in folder.glob(f".*{PARTIAL}"):
+            path.unlink()
+
+
 def remove_empty(folders: Iterable[Path]) -> None:
     """Remove folders that hold nothing."""
     for folder in folders:

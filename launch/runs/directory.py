@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lukasa.ground.files import remove_empty, write_text
+from lukasa.ground.files import remove_empty, remove_partial, write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.runs.model_files import located, nearest_model, run_in
 from lukasa.launch.runs.trackers import Careful, TensorBoard, finite_numbers, start_trackers
@@ -226,6 +226,7 @@ def _hold(run: Run) -> FileLock:
     except OSError as error:  # of a full disk, or of a folder that is not ours to write to
         lock.release()
         raise UserError(f"run {run.path} cannot be written: {error.strerror}") from None
+    remove_partial(run.path)  # what the process before was killed in the middle of
     return lock
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lukasa.ground.files import replacing, replacing_folder, write_text
+from lukasa.ground.files import remove_partial, replacing, replacing_folder, write_text
 
 
 def names(folder):
@@ -144,3 +144,11 @@ def test_what_a_killed_process_left_gives_way(tmp_path):
     with replacing_folder(tmp_path / "run") as folder:
         (folder / "whole").write_text("2")
     assert (names(tmp_path), names(tmp_path / "run")) == (["run"], ["whole"])
+
+
+def test_what_killed_processes_had_begun_is_removed_and_nothing_else(tmp_path):
+    for name in (".notes.7.9.partial", ".notes", "notes.partial"):
+        (tmp_path / name).write_text("dear")
+    remove_partial(tmp_path)
+    remove_partial(tmp_path / "missing")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes", "notes.partial"]
