@@ -37,7 +37,7 @@ class Events:
         self._writer = RecordWriter(str(folder / f"events.out{MARK}{second:010d}.{socket.gethostname()}"))
         self._add(file_version=VERSION)
         if step:
-            from tensorboardX.proto.event_pb2 import SessionLog
+            from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
             self._add(step=step, session_log=SessionLog(status=SessionLog.START))
 
@@ -47,7 +47,7 @@ class Events:
         Raises:
             OSError: they cannot be written.
         """
-        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
         self._add(step=step, summary=Summary(value=[_named(name, value) for name, value in values.items()]))
 
@@ -56,7 +56,7 @@ class Events:
         self._writer.close()
 
     def _add(self, **content: Any) -> None:
-        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
         self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
         self._writer.flush()

@@ -32,6 +32,7 @@ from lukasa.launch.runs.endings import Outcome, Resume
 from lukasa.launch.runs.progress import Reporter, Silence, make_reporter
 from lukasa.launch.runs.stopping import stop_on_signals
 from lukasa.launch.training.loop import Worker
+from lukasa.launch.training.one_machine import OnOneMachine, are_on_one_machine
 
 RESTARTS = 10
 """Times that workers are started anew within one sitting."""
@@ -79,7 +80,8 @@ def train_on_workers(train: Train, run: Run, experiment: Any, resume: Resume | N
     remote: Any = ray.remote(num_cpus=0)(Desk)
     desk = remote.options(scheduling_strategy=here).remote()
     task = {"train": train, "run": run, "experiment": experiment, "desk": desk}
-    fit = _Fit(_ray_trainer(task, run, _bundles(experiment, placement)))
+    here_alone = placement.address is None and are_on_one_machine()
+    fit = _Fit(_ray_trainer(task, run, _bundles(experiment, placement), here_alone))
     with stop_on_signals("batch") as stop, _Screen() as screen:
         fit.start()
         wished = False
@@ -244,14 +246,16 @@ def _last_checkpoint(run: Run, sharing: Sharing) -> Resume | None:
     return (checkpoints[step], load_checkpoint(checkpoints[step])) if step >= 0 else None
 
 
-def _ray_trainer(task: dict[str, Any], run: Run, bundles: list[Bundle]) -> TorchTrainer:
+def _ray_trainer(task: dict[str, Any], run: Run, bundles: list[Bundle], here_alone: bool) -> TorchTrainer:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # paths in an experiment mean what they mean here
     shutil.rmtree(run.path / ".ray", ignore_errors=True)
+    backend = "nccl" if task["experiment"].device == "cuda" else "gloo"
+    meeting = OnOneMachine(backend) if here_alone else TorchConfig(backend)
     return TorchTrainer(
         _work,
         train_loop_config=task,
-        torch_config=TorchConfig(backend="nccl" if task["experiment"].device == "cuda" else "gloo"),
+        torch_config=meeting,
         scaling_config=ray.train.ScalingConfig(
             num_workers=len(bundles), use_gpu=bundles[0]["GPU"] > 0, resources_per_worker=dict(bundles[0])
         ),

@@ -15,6 +15,8 @@ from typing import Any
 CONTEXT: Any = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.reliability.preloaded"])
 DAY = 86_400.0
+PROMPT = {"RAY_worker_niceness": "0"}
+"""Ray's workers give way to all that runs beside them, and take minutes to begin on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Command:
         if self.alone:
             start = [sys.executable, "-m", "lukasa.launch", *self.words]
             with open(self._log, "wb") as log:
-                self._process: Any = subprocess.Popen(start, stdout=log, stderr=log, start_new_session=True)
+                self._process: Any = subprocess.Popen(
+                    start, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **PROMPT}
+                )
             return
         here = (self.words, str(self.folder), self.harm, str(self._log), self._changes)
         self._process = CONTEXT.Process(target=_work, args=here)

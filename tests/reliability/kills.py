@@ -22,8 +22,8 @@ RL = (
     "--minibatch-size 64 --epochs 1 --steps 1280"
 )
 SAVING = "--checkpoint-every 0"
-TIMED = ("second", "resident", "wait")
-"""In the names of numbers that tell of the machine and the moment."""
+TIMED = ("second", "resident", "wait", "slots_used")
+"""In the names of numbers that tell of the process and the moment; a memory that is loaded fills its slots anew."""
 KILLS_AT_MOST = 4
 
 
