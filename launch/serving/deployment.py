@@ -87,6 +87,7 @@ class Replica:
         from lukasa.launch.serving.desk import Desk
 
         torch.set_num_threads(1)
+        _listen_on_own_address_alone()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / name
             file.write_bytes(content)
@@ -101,6 +102,19 @@ class Replica:
         path = request.url.path.removeprefix(request.scope.get("root_path", "").rstrip("/"))
         status, reply = self.desk.answer(request.method, path, await _body(request))
         return JSONResponse(reply, status_code=status)
+
+
+def _listen_on_own_address_alone() -> None:
+    """Have the port by which replicas reach each other on the address of this machine's Ray, loopback by default.
+
+    Ray Serve opens it after a replica is made, on all addresses, and has no option for it.
+    """
+    from ray.serve._private import replica
+    from ray.util import get_node_ip_address
+
+    own, here = replica.add_port_to_grpc_server, get_node_ip_address()
+    here = f"[{here}]" if ":" in here else here
+    replica.add_port_to_grpc_server = lambda server, address: own(server, address.replace("[::]", here))
 
 
 async def _body(request: Any) -> bytes:

@@ -82,7 +82,6 @@ def test_runs_listen_on_loopback_alone(kind, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.xfail(strict=True, reason="a replica of Ray Serve has a gRPC port on all addresses, and no option for it")
 def test_served_agent_listens_on_loopback_alone(tmp_path):
     pytest.importorskip("ray.serve")
     assert serving(tmp_path).broken == []
