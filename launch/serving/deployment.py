@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,9 @@ def _listen_on_own_address_alone() -> None:
 
     Ray Serve opens it after a replica is made, on all addresses, and has no option for it.
     """
-    from ray.serve._private import replica
     from ray.util import get_node_ip_address
 
+    replica: Any = import_module("ray.serve._private.replica")  # Ray has no public name for it
     own, here = replica.add_port_to_grpc_server, get_node_ip_address()
     here = f"[{here}]" if ":" in here else here
     replica.add_port_to_grpc_server = lambda server, address: own(server, address.replace("[::]", here))
