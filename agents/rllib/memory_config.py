@@ -42,12 +42,14 @@ class MemoryConfig(AlgorithmConfig):
         asynchronous: whether runners sample while it learns.
         many_agents: whether several agents can learn with it at once.
         not_taken: what ``lukasa train rl`` asks of every algorithm and this one has no use for.
+        clip_norm: largest norm of the gradient that ``lukasa train rl`` begins with.
     """
 
     Options: ClassVar[type[AlgorithmOptions]] = NoOptions
     asynchronous: ClassVar[bool] = False
     many_agents: ClassVar[bool] = True
     not_taken: ClassVar[tuple[str, ...]] = ()
+    clip_norm: ClassVar[float] = 0.5
 
     def __init__(self, algo_class: type | None = None):
         super().__init__(algo_class=algo_class)

@@ -141,6 +141,7 @@ def _algorithm(config: Any) -> dict[str, Any]:
         "summary": (inspect.getdoc(config) or "").partition("\n")[0],
         "asynchronous": config.asynchronous,
         "not_taken": list(config.not_taken),
+        "clip_norm": config.clip_norm,
         "options": [
             row_of(Option((one.name,), one.annotation, one.default, texts.get(one.name, "")))
             for one in options_of(config.Options, given=0).values()

@@ -50,7 +50,8 @@ def test_size_that_does_not_fit_is_refused_before_anything_is_measured(capsys, o
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_subject_has_options_of_its_own(capsys, subject):
-    typed, meant = ("--repot", "--report") if subject == "defaults" else ("--jsn", "--json")
+    own = {"defaults": ("--repot", "--report"), "models": ("--tabel", "--table")}
+    typed, meant = own.get(subject, ("--jsn", "--json"))
     assert f"did you mean '{meant}'?" in fails(capsys, "bench", subject, typed)
 
 

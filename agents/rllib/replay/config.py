@@ -54,6 +54,7 @@ class MemoryReplayConfig(MemoryConfig):
     """A memory agent's share of the config of an algorithm that replays sequences."""
 
     not_taken = ("entropy", "entropy_end", "value_weight", "normalize_returns")
+    clip_norm = 10.0  # values whose gradients are cut at 0.5 do not follow their targets: CartPole falls back to 50
     many_agents = False
 
     def __init__(self, algo_class: type | None = None):

@@ -33,6 +33,15 @@ def not_taken(algorithm: str) -> tuple[str, ...]:
     return plain + tuple(described("algorithms", "algorithm", algorithm)["not_taken"])
 
 
+def default_clip_norm(algorithm: str) -> float:
+    """The largest norm of the gradient that an algorithm begins with.
+
+    Raises:
+        UserError: there is no such algorithm.
+    """
+    return described("algorithms", "algorithm", algorithm)["clip_norm"]
+
+
 def takes(algorithm: str, option: str) -> bool:
     """Whether an algorithm has an option.
 

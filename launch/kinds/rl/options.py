@@ -9,7 +9,7 @@ from typing import Any
 from lukasa.launch.kinds.kind import Experiments, Group
 from lukasa.launch.kinds.rl.batches import check_batches, check_divisible
 from lukasa.launch.kinds.rl.experiment import RLExperiment
-from lukasa.launch.kinds.rl.learning import learning_options_class, not_taken
+from lukasa.launch.kinds.rl.learning import default_clip_norm, learning_options_class, not_taken
 from lukasa.launch.kinds.rl.recipes import RL_RECIPES
 from lukasa.launch.options.fields import peek
 from lukasa.launch.options.typed import option_classes
@@ -30,13 +30,6 @@ def renewed(values: Mapping[str, Any]) -> dict[str, Any]:
     return new
 
 
-CLIP_NORMS = {"dqn": 10.0}
-"""Largest norm of the gradient by default, where it is another than that of policy gradients.
-
-A value network whose gradients are cut at 0.5 does not follow its targets: CartPole falls back from 122 to 50.
-"""
-
-
 def suited(base: RLExperiment, argv: Sequence[str]) -> RLExperiment:
     """The defaults of the algorithm that a command line asks for.
 
@@ -47,7 +40,7 @@ def suited(base: RLExperiment, argv: Sequence[str]) -> RLExperiment:
     algorithm = peek(argv, "--algorithm") or base.algorithm
     if algorithm == base.algorithm or base.clip_norm != RLExperiment.clip_norm:
         return base
-    return replace(base, clip_norm=CLIP_NORMS.get(algorithm, base.clip_norm))
+    return replace(base, clip_norm=default_clip_norm(algorithm))
 
 
 RL = Experiments(
