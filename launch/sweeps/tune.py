@@ -15,6 +15,7 @@ from typing import Any
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.kinds.table import KINDS, is_kind, kind_of, subject_of
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch, peek, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.options.program import command
@@ -58,18 +59,12 @@ class TuneOptions:
     resume: Switch = False
 
 
-LEAST = {"samples": 1, "grace": 0, "reduction": 2, "concurrent": 1, "cpus_per_trial": 1, "gpus_per_trial": 0}
-
-
 def main(argv: Sequence[str]) -> int:
     """Sweep, or continue a sweep; returns the exit code."""
     words, rest = split_words(argv)
     own, theirs = split_own(rest)
     options = parse(TuneOptions, own, prog="lukasa tune [KIND] RECIPE")
-    for name, least in LEAST.items():
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"option --{name.replace('_', '-')} is {value}: expected at least {least}")
+    check_least(options, samples=1, grace=0, reduction=2, concurrent=1, cpus_per_trial=1, gpus_per_trial=0)
     if options.resume:
         if options.out is None:
             raise UserError("--resume needs to know which sweep: add --out DIR")

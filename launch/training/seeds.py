@@ -16,9 +16,11 @@ from lukasa.ground.mistakes import UserError
 from lukasa.launch.comparing.scores import describe_scores, is_finished
 from lukasa.launch.comparing.several_seeds import SeveralSeeds, counted_seeds, create_several, is_several, open_several
 from lukasa.launch.kinds.kind import Kind, option_name
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.program import command
 from lukasa.launch.ray.placement import OnRay, Placement, own_bundles
 from lukasa.launch.runs.directory import Run, locked, read_metrics
+from lukasa.launch.runs.own_processes import STOPPED_CODES, start_own
 from lukasa.launch.runs.stopping import Wish, stop_on_signals
 from lukasa.launch.runs.trackers import track
 from lukasa.launch.training import requests as training
@@ -27,7 +29,6 @@ LOOK_SECONDS = 0.1
 """Between two looks at the processes that train."""
 END_SECONDS = 10.0
 """How long a process may take to end at once before it is killed."""
-STOPPED_CODES = (130, 143, -2, -15)
 
 
 def train_seeds(kind: Kind[Any], request: training.Request[Any]) -> int:
@@ -38,8 +39,7 @@ def train_seeds(kind: Kind[Any], request: training.Request[Any]) -> int:
         request: with its seeds.
     """
     seeds = list(request.seeds or ())
-    if request.concurrent is not None and request.concurrent < 1:
-        raise UserError(f"option --concurrent is {request.concurrent}: expected at least 1")
+    check_least(request, concurrent=1)
     if request.resume:
         training.check_unchanged(kind, open_several(training.out_of(request)).runs()[0], request.experiment)
     with ExitStack() as stack:
@@ -98,17 +98,7 @@ class _Processes:
         run = self._several.run(seed)
         where = self._placement.words() if self._placement else ()
         words = ["train", self._several.kind, "--out", str(run.path), "--resume", *where, *self._words]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lukasa.launch.cli.seed_process", *words],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            text=True,
-            errors="replace",
-            env={"OMP_NUM_THREADS": str(self._threads), **os.environ},  # libraries' threads would spin, waiting
-            start_new_session=True,  # ctrl-C reaches this process alone, which passes it on once
-        )
+        process = start_own(words, out=subprocess.PIPE, err=subprocess.PIPE, threads=self._threads)
         self._running[seed] = process
         streams = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
         self._readers[seed] = [threading.Thread(target=self._tell, args=(seed, *pair), daemon=True) for pair in streams]

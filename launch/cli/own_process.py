@@ -1,4 +1,4 @@
-"""One seed of an experiment of several: ``lukasa train`` in a process of its own.
+"""A command line of ours in a process of its own: a seed of an experiment of several, or a run of a campaign.
 
 It leaves the last words to the process that started it, and saves and stops when that one is gone.
 """
