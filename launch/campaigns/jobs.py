@@ -16,13 +16,13 @@ from lukasa.ground.mistakes import UserError
 from lukasa.launch.campaigns.job import Job
 from lukasa.launch.campaigns.records import Folder, Record, look_at_run
 from lukasa.launch.runs.directory import Run, locked
+from lukasa.launch.runs.own_processes import STOPPED_CODES, start_own
 from lukasa.launch.runs.stopping import Wish, stop_on_signals
 
 LOOK_SECONDS = 0.2
 """Between two looks at the processes."""
 END_SECONDS = 60.0
 """How long a process may take to save and end before it is killed."""
-STOPPED_CODES = (130, 143, -2, -15)
 
 
 def run_campaign(
@@ -177,7 +177,9 @@ class _Worker:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        self._log.close()
+        for file in (self._log, self._answer):
+            if file is not None:
+                file.close()
 
     @property
     def _record(self) -> Record:
@@ -196,23 +198,16 @@ class _Worker:
         return self._start(["eval", str(self._run), *self.job.evaluate, "--json"], self._answer)
 
     def _start(self, words: Sequence[str], out: IO[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "lukasa.launch.cli.seed_process", *words],
-            stdin=subprocess.PIPE,  # it ends when this process does
-            stdout=out,
-            stderr=self._log,
-            text=True,
-            env={"OMP_NUM_THREADS": "1", **os.environ},
-            start_new_session=True,  # ctrl-C reaches this process alone
-        )
+        return start_own(words, out=out, err=self._log)
 
     def _keep_score(self, code: int, answer: IO[str]) -> None:
         answer.seek(0)
         lines = answer.read().strip().splitlines()
         answer.close()
         if code == 0 and lines:
-            scored = replace(self._record, evaluation=json.loads(lines[-1]), steps_scored=self._record.steps)
-            self._note(replace(scored, failure=""))
+            evaluation = json.loads(lines[-1])
+            evaluation.pop("run", None)  # where it was, on this machine: a record outlives its run
+            self._note(replace(self._record, evaluation=evaluation, steps_scored=self._record.steps, failure=""))
         elif code not in STOPPED_CODES:
             self._note(replace(self._record, failure=self._last_words()))
         how = "done" if self._record.finished else "scored, but not trained to its end"

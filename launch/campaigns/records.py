@@ -33,7 +33,7 @@ class Record:
         counted: what the steps are.
         finished: whether it was trained to its end.
         seconds: that training took.
-        evaluation: what ``lukasa eval --json`` printed; None before it was scored.
+        evaluation: what ``lukasa eval --json`` printed, but for where the run is; None before it was scored.
         steps_scored: trained when it was scored.
         curve: steps and scores of training.
         unit: of the score in the curve.
@@ -61,8 +61,8 @@ class Record:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.finished and self.evaluation is not None and not self.failure
+        """Whether nothing is left to do: it was trained to its end, and scored there."""
+        return self.finished and self.evaluation is not None and self.steps_scored == self.steps and not self.failure
 
 
 @dataclass(frozen=True)

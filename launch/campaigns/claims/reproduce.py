@@ -15,6 +15,7 @@ from lukasa.launch.campaigns.claims.claim import Claim, quick_form
 from lukasa.launch.campaigns.claims.table import CLAIMS
 from lukasa.launch.campaigns.claims.verdicts import Verdict, as_json, judge
 from lukasa.launch.campaigns.records import Folder
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.help import Page
 from lukasa.launch.options.parsing import parse
@@ -84,10 +85,7 @@ def asked_claims(words: Sequence[str], options: ReproduceOptions) -> list[Claim]
     Raises:
         UserError: there is no such claim, or a number is too small.
     """
-    for name, least in (("seeds", 1), ("concurrent", 1), ("budget", 0)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"option --{name} is {value}: expected at least {least}")
+    check_least(options, seeds=1, concurrent=1, budget=0)
     known = _forms(options)
     for word in words:
         if word not in CLAIMS:

@@ -136,7 +136,7 @@ def _found(bound: Bound, seeds: Sequence[int], records: Mapping[tuple[str, int],
         except KeyError:
             continue
         values[seed] = value
-        early = early or any(record is not None and not record.finished for record in taken)
+        early = early or any(record is not None and not record.is_over for record in taken)
     return Found(bound, values, early)
 
 

@@ -12,15 +12,13 @@ from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.ground.registry import is_own
 from lukasa.launch.campaigns.job import Job
-from lukasa.launch.campaigns.popgym.agents import AGENTS, COMMON, FAMILIES, LEVELS, env_id
+from lukasa.launch.campaigns.popgym.agents import AGENTS, COMMON, FAMILIES, LEVELS, RANDOM, env_id, short_name
 from lukasa.launch.campaigns.popgym.table import Cell, rows_of, table_lines, write_table
 from lukasa.launch.campaigns.records import Folder
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.help import Page
 from lukasa.launch.options.parsing import parse
-
-MEMORY_FAMILIES = ("Autoencode", "Battleship", "Concentration", "RepeatPrevious")
-"""Those on which most depends on memory; with their three levels, the twelve environments of the default."""
 
 EXAMPLES = (
     ("lukasa popgym RepeatPrevious --agents gru ntm_tape --steps 1e6", "three levels, two agents, three seeds each"),
@@ -86,11 +84,8 @@ def asked_cells(words: Sequence[str], options: PopgymOptions) -> list[Cell]:
     Raises:
         UserError: an environment or an agent is unknown, or a number is too small.
     """
-    for name, least in (("steps", 1), ("seeds", 1), ("episodes", 1), ("concurrent", 1), ("budget", 0)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"option --{name} is {value}: expected at least {least}")
-    envs = list(dict.fromkeys(env for word in words or MEMORY_FAMILIES for env in asked_envs(word)))
+    check_least(options, steps=1, seeds=1, episodes=1, concurrent=1, budget=0)
+    envs = list(dict.fromkeys(env for word in words or RANDOM for env in asked_envs(word)))
     agents = list(dict.fromkeys(options.agents))
     return [Cell(env, agent, _jobs(env, agent, options)) for env in envs for agent in agents]
 
@@ -106,7 +101,7 @@ def asked_envs(word: str) -> list[str]:
         ('popgym-AutoencodeEasy-v0', ['popgym-AutoencodeHard-v0'], ['popgym-AutoencodeHard-v0'])
     """
     known = {f"{family}{level}": env_id(family, level) for family in FAMILIES for level in LEVELS}
-    short = word.removeprefix("popgym-").removesuffix("-v0")
+    short = short_name(word)
     if short == "all":
         return list(known.values())
     if short in FAMILIES:
@@ -119,8 +114,8 @@ def asked_envs(word: str) -> list[str]:
 def _jobs(env: str, agent: str, options: PopgymOptions) -> tuple[Job, ...]:
     words = ["rl", "--env", env, *_words_of(agent), "--steps", str(options.steps)]
     scored = ("--episodes", str(options.episodes))
-    short, named = env.removeprefix("popgym-").removesuffix("-v0"), agent.replace(":", ".")
-    return tuple(Job(f"{short}.{named}.{seed}", tuple(words), scored, seed) for seed in range(options.seeds))
+    name = f"{short_name(env)}.{agent.replace(':', '.')}"
+    return tuple(Job(f"{name}.{seed}", tuple(words), scored, seed) for seed in range(options.seeds))
 
 
 def _words_of(agent: str) -> list[str]:
