@@ -45,6 +45,7 @@ def record(claim, model=0, seed=0, **told):
     job = claim.job(claim.models[model], seed)
     done = {
         "steps": 160,
+        "steps_scored": 160,
         "of": 160,
         "finished": True,
         "evaluation": {"score": 1.0},
@@ -66,7 +67,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def toy(monkeypatch):
-    monkeypatch.setitem(CLAIMS, "toy", replace(TOY, quick=Quick(TOY.models, TOY.bounds, 0.1, "the same")))
+    monkeypatch.setitem(CLAIMS, "toy", replace(TOY, quick=Quick(0.1)))
     return TOY
 
 
@@ -96,7 +97,7 @@ def test_claims_can_be_run_and_judged(claim):
 def test_there_are_quick_forms_of_every_sort():
     quick = [claim for claim in CLAIMS.values() if claim.quick]
     assert len(quick) >= 6
-    kinds = {model.train.split()[0] for claim in quick for model in claim.quick.models}
+    kinds = {model.train.split()[0] for claim in quick for model in quick_form(claim).models}
     assert kinds >= {"task", "rl", "few-shot", "questions", "programs", "circuits"}
 
 
@@ -106,10 +107,10 @@ def test_figures_are_found_by_their_path():
     assert look_up(found, "rows[ways=5,shots=5].accuracy") == 99.0
     assert look_up(found, "ablation[without=null].score") == look_up(found, "ablation[without=None].score") == 1.0
     assert look_up(found, "ablation[without=memory].score") == 0.1
-    for path in ("rows[ways=20].accuracy", "rows", "rows[ways=5].none.deeper", "ablation.score", "nothing"):
-        if path != "rows":
-            with pytest.raises(KeyError):
-                look_up(found, path)
+    assert look_up(found, "rows") == 2
+    for path in ("rows[ways=20].accuracy", "rows[ways=5].none.deeper", "ablation.score", "nothing"):
+        with pytest.raises(KeyError):
+            look_up(found, path)
     with pytest.raises(KeyError):
         look_up({"score": float("nan")}, "score")
 
@@ -135,6 +136,13 @@ def test_a_run_that_is_not_trained_to_its_end_decides_nothing(folder):
     assert verdict.word == "begun"
     assert verdict.told == "begun, 0 of 1 runs done; missed so far: bits by 0.75"
     assert verdict.found[0].early
+
+
+def test_a_run_that_was_scored_before_its_end_is_not_over(folder):
+    kept(folder, record(TOY, steps_scored=80))
+    verdict = judge(TOY, folder)
+    assert not verdict.records[0].is_over
+    assert verdict.word == "begun"
 
 
 def test_figures_are_compared_seed_by_seed(folder):
@@ -210,6 +218,7 @@ def test_runs_are_trained_and_scored(ran):
     found = ran.record(TOY.jobs()[0])
     assert (found.steps, found.of, found.finished, found.counted) == (160, 160, True, "sequences")
     assert found.evaluation["sequences"] == 8
+    assert str(ran.path.parent) not in json.dumps(found.evaluation)  # a record outlives its run
     assert found.last["sequences"] == 160
     assert found.best == min(score for _, score in found.curve)
     assert found.is_over

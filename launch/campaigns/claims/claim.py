@@ -58,19 +58,19 @@ class Bound:
 
 @dataclass(frozen=True)
 class Quick:
-    """A smaller form of a claim, for minutes: fewer steps, fewer models, one seed.
+    """A smaller form of a claim, for minutes: one seed, and fewer steps or models.
 
     Attributes:
-        models: what is trained.
-        bounds: what it has to come to.
         minutes: of training on one core.
         says: how it differs.
+        models: what is trained; the claim's own when None.
+        bounds: what it has to come to; the claim's own when None.
     """
 
-    models: tuple[Trained, ...]
-    bounds: tuple[Bound, ...]
     minutes: float
-    says: str
+    says: str = "one seed"
+    models: tuple[Trained, ...] | None = None
+    bounds: tuple[Bound, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,5 +121,11 @@ def quick_form(claim: Claim) -> Claim:
     quick = claim.quick
     note = f"Quick form: {quick.says}. {claim.note}".strip()
     return replace(
-        claim, models=quick.models, bounds=quick.bounds, minutes=quick.minutes, seeds=(0,), quick=None, note=note
+        claim,
+        models=quick.models or claim.models,
+        bounds=quick.bounds or claim.bounds,
+        minutes=quick.minutes,
+        seeds=(0,),
+        quick=None,
+        note=note,
     )

@@ -12,7 +12,17 @@ from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.statistics import bootstrap_interval
 from lukasa.launch.campaigns.job import Job
-from lukasa.launch.campaigns.popgym.agents import AGENTS, PERFECT, PUBLISHED, RANDOM, family_of
+from lukasa.launch.campaigns.popgym.agents import (
+    AGENTS,
+    LEVELS,
+    PERFECT,
+    PUBLISHED,
+    PUBLISHED_MEANS,
+    RANDOM,
+    env_id,
+    family_of,
+    short_name,
+)
 from lukasa.launch.campaigns.records import Folder, Record
 
 Row = dict[str, Any]
@@ -74,20 +84,19 @@ def of_env(table: TABLE, env: str) -> float | None:
 def table_lines(rows: Sequence[Row]) -> list[str]:
     """The table in Markdown: returns times 100 by environment and agent, beside published ones, and their means."""
     agents, envs = _columns(rows)
-    published = [name for name in PUBLISHED if any(of_env(PUBLISHED[name], env) is not None for env in envs)]
+    twelve = sorted(envs) == sorted(env_id(family, level) for family in RANDOM for level in LEVELS)
+    published = [name for name, found in PUBLISHED.items() if {short_name(env) for env in envs} & found.keys()]
     head = ["environment", "random", *agents, *(f"{name}, Le et al. 2025" for name in published), "perfect memory"]
     lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
     for env in envs:
         own = {row["agent"]: row for row in rows if row["env"] == env}
-        cells = [_return(own[agent]) for agent in agents]
-        beside = [_number(of_env(PUBLISHED[name], env)) for name in published]
-        short = env.removeprefix("popgym-").removesuffix("-v0")
-        lines.append(_line([short, _number(of_env(RANDOM, env)), *cells, *beside, _number(of_env(PERFECT, env))]))
+        beside = [_number(PUBLISHED[name].get(short_name(env))) for name in published]
+        ends = [_number(of_env(table, env)) for table in (RANDOM, PERFECT)]
+        lines.append(_line([short_name(env), ends[0], *(_return(own[agent]) for agent in agents), *beside, ends[1]]))
     means = [_mean([row["return"] for row in rows if row["agent"] == agent]) for agent in agents]
-    beside = [_mean([of_env(PUBLISHED[name], env) for env in envs]) for name in published]
+    beside = [_number(PUBLISHED_MEANS.get(name) if twelve else None) for name in published]
     ends = [_mean([of_env(table, env) for env in envs]) for table in (RANDOM, PERFECT)]
-    lines.append(_line([f"mean of {len(envs)}", ends[0], *means, *beside, ends[1]]))
-    return lines
+    return [*lines, _line([f"mean of {len(envs)}", ends[0], *means, *beside, ends[1]])]
 
 
 def write_table(out: Path, rows: Sequence[Row], *, steps: int, episodes: int) -> list[Path]:
@@ -118,9 +127,8 @@ def _training_lines(rows: Sequence[Row]) -> list[str]:
         low, high = row["interval"] or (None, None)
         within = f" ({_number(low)} to {_number(high)})" if low is not None else ""
         so_far = "" if row["finished"] else ", to go on"
-        cells = [_number(row["return"]) + within, _number(row["mmer"]), _number(row["share"])]
-        short = row["env"].removeprefix("popgym-").removesuffix("-v0")
-        lines.append(_line([short, row["agent"], *cells, str(row["seeds"]), f"{row['steps']:,}{so_far}"]))
+        cells = [row["agent"], _number(row["return"]) + within, _number(row["mmer"]), _number(row["share"])]
+        lines.append(_line([short_name(row["env"]), *cells, str(row["seeds"]), f"{row['steps']:,}{so_far}"]))
     return lines
 
 
@@ -134,7 +142,7 @@ def _what_it_is(steps: int, episodes: int) -> str:
         f"Returns times 100 of {episodes} episodes with the likeliest actions, after {steps:,} steps unless the second "
         "table says otherwise; the mean over seeds. Every agent has one setting for all environments. MMER is POPGym's "
         "measure, the highest mean return in training, here of 100 episodes. Published returns are those after 15 "
-        "million steps; some of them are quoted from memory."
+        "million steps."
     )
 
 
@@ -177,8 +185,7 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
         for table, style in ((RANDOM, ":"), (PERFECT, "--")):
             if (height := of_env(table, env)) is not None:
                 axes.hlines(height, column - 0.45, column + 0.45, color="0.3", linestyle=style, linewidth=1)
-    names = [env.removeprefix("popgym-").removesuffix("-v0") for env in envs]
-    axes.set_xticks(range(len(envs)), names, rotation=30, ha="right")
+    axes.set_xticks(range(len(envs)), [short_name(env) for env in envs], rotation=30, ha="right")
     axes.set(ylabel="return × 100 (dotted: random, dashed: perfect memory)")
     axes.legend()
     tidy(axes)
