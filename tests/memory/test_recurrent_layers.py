@@ -17,7 +17,7 @@ from lukasa import memory
 from lukasa.memory.kernels.sequence import choice
 from tests.memory.programs import TOLERANCE, compare, program
 from tests.memory.samples import Sampler
-from tests.memory.threads import native_threads
+from tests.memory.threads import last_states
 
 pytest.importorskip("numba")
 BOTH = pytest.mark.parametrize("name", ["lstm", "gru"])
@@ -87,18 +87,9 @@ def test_resets_wherever_they_are(name: str, where: str, rows: int):
 def test_the_same_bits_for_any_number_of_threads_with_gradients_and_without(name: str):
     core, inputs = make(name, dtype=torch.float32), sequence(150, 5, dtype=torch.float32)
     starts = torch.rand(150, 5, generator=torch.Generator().manual_seed(0)) < 0.2
-    found = []
-    for threads, context in (
-        (1, torch.enable_grad),
-        (2, torch.no_grad),
-        (3, torch.enable_grad),
-        (1, torch.inference_mode),
-    ):
-        with native_threads(threads), context():
-            _, last = memory.unroll(core, inputs, None, starts)
-        found.append([tensor.detach().clone() for tensor in memory.state_to_dict(last).values()])
-    for other in found[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+    first, *others = last_states(core, inputs, starts)
+    for other in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 @BOTH
