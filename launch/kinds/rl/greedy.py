@@ -31,7 +31,8 @@ def note_on_greedy(rows: Sequence[Mapping[str, Any]], step: int, played: Mapping
     row = next((one for one in reversed(rows) if one.get("env_steps") == step), None)
     successes = "success_rate" in played
     key, within = ("success_rate", "success_interval") if successes else ("return_mean", "return_interval")
-    if row is None or not isinstance(row.get(key), int | float):
+    known = ("success_rate",) if successes else ("return_mean", "return_std")
+    if row is None or not all(isinstance(row.get(name), int | float) for name in known):
         return None
     if _interval_in_training(row, key)[0] <= played[within][1]:
         return None
@@ -43,5 +44,5 @@ def _interval_in_training(row: Mapping[str, Any], key: str) -> Interval:
     count = max(1, min(EPISODES, int(row.get("episodes") or 1)))
     if key == "success_rate":
         return wilson_interval(row[key], count)
-    half = Z * (row.get("return_std") or 0.0) / math.sqrt(count)
+    half = Z * row["return_std"] / math.sqrt(count)
     return row[key] - half, row[key] + half
