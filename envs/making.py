@@ -17,6 +17,7 @@ from lukasa.envs.autoreset import start_over_at_the_next_step
 from lukasa.envs.catalogue import ENVIRONMENTS
 from lukasa.envs.conforming import Conforming
 from lukasa.envs.names import how_to_get, missing_package, registers, which_was_meant
+from lukasa.envs.row_programs import RowProgram
 from lukasa.envs.streams import SpreadSeeds, SpreadsSeeds
 from lukasa.envs.symbolic_grid import SymbolicGrid
 from lukasa.ground.mistakes import UserError
@@ -91,8 +92,10 @@ def make_vec(env_id: str, num_envs: int, **settings: Any) -> gym.vector.VectorEn
     spec = _find_spec(env_id)
     if spec.vector_entry_point is None:
         _check_setting_names(env_id, spec.entry_point, settings, GYMNASIUM_SETTINGS)
-    elif not _check_setting_names(env_id, spec.vector_entry_point, settings):
-        _check_setting_names(env_id, spec.entry_point, settings)  # a program that takes those of the single environment
+    else:
+        program = _loaded(env_id, spec.vector_entry_point)
+        ours = isinstance(program, type) and issubclass(program, RowProgram) and _takes_any(program)
+        _check_setting_names(env_id, spec.entry_point if ours else program, settings)  # ours hands them on to one
     # One program for all copies has no single environment to put a wrapper around.
     options = {} if spec.vector_entry_point is not None else {"wrappers": _wrappers(env_id), **NO_CHECKER}
     env: Any = _build(env_id, settings, lambda: gym.make_vec(spec, num_envs, **options | settings))
@@ -150,22 +153,29 @@ def _import_module(env_id: str, module: str, name: str) -> None:
             raise UnknownEnvironmentError(f"unknown environment {env_id!r}: {error}") from error.__cause__
 
 
-def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> bool:
-    """Refuse a setting that an environment does not name; False where it takes any."""
+def _check_setting_names(env_id: str, entry_point: Any, settings: dict[str, Any], more: tuple[str, ...] = ()) -> None:
     if not settings:
-        return True
-    with _explaining_imports(env_id):
-        create = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    parameters = inspect.signature(create).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return False
-    known = [name for name in parameters if name != "num_envs"]
+        return
+    create = _loaded(env_id, entry_point)
+    if _takes_any(create):
+        return
+    known = [name for name in inspect.signature(create).parameters if name != "num_envs"]
     for setting in settings:
         if setting not in (*known, *more):
             near = most_like(setting, [*known, *more])
             hint = f"did you mean {near!r}?" if near else f"it has {', '.join(known) or 'none of its own'}"
             raise ValueError(f"environment {env_id!r} has no setting {setting!r}: {hint}")
-    return True
+
+
+def _loaded(env_id: str, entry_point: Any) -> Any:
+    """What makes an environment, imported where it is named."""
+    with _explaining_imports(env_id):
+        return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+
+
+def _takes_any(create: Callable[..., Any]) -> bool:
+    """Whether what makes an environment takes settings of any name."""
+    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(create).parameters.values())
 
 
 def _build(env_id: str, settings: dict[str, Any], build: Callable[[], Any]) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lukasa import envs
+from lukasa.envs.tmaze import TMazeVector
 
 
 def test_unknown_id_names_the_nearest_one():
@@ -62,6 +63,25 @@ def test_unknown_setting_names_the_nearest_one(make):
         make("RepeatPrevious-k4-v0", symbol=4)
     with pytest.raises(ValueError, match="has no setting 'zzz': it has corridor, step_limit"):
         make("TMaze-L50-v0", zzz=1)
+
+
+def test_program_of_others_may_take_settings_that_its_single_environment_has_not():
+    def program(num_envs=1, **settings):
+        speed = settings.pop("speed", 1)
+        maze = TMazeVector(num_envs, **settings)
+        maze.speed = speed
+        return maze
+
+    gym.register("OthersMaze-v0", entry_point="lukasa.envs.tmaze:TMaze", vector_entry_point=program)
+    try:
+        assert envs.make_vec("OthersMaze-v0", 2, speed=3, corridor=4).speed == 3
+    finally:
+        del gym.registry["OthersMaze-v0"]
+
+
+def test_programs_that_hand_settings_on_name_the_nearest_one():
+    with pytest.raises(ValueError, match="has no setting 'lenths': did you mean 'lengths'"):
+        envs.make_vec("IMaze-v0", 2, lenths=(3,))
 
 
 def test_settings_reach_single_and_vector_versions():
