@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli.by_kind import refuse_other_kinds_options, show_help
 from lukasa.launch.comparing.several_seeds import is_several, open_several
-from lukasa.launch.kinds.described import options_of_command
-from lukasa.launch.kinds.table import KINDS, kind_of
+from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.directory import open_run
@@ -30,11 +30,7 @@ def main(argv: Sequence[str]) -> int:
     """Evaluate the run that the command line names; the options are those of its kind."""
     words, rest = split_words(argv)
     if not words and {"-h", "--help"} & set(rest):
-        from lukasa.launch.options.help import Page
-
-        page = Page("lukasa eval RUN", SUMMARY, EXAMPLES)
-        page.show_each({f"A run of lukasa train {kind}": options_of_command("eval", kind) for kind in KINDS})
-        return 0
+        return show_help("eval", "lukasa eval RUN", SUMMARY, EXAMPLES)
     if len(words) != 1:
         raise UserError("lukasa eval takes one run directory, or a model: lukasa eval RUN")
     path = Path(words[0])
@@ -54,22 +50,3 @@ def main(argv: Sequence[str]) -> int:
     else:
         way.describe(result)
     return 0
-
-
-def refuse_other_kinds_options(command: str, kind: str, path: Path, argv: Sequence[str]) -> None:
-    """Refuse an option that only runs of another kind have, and say which.
-
-    Raises:
-        UserError: there is one.
-    """
-    if kind not in KINDS:
-        return
-    named = {name: {one.name for one in options_of_command(command, name)} for name in KINDS}
-    for word in argv:
-        option = word.partition("=")[0].replace("_", "-")
-        others = [name for name, options in named.items() if option in options]
-        if others and kind not in others:
-            raise UserError(
-                f"unknown option {option!r}: it is for runs of lukasa train {' or '.join(others)}, and run {path} is "
-                f"of lukasa train {kind}"
-            )

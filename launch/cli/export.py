@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     for name, file in (("--out", options.out), ("--onnx", options.onnx)):
         _check_file(name, file)
     [compared] = open_compared(words, kind_of, "export")
-    place = best_seed(compared, compared.kind.subject(compared.experiment)) if len(compared.runs) > 1 else 0
+    place = best_seed(compared)
     run, experiment = compared.runs[place]
     if options.onnx and compared.kind.name != "rl":
         raise UserError(f"run {run.path} is of kind {compared.kind.name!r}: --onnx is for agents of `lukasa train rl`")

@@ -6,18 +6,15 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lukasa.ground.mistakes import UserError
+from lukasa.launch.cli.by_kind import best_run, show_help
 from lukasa.launch.comparing.curves import read_learning
-from lukasa.launch.comparing.several_seeds import Compared, open_compared
-from lukasa.launch.kinds.described import options_of_command
-from lukasa.launch.kinds.subjects import Subject
-from lukasa.launch.kinds.table import KINDS, kind_of
+from lukasa.launch.comparing.several_seeds import open_compared
+from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.pictures.formats import picture_format, picture_path
-from lukasa.launch.runs.directory import Run
 
 SUMMARY = "draw the learning curve of a run and what its memory does; of several runs, their curves on one picture"
 
@@ -31,11 +28,7 @@ def main(argv: Sequence[str]) -> int:
     """Draw, and print where the pictures are; the options are those of the runs' kind."""
     words, rest = split_words(argv)
     if not words and {"-h", "--help"} & set(rest):
-        from lukasa.launch.options.help import Page
-
-        page = Page("lukasa plot RUN [RUN ...]", SUMMARY, EXAMPLES)
-        page.show_each({f"A run of lukasa train {kind}": options_of_command("plot", kind) for kind in KINDS})
-        return 0
+        return show_help("plot", "lukasa plot RUN [RUN ...]", SUMMARY, EXAMPLES)
     if not words:
         raise UserError("lukasa plot needs at least one run directory: lukasa plot RUN")
     compared = open_compared(words, kind_of, "draw")
@@ -51,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     curves, subject = ([], None) if model else read_learning(compared, kind.subject, picture)
     if len(compared) == 1:
         # Before the curve, so that a checkpoint that cannot be used is refused before anything is drawn.
-        run, experiment = _run_of_details(compared[0], kind.subject(compared[0].experiment))
+        run, experiment = best_run(compared[0], "the other pictures are")
         details = list(pictures.draw(run, experiment, options))
         if not details:
             print(f"run {run.path} has no checkpoint yet: only its learning curve was drawn", file=sys.stderr)
@@ -63,17 +56,3 @@ def main(argv: Sequence[str]) -> int:
     for path in details:
         print(path)
     return 0
-
-
-def _run_of_details(compared: Compared, subject: Subject) -> tuple[Run, Any]:
-    """The run whose episode or sequence is drawn: of several seeds the best, which is said."""
-    from lukasa.launch.comparing.scores import best_seed
-
-    place = best_seed(compared, subject)
-    run, experiment = compared.runs[place]
-    if len(compared.runs) > 1:
-        print(
-            f"the other pictures are of seed {experiment.seed}, the best of {len(compared.runs)}",
-            file=sys.stderr,
-        )
-    return run, experiment

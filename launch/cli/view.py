@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lukasa.ground.mistakes import UserError
-from lukasa.launch.cli.evaluate import refuse_other_kinds_options
+from lukasa.launch.cli.by_kind import best_run, refuse_other_kinds_options, show_help
 from lukasa.launch.comparing.several_seeds import open_compared
-from lukasa.launch.kinds.described import options_of_command
-from lukasa.launch.kinds.table import KINDS, kind_of
+from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.directory import plots_of
@@ -31,11 +30,7 @@ def main(argv: Sequence[str]) -> int:
     """Write the page, and print where it is; the options are those of the run's kind."""
     words, rest = split_words(argv)
     if not words and {"-h", "--help"} & set(rest):
-        from lukasa.launch.options.help import Page
-
-        page = Page("lukasa view RUN", SUMMARY, EXAMPLES)
-        page.show_each({f"A run of lukasa train {kind}": options_of_command("view", kind) for kind in KINDS})
-        return 0
+        return show_help("view", "lukasa view RUN", SUMMARY, EXAMPLES)
     if len(words) != 1:
         raise UserError("lukasa view takes one run directory, or the file of an agent: lukasa view RUN")
     path = located(Path(words[0]))
@@ -58,12 +53,7 @@ def _of_run(path: Path, rest: Sequence[str]) -> tuple[Any, Path]:
     way = kind.views()
     options: Any = parse(way.options, rest, prog="lukasa view RUN")
     _check_page(options.out)
-    from lukasa.launch.comparing.scores import best_seed
-
-    several = len(compared.runs) > 1
-    run, experiment = compared.runs[best_seed(compared, kind.subject(compared.experiment)) if several else 0]
-    if several:
-        print(f"the page is of seed {experiment.seed}, the best of {len(compared.runs)}", file=sys.stderr)
+    run, experiment = best_run(compared, "the page is")
     return way.view(run, experiment, options), Path(options.out) if options.out else run.plots / "view.html"
 
 

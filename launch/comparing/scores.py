@@ -76,8 +76,11 @@ def curves_of(compared: Compared, subject: Subject) -> list[SeedCurve]:
     return [read_curve(run, experiment, subject) for run, experiment in compared.runs]
 
 
-def best_seed(compared: Compared, subject: Subject) -> int:
+def best_seed(compared: Compared) -> int:
     """The place among the seeds of the one with the best last score; the first where none has any."""
+    if len(compared.runs) == 1:
+        return 0
+    subject = compared.kind.subject(compared.experiment)
     sign = 1 if subject.higher_is_better else -1
     scores = [curve.score for curve in curves_of(compared, subject)]
     known = [place for place, score in enumerate(scores) if score is not None]
