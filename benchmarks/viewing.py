@@ -77,7 +77,7 @@ def made_view(name: str, steps: int) -> tuple[View, float]:
     inputs = torch.rand(steps, WIDTH)
     began = time.perf_counter()
     seen = core_view(watch(core, inputs))
-    gradients, _ = output_gradients(core, inputs, lambda outputs, _: outputs.sum(-1), range(steps), 32, "the output")
+    gradients, _ = output_gradients(core, inputs, lambda outputs: outputs.sum(-1), range(steps), 32, "the output")
     seconds = time.perf_counter() - began
     pictures = np.random.default_rng(0).integers(0, 255, (5, 40, 40, 3)).astype(np.uint8)
     view = View(

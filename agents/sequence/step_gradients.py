@@ -15,8 +15,8 @@ from lukasa.memory import Core
 from lukasa.memory.ablation import CONTROLLER
 from lukasa.memory.states import state_leaves
 
-Readout = Callable[[Tensor, Sequence[int]], Tensor]
-"""From outputs [C, K], and the step of each, to the one number [C] of each that is differentiated."""
+Readout = Callable[[Tensor], Tensor]
+"""From outputs [C, K] to the one number [C] of each that is differentiated."""
 
 ALL, MEMORY = "all ways", "through the memory alone"
 """Ways that a gradient takes from an output back to an input."""
@@ -46,7 +46,7 @@ def step_gradients(core: Core, inputs: Tensor, readout: Readout, chosen: Sequenc
         no controller of its own.
     """
     ways = [ALL, *([MEMORY] if _has_controller(core) else [])]
-    rows = rows_at_a_time(core, len(inputs))
+    rows = _rows_at_a_time(core, len(inputs))
     found: dict[str, list[Tensor]] = {way: [] for way in ways}
     for first in range(0, len(chosen), rows):
         some = chosen[first : first + rows]
@@ -60,21 +60,28 @@ def affordable(core: Core, steps: int, count: int) -> int:
     return max(1, min(count, MOST_WORK // max(1, steps * _numbers(core))))
 
 
-def rows_at_a_time(core: Core, steps: int) -> int:
-    """How many copies of a sequence fit into memory."""
-    return max(1, MOST_NUMBERS // max(1, steps * _numbers(core)))
+def log_odds(logits: Tensor, chosen: Tensor | None = None) -> Tensor:
+    """The log odds of one of several; unlike its probability, they do not saturate.
 
+    Args:
+        logits: [..., A].
+        chosen: int [...], which one; the likeliest by default.
 
-def log_odds(logits: Tensor) -> Tensor:
-    """The log odds of the likeliest of several, [..., A] to [...]; unlike its probability, they do not saturate.
+    Returns:
+        [...]; infinite where there is but one.
 
     Example:
         >>> log_odds(torch.tensor([[0.0, 2.0]]))
         tensor([2.])
     """
-    largest, place = logits.max(-1, keepdim=True)
-    others = logits.masked_fill(torch.zeros_like(logits, dtype=torch.bool).scatter(-1, place, True), -torch.inf)
-    return (largest - others.logsumexp(-1, keepdim=True)).squeeze(-1)
+    place = (logits.argmax(-1) if chosen is None else chosen).unsqueeze(-1)
+    others = logits.scatter(-1, place, -torch.inf).logsumexp(-1)
+    return logits.gather(-1, place).squeeze(-1) - others
+
+
+def _rows_at_a_time(core: Core, steps: int) -> int:
+    """How many copies of a sequence fit into memory."""
+    return max(1, MOST_NUMBERS // max(1, steps * _numbers(core)))
 
 
 def _norms(core: Core, inputs: Tensor, readout: Readout, chosen: Sequence[int], length: int, way: str) -> Tensor:
@@ -82,7 +89,7 @@ def _norms(core: Core, inputs: Tensor, readout: Readout, chosen: Sequence[int], 
     with torch.enable_grad():
         outputs = _through_memory(core, leaf) if way == MEMORY else memory.unroll(core, leaf)[0]
         picked = outputs[torch.arange(len(chosen), device=outputs.device), list(chosen)]
-        total = readout(picked, chosen).sum()
+        total = readout(picked).sum()
         if not total.requires_grad:  # a core that lets no gradient through
             return inputs.new_zeros(len(chosen), length)
         (gradient,) = torch.autograd.grad(total, [leaf], allow_unused=True, materialize_grads=True)

@@ -166,7 +166,7 @@ def test_gradients_are_of_chosen_outputs_and_what_is_left_out_is_said(monkeypatc
     core = make("gru")
     inputs = inputs_for(core)
 
-    def readout(outputs, steps):
+    def readout(outputs):
         return outputs.sum(-1)
 
     found, notes = output_gradients(core, inputs, readout, range(STEPS), 3, "the sum")

@@ -22,7 +22,7 @@ from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.pictures import described, one_question
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.core_tracks import CoreView, core_view
-from lukasa.launch.views.gradients import check_gradients, output_gradients
+from lukasa.launch.views.gradients import output_gradients
 from lukasa.launch.views.tracks import rows_track
 from lukasa.launch.views.view import Track, View
 from lukasa.launch.views.watching import core_inputs, watch
@@ -98,10 +98,8 @@ def question_view(reader: Reader, questions: QuestionSet, number: int | None, ti
     right = "right" if asked.answer == asked.wanted else f"wrong, it is {asked.wanted}"
     gradients, notes = None, list(seen.notes) if seen else []
     if core is not None and inputs is not None and reader_has_core_output(reader, core):
-        check_gradients(1)
         stands = "the log odds of the answer"
-        asking = sentences + (steps - sentences) - 1
-        gradients, more = output_gradients(core, inputs, lambda outputs, _: log_odds(outputs), [asking], 1, stands)
+        gradients, more = output_gradients(core, inputs, log_odds, [steps - 1], 1, stands)
         notes += more
     return View(
         title=f"{title}: {asked.answer} ({asked.probability:.0%}), {right}",
@@ -181,10 +179,7 @@ def left_blank(reader: Reader, one: Questions, sentences: int) -> Sequence[float
     story = rows.story.clone()
     story[torch.arange(sentences), torch.arange(sentences)] = 0
     scores = reader.eval()(rows._replace(story=story)).scores
-    given = scores[-1].argmax()
-    chosen = scores[:, given]
-    others = scores.index_fill(1, given, -torch.inf).logsumexp(1)
-    odds = (chosen - others).cpu()
+    odds = log_odds(scores, scores[-1].argmax().expand(copies)).cpu()
     return (odds[-1] - odds[:-1]).tolist()
 
 

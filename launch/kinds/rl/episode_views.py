@@ -121,7 +121,7 @@ def _gradients(played: PlayedEpisode, count: int) -> tuple[Any, list[str]]:
     return output_gradients(played.net.core, played.inputs, readout, steps, count, stands)
 
 
-def readout_of(head: torch.nn.Module, space: Any) -> tuple[Callable[[Tensor, Sequence[int]], Tensor], str]:
+def readout_of(head: torch.nn.Module, space: Any) -> tuple[Callable[[Tensor], Tensor], str]:
     """From outputs of the core [C, K] to the number [C] that stands for the action that the agent prefers.
 
     Args:
@@ -133,8 +133,7 @@ def readout_of(head: torch.nn.Module, space: Any) -> tuple[Callable[[Tensor, Seq
     """
     options = ActionLayout(space).options
 
-    def readout(outputs: Tensor, steps: Sequence[int]) -> Tensor:
-        del steps
+    def readout(outputs: Tensor) -> Tensor:
         put_out = head(torch.tanh(outputs))
         if isinstance(head, QHead):
             return put_out.amax(-1)

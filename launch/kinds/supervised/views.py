@@ -5,7 +5,7 @@ Dimensions: T steps, D columns of the input, C chosen outputs, K columns of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,11 +119,10 @@ def sequence_view(core: Any, sampler: Any, batch: Batch, title: str, subtitle: s
     )
 
 
-def readout_of(spec: Spec) -> tuple[Callable[[Tensor, Sequence[int]], Tensor], str]:
+def readout_of(spec: Spec) -> tuple[Callable[[Tensor], Tensor], str]:
     """From outputs [C, K] to the number [C] that stands for the answer that is given, and what it is in words."""
 
-    def readout(outputs: Tensor, steps: Sequence[int]) -> Tensor:
-        del steps
+    def readout(outputs: Tensor) -> Tensor:
         if spec.target.kind == "categorical":
             return log_odds(outputs.unflatten(-1, (spec.target.symbols, -1))).sum(-1)
         return outputs.abs().sum(-1) if spec.target.kind == "binary" else outputs.sum(-1)
