@@ -6,10 +6,12 @@ Dimensions: T steps, K rows, U slots shown, W word size, C chosen outputs, H and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+
+from lukasa.ground.mistakes import UserError
 
 Form = Literal["image", "bars", "symbols"]
 
@@ -144,6 +146,12 @@ class View:
             if length != self.steps:
                 raise ValueError(f"{name!r} has {length} steps and the view {self.steps}: they must be as many")
 
-    def noting(self, *notes: str) -> View:
-        """The same with further notes."""
-        return replace(self, notes=(*self.notes, *notes))
+
+def check_steps(count: int | None) -> None:
+    """Refuse a number of first steps that leaves nothing to show; None stands for all.
+
+    Raises:
+        UserError: it does.
+    """
+    if count is not None and count < 1:
+        raise UserError(f"option --steps is {count}: expected at least 1")

@@ -94,7 +94,9 @@ def test_what_cannot_be_shown_is_one_sentence_and_writes_nothing(runs, capsys, t
     assert "there is no run at" in fails(capsys, "view", str(tmp_path / "none"))
     assert "is not a page" in fails(capsys, "view", str(run), "--out", str(tmp_path / "a.png"))
     assert "it is for runs of lukasa train rl" in fails(capsys, "view", str(run), "--env-settings", "a", "1")
-    assert "expected at least 1" in fails(capsys, "view", str(runs("task")), "--steps", "0")
+    for name in ("task", "few-shot", "programs"):
+        assert "--steps is 0: expected at least 1" in fails(capsys, "view", str(runs(name)), "--steps", "0")
+    assert "--steps is -1: expected at least 1" in fails(capsys, "view", str(runs("programs")), "--steps", "-1")
     assert "expected 0 to 512" in fails(capsys, "view", str(runs("task")), "--gradients", "1000")
     assert "has no checkpoint 'wrost'" in fails(capsys, "view", str(run), "--checkpoint", "wrost")
     assert "this run has the tasks 1, 6" in fails(capsys, "view", str(runs("questions")), "--task", "3")

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from lukasa.agents.few_shot import SequenceLearner
 from lukasa.agents.sequence import log_odds
-from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.few_shot.drawings import Named, pictures
 from lukasa.launch.kinds.few_shot.evaluation import TrainedLearner, load_learner
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
@@ -22,7 +21,7 @@ from lukasa.launch.kinds.kind import Views
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.core_tracks import core_view
 from lukasa.launch.views.tracks import rows_track
-from lukasa.launch.views.view import Film, View
+from lukasa.launch.views.view import Film, View, check_steps
 from lukasa.launch.views.watching import core_inputs, watch
 from lukasa.tasks import find_dataset
 
@@ -58,8 +57,7 @@ def view_episode(run: Run, experiment: FewShotExperiment, options: ViewOptions) 
     Raises:
         UserError: there is no such checkpoint, or an option cannot be used.
     """
-    if options.steps is not None and options.steps < 1:
-        raise UserError(f"option --steps is {options.steps}: expected at least 1")
+    check_steps(options.steps)
     trained = load_learner(run, experiment, options.checkpoint)
     asked = PlotOptions(ways=options.ways, shots=options.shots, part=options.part, seed=options.seed)
     support, queries, targets = one_episode(trained, asked)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from lukasa.agents.programs import Execution, ProgramAgent
 from lukasa.ground.mistakes import as_user_error
 from lukasa.launch.kinds.kind import Pictures
 from lukasa.launch.kinds.programs.drawings import draw_keys, draw_trace
@@ -16,6 +17,7 @@ from lukasa.launch.kinds.programs.experiment import ProgramExperiment
 from lukasa.launch.pictures.formats import Format, picture_path
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run
+from lukasa.tasks.programs import ProgramTask
 
 SHOWN = 3
 """Digits or numbers of the problem that is shown where nobody gives one."""
@@ -47,14 +49,7 @@ def plot_details(run: Run, experiment: ProgramExperiment, options: PlotOptions) 
     if not list_checkpoints(run.checkpoints):
         return
     trained = load_core(run, experiment, options.checkpoint)
-    with as_user_error("option --task: "):
-        task = trained.agent.find(options.task)
-    problem = options.problem
-    if problem is None:
-        drawn = task.sample(SHOWN, experiment.base, torch.Generator().manual_seed(options.seed), exactly=True)
-        problem = task.written(drawn)
-    with as_user_error("option --problem: "):
-        done = trained.agent.run(problem, task.name)
+    task, problem, done = one_execution(trained.agent, options.task, options.problem, options.seed)
     verdict = f"answer {done.answer or 'none'}\n" + ("right" if done.is_right else f"{done.ending}; it is {done.right}")
     yield draw_trace(
         done.lines,
@@ -68,6 +63,31 @@ def plot_details(run: Run, experiment: ProgramExperiment, options: PlotOptions) 
     keys = core.key_rows().detach().cpu().numpy()
     path = picture_path(run.plots, "keys", options.format)
     yield draw_keys(keys, core.programs, path, title=f"program keys ({trained.checkpoint.name})")
+
+
+def one_execution(
+    agent: ProgramAgent, name: str | None, problem: str | None, seed: int
+) -> tuple[ProgramTask, str, Execution]:
+    """Let a core carry out one problem.
+
+    Args:
+        agent: the core, with its tasks.
+        name: of the task; None for the last that was taught.
+        problem: what is carried out; None for a short random one.
+        seed: of the random one.
+
+    Returns:
+        The task, the problem as it is written, and what was done.
+
+    Raises:
+        UserError: there is no such task, or the problem cannot be read.
+    """
+    with as_user_error("option --task: "):
+        task = agent.find(name)
+    if problem is None:
+        problem = task.written(task.sample(SHOWN, agent.base, torch.Generator().manual_seed(seed), exactly=True))
+    with as_user_error("option --problem: "):
+        return task, problem, agent.run(problem, task.name)
 
 
 PICTURES = Pictures(PlotOptions, plot_details)

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from lukasa.agents.programs import Execution, ProgramAgent
-from lukasa.ground.mistakes import as_user_error
 from lukasa.launch.kinds.kind import Views
 from lukasa.launch.kinds.programs.evaluation import load_core
 from lukasa.launch.kinds.programs.experiment import ProgramExperiment
-from lukasa.launch.kinds.programs.pictures import SHOWN
+from lukasa.launch.kinds.programs.pictures import one_execution
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.tracks import rows_track
-from lukasa.launch.views.view import Track, View
+from lukasa.launch.views.view import Track, View, check_steps
 
 RETURN = "returns"
 """What a step does that calls nothing."""
@@ -51,18 +49,12 @@ def view_trace(run: Run, experiment: ProgramExperiment, options: ViewOptions) ->
     """Let the core carry out one problem.
 
     Raises:
-        UserError: there is no such checkpoint or task, or the problem cannot be read.
+        UserError: there is no such checkpoint or task, the problem cannot be read, or an option cannot be used.
     """
+    check_steps(options.steps)
     trained = load_core(run, experiment, options.checkpoint)
     agent = trained.agent
-    with as_user_error("option --task: "):
-        task = agent.find(options.task)
-    problem = options.problem
-    if problem is None:
-        drawn = task.sample(SHOWN, experiment.base, torch.Generator().manual_seed(options.seed), exactly=True)
-        problem = task.written(drawn)
-    with as_user_error("option --problem: "):
-        done = agent.run(problem, task.name)
+    task, problem, done = one_execution(agent, options.task, options.problem, options.seed)
     steps = list(done.trace.steps)[: options.steps]
     verdict = "right" if done.is_right else f"{done.ending}; it is {done.right}"
     programs = list(agent.core.programs)

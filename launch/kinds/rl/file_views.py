@@ -58,12 +58,12 @@ def view_file(path: Path, options: FileViewOptions) -> Any:
     Raises:
         UserError: the file holds no agent, or an option cannot be used.
     """
-    if options.steps is not None and options.steps < 1:
-        raise UserError(f"option --steps is {options.steps}: expected at least 1")
     from lukasa.agents.portable import load_agent
     from lukasa.launch.kinds.rl.episode_views import episode_view, play_watched
     from lukasa.launch.views.gradients import check_gradients
+    from lukasa.launch.views.view import check_steps
 
+    check_steps(options.steps)
     check_gradients(options.gradients)
     with as_user_error():
         agent = load_agent(path, trust_core=options.trust_core)

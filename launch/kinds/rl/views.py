@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.kind import Views
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.pictures import score_of
@@ -39,10 +38,10 @@ def view_episode(run: Run, experiment: RLExperiment, options: ViewOptions) -> An
     Raises:
         UserError: there is no such checkpoint, there are several agents, or an option cannot be used.
     """
-    if options.steps is not None and options.steps < 1:
-        raise UserError(f"option --steps is {options.steps}: expected at least 1")
     from lukasa.launch.views.gradients import check_gradients
+    from lukasa.launch.views.view import check_steps
 
+    check_steps(options.steps)
     check_gradients(options.gradients)
     from lukasa.agents.rllib import rollout
     from lukasa.launch.kinds.rl.agent_episodes import ShownEpisodes, with_settings

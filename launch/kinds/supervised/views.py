@@ -26,7 +26,7 @@ from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.core_tracks import core_view
 from lukasa.launch.views.gradients import check_gradients, output_gradients
 from lukasa.launch.views.tracks import tracks_of
-from lukasa.launch.views.view import Film, Track, View
+from lukasa.launch.views.view import Film, Track, View, check_steps
 from lukasa.launch.views.watching import core_inputs, watch
 from lukasa.tasks import Batch, Sampler, Spec
 
@@ -58,10 +58,9 @@ def view_sequence(run: Run, experiment: TaskExperiment, options: ViewOptions) ->
     Raises:
         UserError: there is no such checkpoint, or an option cannot be used.
     """
-    for name in ("length", "steps"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UserError(f"option --{name} is {value}: expected at least 1")
+    if options.length is not None and options.length < 1:
+        raise UserError(f"option --length is {options.length}: expected at least 1")
+    check_steps(options.steps)
     check_gradients(options.gradients)
     trained = load_core(run, experiment, options.checkpoint)
     sampler = _sampler(trained, options.length)
