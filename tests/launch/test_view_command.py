@@ -5,6 +5,9 @@ import pytest
 
 from lukasa.agents.rllib.exporting import export_agent
 from lukasa.launch.cli import main
+from lukasa.launch.kinds.circuits.evaluation import load_program
+from lukasa.launch.kinds.circuits.recipes import CIRCUITS
+from lukasa.launch.runs.directory import open_run
 from lukasa.launch.views.packing import unpacked
 from tests.agents.portable.playing import agent_module
 from tests.launch.refusals import fails
@@ -77,6 +80,17 @@ def test_a_sequence_is_shown_with_its_memory_and_gradients(runs, capsys, tmp_pat
     head = next(track for track in found["tracks"] if track["name"].startswith("write head"))
     again = next(track for track in fewer["tracks"] if track["name"] == head["name"])
     np.testing.assert_allclose(unpacked(head["packed"])[:5], unpacked(again["packed"]), atol=1e-6)
+
+
+def test_registers_of_a_step_are_those_that_it_begins_with(runs, capsys):
+    run = runs("circuits")
+    found = shown(capsys, run, "--length", "4")
+    opened, config = open_run(run)
+    runner = load_program(opened, CIRCUITS.from_json(config["experiment"]), "best", None)
+    before = np.stack([registers[0] for _, _, registers, _ in runner.trace(4, 1, 0).trace])
+    assert (before[1:] != before[:-1]).any()
+    (registers,) = (track for track in found["tracks"] if track["name"] == "registers before the step")
+    np.testing.assert_array_equal(unpacked(registers["packed"]), [before[0], *before])
 
 
 def test_the_best_of_several_seeds_is_shown_and_said(tmp_path, capsys):

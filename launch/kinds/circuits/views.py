@@ -53,12 +53,9 @@ def view_program(run: Run, experiment: CircuitExperiment, options: ViewOptions) 
     with as_user_error():
         left = runner.trace(length, 1, options.seed)
         drawn = runner.task.sample(length, 1, torch.Generator().manual_seed(options.seed))
-    count = int(left.steps[0])
-    kept = left.trace[:count]
-    memory = np.stack([drawn.memory[0].numpy(), *(after[0] for _, _, _, after in kept)])
-    registers = np.stack([before[0] for _, _, before, _ in kept]) if kept else np.zeros((0, 1), np.int64)
-    # Step 0 is before the first; the registers after the last step are not kept, and are those before it.
-    registers = np.concatenate([registers[:1], registers[1:], registers[-1:], registers[-1:]])[: count + 1]
+    # Step 0 is before the first: nothing is written in it, and the registers are those of the beginning.
+    memory = np.stack([drawn.memory[0].numpy(), *(after[0] for _, _, _, after in left.trace)])
+    registers = np.stack([before[0] for _, _, before, _ in (left.trace[0], *left.trace)])
     changed = np.concatenate([np.zeros((1, memory.shape[1])), memory[1:] != memory[:-1]])
     target, mask = drawn.target[0].numpy(), drawn.mask[0].numpy().astype(bool)
     right = bool((memory[-1] == target)[mask].all())
@@ -66,7 +63,7 @@ def view_program(run: Run, experiment: CircuitExperiment, options: ViewOptions) 
     return View(
         title=f"{experiment.about}: {'right' if right else 'wrong'}",
         subtitle=f"{runner.task.name}: {runner.task.layout} · a memory of length {length} · seed {options.seed}",
-        steps=count + 1,
+        steps=len(memory),
         tracks=[
             _integers("memory", memory, "cell"),
             rows_track("written in this step", changed, cells, (0, 1), "Oranges", "cell"),
@@ -74,7 +71,6 @@ def view_program(run: Run, experiment: CircuitExperiment, options: ViewOptions) 
             _integers("registers before the step", registers, "register"),
         ],
         texts={"memory": [" ".join(map(str, row.tolist())) for row in memory]},
-        contents={},
         notes=[f"in the end the memory should hold {' '.join(map(str, target.tolist()))}, where it is looked at"],
     )
 
