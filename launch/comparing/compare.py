@@ -22,10 +22,7 @@ from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.progress import show_score
-from lukasa.launch.views.page import check_page
-
-PAGES = (".html", ".htm")
-"""Ends of the names of pages."""
+from lukasa.launch.views.page import PAGES, check_page
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import numpy as np
 from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.views.packing import as_bytes, packed, packed_numbers, png, size_of
-from lukasa.launch.views.view import Links, Track, View, Words
+from lukasa.launch.views.view import Film, Links, Track, View, Words
 
 HERE = Path(__file__).parent
+PAGES = (".html", ".htm")
+"""Ends of the names of pages."""
 MOST_STEPS = 30_000
 """Steps of a view: browsers draw no wider pictures."""
 MOST_OF_WORDS, MOST_OF_FILMS = 3_800_000, 1_900_000
@@ -42,7 +44,7 @@ def check_page(out: str | None) -> None:
     """
     if out is not None:
         path = Path(out)
-        if path.suffix.lower() not in (".html", ".htm"):
+        if path.suffix.lower() not in PAGES:
             raise UserError(f"--out {out} is not a page: give a file that ends in .html")
         if path.is_dir():
             raise UserError(f"--out {out} is a folder: give the name of a file in it")
@@ -78,7 +80,7 @@ def page(view: View) -> str:
         "style": (HERE / "page.css").read_text(encoding="utf-8"),
         "bokeh": bokeh_library(),
         "data": as_json(data),
-        "drawings": as_json(_drawings(view, "words" in data and data["words"] is not None)),
+        "drawings": as_json(_drawings(view, data["words"] is not None)),
         "program": (HERE / "page.js").read_text(encoding="utf-8"),
     }
     return assembled(HERE / "page.html", parts)
@@ -168,19 +170,30 @@ def _links(links: Links) -> dict[str, Any]:
     }
 
 
-def _films(films: Any, notes: list[str]) -> list[dict[str, Any]]:
+def _films(films: Sequence[Film], notes: list[str]) -> list[dict[str, Any]]:
     """Every different picture once, as large as there is room for."""
     made: list[dict[str, Any]] = []
     for film in films:
         images = as_bytes(film.images)
         places, kept = _distinct(images)
         for side in SIDES:
-            pictures = [png(images[at], side) for at in kept]
-            if sum(map(len, pictures)) <= MOST_OF_FILMS / len(films):
+            pictures = _pictures((images[at] for at in kept), side, MOST_OF_FILMS / len(films))
+            if pictures is not None:
                 made.append({"label": film.label, "places": places, "pictures": pictures})
                 break
         else:
             notes.append(f"the pictures of {film.label!r} are left out: they would make the page too large")
+    return made
+
+
+def _pictures(images: Iterable[np.ndarray], side: int, most: float) -> list[str] | None:
+    """Pictures as text; None as soon as they take more characters than that, which spares the rest of a long film."""
+    made, size = [], 0
+    for image in images:
+        made.append(png(image, side))
+        size += len(made[-1])
+        if size > most:
+            return None
     return made
 
 

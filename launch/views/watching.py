@@ -104,7 +104,7 @@ def watch(core: memory.Core, inputs: Tensor, then: Tensor | None = None) -> Watc
                     states.setdefault(path, []).append(part)
     found.recorded = {name: np.stack(parts) for name, parts in recorded.items()}
     found.state = {path: np.stack(parts) for path, parts in states.items() if len(parts) == len(inputs)}
-    if found.following is None and "following" in found.recorded:
+    if "following" in found.recorded:
         found.following, found.strength = found.recorded.pop("following"), found.recorded.pop("strength")
     return found
 
@@ -124,8 +124,10 @@ def words_of(watched: Watched, slots: Sequence[int]) -> np.ndarray | None:
     size = next(iter(watched.written.values()))[0][1].size
     words = np.zeros((watched.steps, len(slots), size), np.float32)
     for place, slot in enumerate(slots):
-        for step, word in watched.written.get(slot, ()):
-            words[step:, place] = word
+        looked = watched.written.get(slot, [])
+        ends = [step for step, _ in looked[1:]] + [watched.steps]
+        for (step, word), end in zip(looked, ends, strict=False):
+            words[step:end, place] = word
     return words
 
 
