@@ -60,8 +60,7 @@ def core_view(watched: Watched, lag: int | None = None) -> CoreView:
     tracks = tracks_of(panels) or _plain_tracks(watched)
     slots = next((one.slots for one in panels if isinstance(one, Slots) and one.label == "slot"), None)
     if slots is None:
-        held = words_of(watched, range(_slots_of_state(watched)))
-        slots = np.arange(0 if held is None else held.shape[1])
+        slots = np.arange(_slots_of_state(watched))
     names = [str(slot) for slot in slots.tolist()]
     words = words_of(watched, slots.tolist()) if len(slots) else None
     return CoreView(
@@ -77,23 +76,22 @@ def _most_used(watched: Watched) -> tuple[dict[str, np.ndarray], list[str]]:
     """A recording without the slots that there is no room for, and what is to be said of them."""
     recorded = dict(watched.recorded)
     listed = [name for name in WEIGHTINGS if f"{name}_slots" in recorded]
-    if not listed:
+    used = [name for name in listed if name in ("read", "write")]
+    if not used:
         return recorded, []
-    sums: dict[int, float] = {}
-    for name in (one for one in listed if one in ("read", "write")):
-        slots, weights = recorded[f"{name}_slots"].ravel(), np.abs(recorded[f"{name}_weights"].ravel())
-        known, place = np.unique(slots[slots >= 0], return_inverse=True)
-        for slot, total in zip(known.tolist(), np.bincount(place, weights[slots >= 0]).tolist(), strict=True):
-            sums[slot] = sums.get(slot, 0.0) + total
+    slots = np.concatenate([recorded[f"{name}_slots"].ravel() for name in used])
+    weights = np.concatenate([recorded[f"{name}_weights"].ravel() for name in used])
+    touched, place = np.unique(slots[slots >= 0], return_inverse=True)
+    sums = np.bincount(place, np.abs(weights[slots >= 0]))
     heads = max(recorded[f"{name}_slots"].shape[1] for name in listed)
     most = max(1, min(MOST_SLOTS, MOST_CELLS // max(1, watched.steps * heads)))
-    if len(sums) <= most:
+    if len(touched) <= most:
         return recorded, []
-    kept = np.array(sorted(sorted(sums), key=lambda slot: -sums[slot])[:most])
+    kept = touched[np.argsort(-sums, kind="stable")[:most]]
     for name in listed:
         slots = recorded[f"{name}_slots"]
         recorded[f"{name}_slots"] = np.where(np.isin(slots, kept), slots, -1)
-    return recorded, [f"{most:,} of {len(sums):,} slots that were touched are shown: those with the most weight"]
+    return recorded, [f"{most:,} of {len(touched):,} slots that were touched are shown: those with the most weight"]
 
 
 def _plain_tracks(watched: Watched) -> list[Track]:
