@@ -137,7 +137,8 @@ def test_compare_writes_one_page_with_the_table_and_the_curves(tmp_path, capsys)
     assert capsys.readouterr().out.splitlines()[-1] == str(page)
     text = page.read_text()
     assert "<td>6.00 to 8.00</td><td>3</td>" in text
-    assert "<li>differs: core" in text or "<li>differs: lr  0.001 | 0.0001</li>" in text
+    assert "<li>differs: core  gru | ntm</li>" in text
+    assert "<li>differs: lr  0.001 | 0.0001</li>" in text
     assert "<img" not in text
     drawing = json.loads(re.search(r'id="drawing">(.*?)</script>', text, re.DOTALL)[1])
     assert "gru, lr 0.001, mean of 3 seeds" in json.dumps(drawing)

@@ -133,7 +133,6 @@ def test_places_that_no_page_can_be_written_to_are_refused(tmp_path, monkeypatch
 
 def test_without_bokeh_the_way_to_get_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'lukasa\[view\]'"):
         check_page(None)
 
