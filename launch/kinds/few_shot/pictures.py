@@ -66,23 +66,41 @@ def plot_details(run: Run, experiment: FewShotExperiment, options: PlotOptions) 
 
 @torch.no_grad()
 def name_episode(trained: TrainedLearner, options: PlotOptions) -> Named:
-    """Let the learner name one episode, with as many queries as the data has examples of a class, up to 20."""
-    support, queries, targets = one_episode(trained, options)
+    """Let the learner name one episode."""
+    support, queries, targets = one_episode(
+        trained, ways=options.ways, shots=options.shots, part=options.part, seed=options.seed
+    )
     answers = trained.learner(support, queries)[0].argmax(-1)
     found = (support[0], queries[0], targets[0], answers)
     return Named(*(tensor.cpu().numpy() for tensor in found), ink=find_dataset(trained.experiment.data).ink)
 
 
-def one_episode(trained: TrainedLearner, options: PlotOptions) -> tuple[Tensor, Tensor, Tensor]:
-    """Support [1, N, K, ...], queries [1, M, ...] and their classes [1, M], on the learner's device."""
+def one_episode(
+    trained: TrainedLearner, *, ways: int | None, shots: int | None, part: str | None, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One episode, with as many queries as the data has examples of a class, up to 20.
+
+    Args:
+        trained: the learner.
+        ways: N, classes; None for as many as the learner takes, or the data has, up to 20.
+        shots: K, support examples of each class; None for as many as trained.
+        part: of the data; None for one that was not trained on.
+        seed: of the episode.
+
+    Returns:
+        Support [1, N, K, ...], queries [1, M, ...] and their classes [1, M], on the learner's device.
+
+    Raises:
+        UserError: the data has no such part, or cannot serve such episodes.
+    """
     experiment = trained.experiment
-    shots = options.shots or experiment.tested_on[1]
-    part = options.part or new_part(experiment)
+    shots = shots or experiment.tested_on[1]
+    part = part or new_part(experiment)
     examples = make_shots(experiment, part, ways=2, shots=1, queries=1).examples
-    ways = options.ways or getattr(trained.learner, "ways", min(MOST_WAYS, examples.classes))
+    classes = ways or getattr(trained.learner, "ways", min(MOST_WAYS, examples.classes))
     queries = max(1, min(MOST_EXAMPLES, examples.instances) - shots)
-    episodes = make_shots(experiment, part, ways=ways, shots=shots, queries=queries)
-    return on_learner(trained.learner, episodes.sample(1, torch.Generator().manual_seed(options.seed)))
+    episodes = make_shots(experiment, part, ways=classes, shots=shots, queries=queries)
+    return on_learner(trained.learner, episodes.sample(1, torch.Generator().manual_seed(seed)))
 
 
 PICTURES = Pictures(PlotOptions, plot_details)

@@ -16,7 +16,7 @@ from lukasa.agents.sequence import log_odds
 from lukasa.launch.kinds.few_shot.drawings import Named, pictures
 from lukasa.launch.kinds.few_shot.evaluation import TrainedLearner, load_learner
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
-from lukasa.launch.kinds.few_shot.pictures import PlotOptions, one_episode
+from lukasa.launch.kinds.few_shot.pictures import one_episode
 from lukasa.launch.kinds.kind import Views
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.core_tracks import core_view
@@ -59,8 +59,9 @@ def view_episode(run: Run, experiment: FewShotExperiment, options: ViewOptions) 
     """
     check_steps(options.steps)
     trained = load_learner(run, experiment, options.checkpoint)
-    asked = PlotOptions(ways=options.ways, shots=options.shots, part=options.part, seed=options.seed)
-    support, queries, targets = one_episode(trained, asked)
+    support, queries, targets = one_episode(
+        trained, ways=options.ways, shots=options.shots, part=options.part, seed=options.seed
+    )
     # Queries of one class lie side by side: a part of them is drawn from all classes.
     order = torch.randperm(queries.shape[1], generator=torch.Generator().manual_seed(options.seed))
     chosen = order[: min(MOST_QUERIES, options.steps or MOST_QUERIES)].to(queries.device)
@@ -137,7 +138,7 @@ def _with_core(view: View, learner: SequenceLearner, episode: tuple[Tensor, Tens
     ways, shots = support.shape[1:3]
     known = ways * shots
     with core_inputs(learner.core) as inputs:
-        learner.eval()(support, queries)
+        learner(support, queries)
     lessons, questions = torch.cat(inputs[:known]), torch.cat(inputs[known:])
     seen = core_view(watch(learner.core, lessons, questions))
     # The label beside an example says its class; examples of one class come in an order of their own.

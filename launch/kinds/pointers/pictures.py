@@ -59,23 +59,33 @@ def plot_details(run: Run, experiment: PointerExperiment, options: PlotOptions) 
     task = task_of(experiment)
     model, checkpoint = load_model(run, experiment, options.checkpoint)
     with as_user_error():
-        shown = show(model, task, sets_to_show(experiment, task, options), options.beams)
+        sets = sets_to_show(experiment, task, options.sets, size=options.size, seed=options.seed, points=options.points)
+        shown = show(model, task, sets, options.beams)
     title = f"{experiment.model} on {experiment.task_title} ({checkpoint.name})"
     yield draw_answers(shown, picture_path(run.plots, "answers", options.format), title=title)
     yield draw_attention(shown, picture_path(run.plots, "attention", options.format), title=title)
 
 
-def sets_to_show(experiment: PointerExperiment, task: PointingTask, options: PlotOptions) -> PointSets:
-    """The sets that the options ask for: drawn, or out of a file.
+def sets_to_show(
+    experiment: PointerExperiment, task: PointingTask, count: int, *, size: int | None, seed: int, points: str | None
+) -> PointSets:
+    """Sets of points, drawn or out of a file.
+
+    Args:
+        experiment: what was trained.
+        task: what is to be answered.
+        count: sets at most.
+        size: points of each set that is drawn; None for the most of training.
+        seed: of those that are drawn.
+        points: the file; None to draw them.
 
     Raises:
         UserError: there are none, or they cannot be read.
     """
-    if options.points is not None:
-        return point_sets(task, *padded(read_points(Path(options.points), task.least)[: options.sets]))
-    text = None if options.size is None else str(options.size)
-    size = read_sizes(text, experiment, task.least)[-1]
-    return sample_points(task, options.sets, size, size, torch.Generator().manual_seed(FIRST_SEED + options.seed))
+    if points is not None:
+        return point_sets(task, *padded(read_points(Path(points), task.least)[:count]))
+    size = read_sizes(None if size is None else str(size), experiment, task.least)[-1]
+    return sample_points(task, count, size, size, torch.Generator().manual_seed(FIRST_SEED + seed))
 
 
 def show(model: Pointer, task: PointingTask, sets: PointSets, beams: int = 1) -> list[Shown]:

@@ -17,7 +17,7 @@ from lukasa.launch.kinds.pointers.drawings import Shown, set_as_image
 from lukasa.launch.kinds.pointers.evaluation import load_model
 from lukasa.launch.kinds.pointers.experiment import PointerExperiment
 from lukasa.launch.kinds.pointers.job import task_of
-from lukasa.launch.kinds.pointers.pictures import PlotOptions, sets_to_show, show
+from lukasa.launch.kinds.pointers.pictures import sets_to_show, show
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.tracks import rows_track
 from lukasa.launch.views.view import Film, Track, View
@@ -59,9 +59,9 @@ def view_answer(run: Run, experiment: PointerExperiment, options: ViewOptions) -
             raise UserError(f"option --{name} is {getattr(options, name)}: expected {least} to {most:,}")
     task = task_of(experiment)
     model, checkpoint = load_model(run, experiment, options.checkpoint)
-    asked = PlotOptions(size=options.size, sets=1, beams=options.beams, seed=options.seed, points=options.points)
     with as_user_error():
-        (shown,) = show(model, task, sets_to_show(experiment, task, asked), options.beams)
+        sets = sets_to_show(experiment, task, 1, size=options.size, seed=options.seed, points=options.points)
+        (shown,) = show(model, task, sets, options.beams)
     steps = len(shown.answer)
     if not steps:
         raise UserError(f"run {run.path} gives no answer to this set, so that there is nothing to step through")

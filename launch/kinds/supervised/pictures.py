@@ -26,6 +26,7 @@ from lukasa.launch.pictures.formats import Format, picture_path
 from lukasa.launch.pictures.memory_panels import choose, memory_panels
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run, read_metrics
+from lukasa.memory import Core
 from lukasa.tasks import Batch, Sampler, Spec
 
 FLOW_SEQUENCES = 8
@@ -99,10 +100,21 @@ def _samplers(trained: TrainedCore, text: str | None) -> dict[str, Sampler]:
 
 
 @torch.no_grad()
-def _outputs(trained: TrainedCore, spec: Spec, batch: Batch) -> Tensor:
-    """What the core answers when it sees its own answers: [B, T, K]."""
-    batch = on_core(trained.core, batch)
-    return respond(trained.core, spec, batch.inputs, own=own_steps(spec, batch, 0.0))[0].cpu()
+def outputs_of(core: Core, spec: Spec, batch: Batch) -> Tensor:
+    """What a core answers when it sees its own answers: [B, T, K], on the CPU.
+
+    Args:
+        core: trained.
+        spec: of its task.
+        batch: inputs [B, T, D] with their targets.
+    """
+    batch = on_core(core, batch)
+    return respond(core, spec, batch.inputs, own=own_steps(spec, batch, 0.0))[0].cpu()
+
+
+def shown_targets(spec: Spec, batch: Batch) -> np.ndarray:
+    """Targets where something is asked, zeros elsewhere: [T, K] of the batch's first row."""
+    return (spec.shown(batch.targets) * batch.mask[..., None])[0].numpy()
 
 
 def probabilities(spec: Spec, outputs: Tensor, batch: Batch) -> np.ndarray:
@@ -117,13 +129,12 @@ def probabilities(spec: Spec, outputs: Tensor, batch: Batch) -> np.ndarray:
 def _answer(trained: TrainedCore, name: str, sampler: Sampler, seed: int) -> Answer:
     spec = sampler.spec
     batch = sampler.sample(1, torch.Generator().manual_seed(seed))
-    outputs = _outputs(trained, spec, batch)
+    outputs = outputs_of(trained.core, spec, batch)
     wrong, count = spec.mistakes(outputs, batch)
-    targets = (spec.shown(batch.targets) * batch.mask[..., None])[0]
     return Answer(
         f"{name}: {wrong} of {count} {spec.item}s wrong",
         batch.inputs[0].numpy(),
-        targets.numpy(),
+        shown_targets(spec, batch),
         probabilities(spec, outputs, batch),
     )
 
@@ -134,7 +145,7 @@ def _plot_memory(
     spec = sampler.spec
     batch = sampler.sample(1, torch.Generator().manual_seed(options.seed))
     with memory.record(trained.core) as recording, evaluation_mode(trained.core):
-        outputs = probabilities(spec, _outputs(trained, spec, batch), batch)
+        outputs = probabilities(spec, outputs_of(trained.core, spec, batch), batch)
     found = {name: values[0].cpu().numpy() for name, values in recording.stacked().items()}
     panels = input_panels(spec, batch.inputs[0].numpy())
     panels.append(Features("output", outputs, colours="viridis"))

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lukasa.agents.sequence import evaluation_mode, log_odds, on_core, own_steps, respond
+from lukasa.agents.sequence import evaluation_mode, log_odds
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.kind import Views
 from lukasa.launch.kinds.supervised.evaluation import TrainedCore, check_widths, load_core
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
-from lukasa.launch.kinds.supervised.pictures import input_panels, probabilities
+from lukasa.launch.kinds.supervised.pictures import input_panels, outputs_of, probabilities, shown_targets
 from lukasa.launch.kinds.supervised.presentations import observer
 from lukasa.launch.kinds.supervised.settings import length_settings, make_sampler, split_settings
 from lukasa.launch.pictures.episode_panels import Features
@@ -94,10 +94,9 @@ def sequence_view(core: Any, sampler: Any, batch: Batch, title: str, subtitle: s
         options: of the command.
     """
     spec = sampler.spec
-    given = on_core(core, batch)
     with evaluation_mode(core), torch.no_grad():
         with core_inputs(core) as inputs:
-            outputs = respond(core, spec, given.inputs, own=own_steps(spec, given, 0.0))[0].cpu()
+            outputs = outputs_of(core, spec, batch)
         seen = core_view(watch(core, torch.cat(inputs)))
     asked = np.flatnonzero(batch.mask[0].numpy()).tolist()
     readout, stands = readout_of(spec)
@@ -131,7 +130,7 @@ def readout_of(spec: Spec) -> tuple[Callable[[Tensor], Tensor], str]:
 
 
 def _answers(spec: Spec, outputs: Tensor, batch: Batch) -> list[Track]:
-    targets = (spec.shown(batch.targets) * batch.mask[..., None])[0].numpy()
+    targets = shown_targets(spec, batch)
     top = max(1.0, float(targets.max(initial=0)))
     limits = None if spec.target.kind == "scalar" else (0.0, top)
     found = {"target": targets, "output": probabilities(spec, outputs, batch)}
