@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,6 +26,16 @@ class Player(Protocol):
     def act(self, observation: Any, session: Any = None, reward: Any = None) -> tuple[Any, Any]:
         """The next action, and the session to go on with."""
         ...
+
+
+class Played(NamedTuple):
+    """An episode, which was cut off where it is neither terminated nor truncated."""
+
+    rewards: list[float]
+    info: dict[str, Any]
+    terminated: bool
+    truncated: bool
+    session: Any
 
 
 def play(
@@ -55,15 +65,14 @@ def play(
     """
     env = envs.make(env_id, **env_settings)
     check_spaces(player, env)
-    declared = env.spec.max_episode_steps if env.spec else None
-    limit, ended, cut_off = max_steps or max(MAX_STEPS, declared or 0), [], 0
+    limit, ended, cut_off = step_limit(env, max_steps), [], 0
     try:
         for number in range(episodes):
-            rewards, info, over, session = _episode(player, env, env_id, envs.stream_seed(seed, number), limit)
-            cut_off += not over
-            ended.append((float(np.sum(np.array(rewards, np.float64))), len(rewards), info))
+            one = play_one(player.act, env, env_id, envs.stream_seed(seed, number), limit)
+            cut_off += not (one.terminated or one.truncated)
+            ended.append((float(np.sum(np.array(one.rewards, np.float64))), len(one.rewards), one.info))
             if end:
-                end(session)
+                end(one.session)
     finally:
         env.close()
     returns, lengths, infos = zip(*ended, strict=True)
@@ -104,22 +113,41 @@ def check_spaces(player: Player, env: Any) -> None:
             )
 
 
-def _episode(
-    player: Player, env: Any, name: str, seed: int, limit: int
-) -> tuple[list[float], dict[str, Any], bool, Any]:
+def step_limit(env: Any, max_steps: int | None) -> int:
+    """Steps after which an episode is cut off.
+
+    Args:
+        env: where it is played.
+        max_steps: what the caller asks for.
+    """
+    declared = env.spec.max_episode_steps if env.spec else None
+    return max_steps or max(MAX_STEPS, declared or 0)
+
+
+def play_one(act: Callable[[Any, Any, Any], tuple[Any, Any]], env: Any, name: str, seed: int, limit: int) -> Played:
+    """Play one episode, up to a number of steps.
+
+    Args:
+        act: as ``Player.act``.
+        env: where.
+        name: of the environment, for messages.
+        seed: of its reset.
+        limit: of steps.
+
+    Raises:
+        envs.EnvironmentFailedError: the environment raised an error.
+    """
     try:
         observation, info = envs.reset_seeded(env, seed)
     except Exception as error:
         raise envs.failure_of(name, "reset", error) from error
     rewards: list[float] = []
-    session, reward = None, None
-    while len(rewards) < limit:
-        action, session = player.act(observation, session, reward)
+    session, reward, terminated, truncated = None, None, False, False
+    while len(rewards) < limit and not (terminated or truncated):
+        action, session = act(observation, session, reward)
         try:
             observation, reward, terminated, truncated, info = env.step(action)
         except Exception as error:
             raise envs.failure_of(name, "step", error) from error
         rewards.append(float(reward))
-        if terminated or truncated:
-            return rewards, info, True, session
-    return rewards, info, False, session
+    return Played(rewards, info, bool(terminated), bool(truncated), session)

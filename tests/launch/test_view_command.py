@@ -10,6 +10,7 @@ from lukasa.launch.kinds.circuits.recipes import CIRCUITS
 from lukasa.launch.runs.directory import open_run
 from lukasa.launch.views.packing import unpacked
 from tests.agents.portable.playing import agent_module
+from tests.launch.failing_environments import Failing
 from tests.launch.refusals import fails
 from tests.launch.seen_environments import Shown
 from tests.launch.test_files_mutated import RUNS, trained
@@ -129,6 +130,16 @@ def test_an_agent_out_of_its_file_plays_before_a_camera(tmp_path, capsys):
     assert found["gradients"]["steps"] == [0, 1, 2, 3, 4]
     (file.parent / "broken.lukasa").write_bytes(b"no agent")
     assert "broken.lukasa" in fails(capsys, "view", str(file.parent / "broken.lukasa"), "--env", env)
+
+
+@pytest.mark.parametrize(("how", "said"), [("reset", "failed in reset: ValueError"), ("step", "failed in step: Run")])
+def test_an_environment_that_fails_under_an_agent_out_of_its_file_is_said_to(tmp_path, capsys, how, said):
+    space, file = Failing(), tmp_path / "agent.lukasa"
+    export_agent(agent_module(space.observation_space, space.action_space), file, {"env": "failing"})
+    env = ["--env", "tests.launch.failing_environments:Failing", "--env-settings", "how", how, "after", "3"]
+    assert main(["view", str(file), *env, "--out", str(tmp_path / "page.html")]) == 1
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
 
 
 @pytest.mark.ray

@@ -44,7 +44,11 @@ class FileEpisode:
     rewards: np.ndarray
     terminated: bool
     truncated: bool
-    limited: bool
+
+    @property
+    def limited(self) -> bool:
+        """Whether it was cut off."""
+        return not (self.terminated or self.truncated)
 
     @property
     def length(self) -> int:
@@ -89,26 +93,18 @@ def play_episode(agent: Any, env: Any, options: FileViewOptions) -> FileEpisode:
     import tree
 
     from lukasa import envs
-    from lukasa.launch.serving.episodes import MAX_STEPS, check_spaces
+    from lukasa.launch.serving.episodes import check_spaces, play_one, step_limit
 
     check_spaces(agent, env)
     name = env.spec.id if env.spec else type(env.unwrapped).__name__
-    limit = options.steps or max(MAX_STEPS, (env.spec and env.spec.max_episode_steps) or 0)
-    seen, done, rewards = [], [], []
-    session, reward, terminated, truncated = None, None, False, False
-    try:
-        observation, _ = envs.reset_seeded(env, envs.stream_seed(options.seed, 0))
-        while len(rewards) < limit and not (terminated or truncated):
-            seen.append(tree.map_structure(np.copy, observation))
-            action, session = agent.act(observation, session, reward)
-            observation, reward, terminated, truncated, _ = env.step(action)
-            done.append(action)
-            rewards.append(float(reward))
-    except (UserError, ValueError):
-        raise
-    except Exception as error:
-        raise envs.failure_of(name, "step", error) from error
-    observations, actions = (tree.map_structure(lambda *steps: np.stack(steps), *one) for one in (seen, done))
-    limited = not (terminated or truncated)
-    earned = np.array(rewards, np.float64)
-    return FileEpisode(observations, actions, earned, bool(terminated), bool(truncated), limited)
+    seen, done = [], []
+
+    def act(observation: Any, session: Any, reward: Any) -> tuple[Any, Any]:
+        seen.append(tree.map_structure(np.copy, observation))
+        action, session = agent.act(observation, session, reward)
+        done.append(action)
+        return action, session
+
+    one = play_one(act, env, name, envs.stream_seed(options.seed, 0), step_limit(env, options.steps))
+    observations, actions = (tree.map_structure(lambda *steps: np.stack(steps), *kept) for kept in (seen, done))
+    return FileEpisode(observations, actions, np.array(one.rewards, np.float64), one.terminated, one.truncated)
