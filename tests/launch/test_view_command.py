@@ -144,7 +144,8 @@ def test_an_environment_that_fails_under_an_agent_out_of_its_file_is_said_to(tmp
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_an_agent_of_a_run_and_the_one_of_its_file_are_shown_alike(tmp_path, capsys, ray_cluster):
+def test_an_agent_of_a_run_and_the_one_of_its_file_are_shown_alike(tmp_path, capsys, ray_cluster, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the page of a file goes
     run, file = tmp_path / "run", tmp_path / "agent.lukasa"
     words = (
         "train rl --env RepeatPrevious-k1-v0 --core ntm --memory.slots 8 --steps 256 --envs-per-runner 2 "
@@ -153,6 +154,7 @@ def test_an_agent_of_a_run_and_the_one_of_its_file_are_shown_alike(tmp_path, cap
     assert main([*words.split(), "--out", str(run)]) == 0
     assert main(["export", str(run), "--out", str(file)]) == 0
     of_run, of_file = shown(capsys, run), shown(capsys, file)
+    assert (tmp_path / "agent-plots" / "view.html").is_file()
     assert [track["name"] for track in of_run["tracks"]] == [track["name"] for track in of_file["tracks"]]
     for one, other in zip(of_run["tracks"], of_file["tracks"], strict=True):
         np.testing.assert_allclose(unpacked(one["packed"]), unpacked(other["packed"]), atol=0.02)

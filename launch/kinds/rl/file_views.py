@@ -17,7 +17,7 @@ class FileViewOptions:
     """Write a page to step through an episode of an agent out of its file.
 
     Attributes:
-        out: file of the page; beside the agent's by default.
+        out: file of the page; by default agent-plots/view.html in the working folder, for agent.lukasa.
         env: id of the environment; that of its training by default.
         env_settings: settings of the environment, as NAME VALUE pairs; those of its training by default.
         seed: seed of the episode; the same as in lukasa plot.
