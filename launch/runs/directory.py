@@ -16,7 +16,6 @@ import json
 import math
 import os
 import platform
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,12 +26,9 @@ from typing import TYPE_CHECKING, Any
 from lukasa.ground.files import remove_empty, remove_partial, write_text
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.runs.model_files import located, nearest_model, run_in
-from lukasa.launch.runs.trackers import Careful, TensorBoard, finite_numbers, start_trackers
 
 if TYPE_CHECKING:
     from filelock import FileLock
-
-    from lukasa.launch.runs.prometheus import Gauges
 
 FORMAT = 1
 PACKAGES = ("lukasa", "torch", "ray", "gymnasium", "numpy")
@@ -250,83 +246,6 @@ def read_metrics(run: Run) -> list[dict[str, Any]]:
                 f"{run.metrics_file} is corrupt: line {number} is not a JSON object with {run.step_key}"
             ) from None
     return rows
-
-
-def rewind_metrics(run: Run, step: int) -> list[dict[str, Any]]:
-    """Keep the metrics up to a checkpoint; later lines move to ``metrics.replaced.jsonl``.
-
-    Args:
-        run: a run that this process holds.
-        step: steps of the checkpoint that training continues from.
-
-    Returns:
-        The rows that stay.
-    """
-    rows = read_metrics(run)
-    stay = [row for row in rows if row[run.step_key] <= step]
-    later = rows[len(stay) :]
-    if later:
-        with open(run.path / "metrics.replaced.jsonl", "a") as file:
-            file.writelines(_line(row) for row in later)
-    if run.metrics_file.exists():
-        write_text(run.metrics_file, "".join(map(_line, stay)))
-    return stay
-
-
-class MetricsWriter:
-    """Appends rows to ``metrics.jsonl``, TensorBoard's events and the run's other trackers.
-
-    Where Ray runs, Prometheus sees the newest row.
-
-    Args:
-        run: a run that this process holds.
-        step: where writing starts; events after it count as purged.
-    """
-
-    def __init__(self, run: Run, step: int = 0):
-        self._step_key = run.step_key
-        self._file = open(run.metrics_file, "a")  # noqa: SIM115
-        events = TensorBoard(run.events, step)
-        self._trackers = [Careful("TensorBoard", lambda: events), *start_trackers(run.path)]
-        self._gauges = _gauges(run)
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Write one row; it needs the run's ``step_key``, and numbers that are not finite become null.
-
-        Raises:
-            OSError: it cannot be written, since the disk is full for example.
-        """
-        self._file.write(_line(row))
-        self._file.flush()
-        if self._gauges:
-            self._gauges.show(row)
-        numbers = finite_numbers(row, self._step_key)
-        for tracker in self._trackers:
-            tracker.log(row[self._step_key], numbers)
-
-    def close(self) -> None:
-        """Flush and close all."""
-        try:
-            self._file.close()
-        finally:
-            for tracker in self._trackers:
-                tracker.close()
-
-
-def _gauges(run: Run) -> Gauges | None:
-    """None where this process does not use Ray, which is not imported to find out."""
-    if "ray" not in sys.modules or not sys.modules["ray"].is_initialized():
-        return None
-    from lukasa.launch.runs.prometheus import Gauges
-
-    return Gauges(run.path.name)
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    finite = {
-        name: None if value != value or value in (float("inf"), -float("inf")) else value for name, value in row.items()
-    }
-    return json.dumps(finite, allow_nan=False) + "\n"
 
 
 def _version(package: str) -> str | None:

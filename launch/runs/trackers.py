@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import netrc
 import os
 import re
@@ -200,7 +199,7 @@ class Careful:
         make: starts it; may fail too.
     """
 
-    def __init__(self, name: str, make: Callable[[], Any]):
+    def __init__(self, name: str, make: Callable[[], Tracker]):
         self.name = name
         self.tracker: Any = None
         self.tracker = self._tried(make)
@@ -262,17 +261,6 @@ def start_trackers(run: Path) -> list[Careful]:
             _write(run, {**_known(run), name: one.tracker.id})
         started.append(one)
     return started
-
-
-def finite_numbers(row: Mapping[str, Any], leave_out: str) -> dict[str, float]:
-    """The numbers of a line of metrics that can be drawn.
-
-    Example:
-        >>> finite_numbers({"steps": 8, "loss": 0.5, "score": None, "bits": float("nan"), "level": 2}, "steps")
-        {'loss': 0.5, 'level': 2}
-    """
-    numbers = {name: value for name, value in row.items() if isinstance(value, int | float) and name != leave_out}
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def _config(run: Path) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from lukasa.agents.learning import ALONE, DivergenceError, Sharing
 from lukasa.ground.mistakes import TrainingError
 from lukasa.launch.kinds.running import Running
 from lukasa.launch.runs.checkpoints import fitting, last_good, save_checkpoint, set_later_aside
-from lukasa.launch.runs.directory import MetricsWriter, Run, rewind_metrics
+from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.endings import Outcome, Resume
+from lukasa.launch.runs.metrics import MetricsWriter, rewind_metrics
 from lukasa.launch.runs.progress import Reporter, Silence, make_reporter
 from lukasa.launch.runs.stopping import Wish, stop_on_signals
 

@@ -23,7 +23,8 @@ from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.supervised.subject import subject
 from lukasa.launch.kinds.table import kind_of
-from lukasa.launch.runs.directory import MetricsWriter, Run, create_run, describe_run
+from lukasa.launch.runs.directory import Run, create_run, describe_run
+from lukasa.launch.runs.metrics import MetricsWriter
 from tests.launch.refusals import fails
 
 GRU = TaskExperiment(core="gru", memory={"size": 4, "layers": 1}, steps=64)

@@ -12,7 +12,8 @@ from lukasa.launch.kinds.rl.pictures import PlotOptions
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.pictures.formats import picture_format
 from lukasa.launch.pictures.learning import Curve, draw_learning
-from lukasa.launch.runs.directory import MetricsWriter, Run
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.metrics import MetricsWriter
 
 RANDOM = np.random.default_rng(0)
 

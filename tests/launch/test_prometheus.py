@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 import ray
 from lukasa.launch.ray.session import running_ray
-from lukasa.launch.runs.directory import MetricsWriter, Run
+from lukasa.launch.runs.directory import Run
+from lukasa.launch.runs.metrics import MetricsWriter
 
 with running_ray(1):
     MetricsWriter(Run(Path(sys.argv[1]))).write(

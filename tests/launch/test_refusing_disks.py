@@ -15,8 +15,9 @@ from lukasa.launch.cli import main
 from lukasa.launch.comparing import run_listing, several_seeds
 from lukasa.launch.comparing.several_seeds import create_several
 from lukasa.launch.runs import directory, events
-from lukasa.launch.runs.directory import MetricsWriter, Run, create_run, describe_run, locked
+from lukasa.launch.runs.directory import Run, create_run, describe_run, locked
 from lukasa.launch.runs.events import Events
+from lukasa.launch.runs.metrics import MetricsWriter
 from lukasa.launch.sweeps import sweep
 from lukasa.launch.training import command
 from tests.launch.refusals import fails

@@ -15,16 +15,8 @@ from lukasa.launch.kinds.rl.replay_recipes import REPLAY_RECIPES
 from lukasa.launch.kinds.rl.tape_recipes import TAPE_RECIPES
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.table import kind_of
-from lukasa.launch.runs.directory import (
-    MetricsWriter,
-    Run,
-    create_run,
-    describe_run,
-    locked,
-    open_run,
-    read_metrics,
-    rewind_metrics,
-)
+from lukasa.launch.runs.directory import Run, create_run, describe_run, locked, open_run, read_metrics
+from lukasa.launch.runs.metrics import MetricsWriter, rewind_metrics
 from lukasa.launch.training.requests import check_unchanged, read_request
 
 EXPERIMENT = dataclasses.asdict(RL.make("repeat_previous_ntm"))

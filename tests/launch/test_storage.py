@@ -9,7 +9,8 @@ from lukasa.ground.mistakes import UserError
 from lukasa.launch.cli import main
 from lukasa.launch.runs import storage
 from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
-from lukasa.launch.runs.directory import create_run, describe_run, rewind_metrics
+from lukasa.launch.runs.directory import create_run, describe_run
+from lukasa.launch.runs.metrics import rewind_metrics
 from lukasa.launch.runs.storage import Copy, fetch, open_copy, synced
 
 

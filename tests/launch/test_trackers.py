@@ -8,8 +8,9 @@ import pytest
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.cli import main
 from lukasa.launch.runs import trackers
-from lukasa.launch.runs.directory import MetricsWriter, create_run, describe_run, open_run, read_metrics
-from lukasa.launch.runs.trackers import Careful, finite_numbers, read_trackers, start_trackers, track
+from lukasa.launch.runs.directory import create_run, describe_run, open_run, read_metrics
+from lukasa.launch.runs.metrics import MetricsWriter, finite_numbers
+from lukasa.launch.runs.trackers import Careful, read_trackers, start_trackers, track
 from tests.launch.refusals import fails
 
 TASK = "train task --task copy --sampler.bits 2 --core gru --memory.size 4 --batch-size 4 --report-every 4 --steps 8"

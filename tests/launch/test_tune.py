@@ -13,7 +13,8 @@ from lukasa.launch.cli import main
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.ray.placement import own_bundles
 from lukasa.launch.runs.checkpoints import list_checkpoints
-from lukasa.launch.runs.directory import MetricsWriter, Run, locked, read_metrics
+from lukasa.launch.runs.directory import Run, locked, read_metrics
+from lukasa.launch.runs.metrics import MetricsWriter
 from lukasa.launch.sweeps.sweep import Result, Sweep, Trial, open_sweep, ranked, results
 from lukasa.launch.sweeps.tune import TuneOptions, new_sweep, split_own
 
