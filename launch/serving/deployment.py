@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -55,6 +56,11 @@ def served(
         from ray import serve
     except ImportError:
         raise UserError(MISSING) from None
+    if _opener() is None:
+        print(
+            "warning: with this version of Ray, other machines may reach the port by which replicas reach each other",
+            file=sys.stderr,
+        )
     content = path.read_bytes()
     options = {"explore": explore, "seed": seed, "trust_core": trust_core}
     with running_ray(cpus=replicas + 2 if address is None else None, address=address):
@@ -112,10 +118,21 @@ def _listen_on_own_address_alone() -> None:
     """
     from ray.util import get_node_ip_address
 
-    replica: Any = import_module("ray.serve._private.replica")  # Ray has no public name for it
+    replica = _opener()
+    if replica is None:  # which the driver has said
+        return
     own, here = replica.add_port_to_grpc_server, get_node_ip_address()
     here = f"[{here}]" if ":" in here else here
     replica.add_port_to_grpc_server = lambda server, address: own(server, address.replace("[::]", here))
+
+
+def _opener() -> Any:
+    """Ray Serve's module that opens the port, for which Ray has no public name; None where another version has none."""
+    try:
+        found = import_module("ray.serve._private.replica")
+    except ImportError:
+        return None
+    return found if hasattr(found, "add_port_to_grpc_server") else None
 
 
 async def _body(request: Any) -> bytes:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import socket
+import sys
 import threading
+import types
 import urllib.error
 import urllib.request
 
@@ -17,7 +19,7 @@ from lukasa.agents.rllib.exporting import export_agent
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.cli import main
 from lukasa.launch.serving.client import AgentClient
-from lukasa.launch.serving.deployment import _body, served
+from lukasa.launch.serving.deployment import _body, _listen_on_own_address_alone, _opener, served
 from lukasa.launch.serving.desk import Desk
 from tests.agents.portable.playing import agent_module
 
@@ -243,6 +245,29 @@ def test_served_agent_plays_as_its_file_does(run, ray_cluster, tmp_path, capsys,
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(f"{url}/act", b"{")
         assert caught.value.code == 400
+
+
+@pytest.fixture
+def replica_module(monkeypatch):
+    """In the place of Ray Serve's module, which tells the address that a port was opened on."""
+    module = types.ModuleType("replica")
+    module.add_port_to_grpc_server = lambda server, address: address
+    monkeypatch.setitem(sys.modules, "ray.serve._private.replica", module)
+    return module
+
+
+@pytest.mark.parametrize(("here", "opened"), [("127.0.0.1", "127.0.0.1:0"), ("::1", "[::1]:0")])
+def test_replicas_reach_each_other_on_the_address_of_ray(replica_module, monkeypatch, here, opened):
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: here)
+    _listen_on_own_address_alone()
+    assert replica_module.add_port_to_grpc_server(None, "[::]:0") == opened
+
+
+def test_replicas_listen_as_ray_does_where_its_version_has_other_names(replica_module):
+    del replica_module.add_port_to_grpc_server
+    _listen_on_own_address_alone()
+    assert _opener() is None
+    assert not hasattr(replica_module, "add_port_to_grpc_server")
 
 
 @pytest.fixture
