@@ -22,7 +22,7 @@ from lukasa.launch.cli import main as lukasa
 from lukasa.launch.kinds.figures import show_number
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
-from lukasa.launch.runs.model_files import FOLDER, SUFFIX, read_card
+from lukasa.launch.runs.model_files import FOLDER, SUFFIX, own_cards
 
 MODELS = {
     "babi_qrn": "questions babi_qrn --tasks 2",
@@ -83,7 +83,7 @@ def _do(line: str) -> None:
 
 def page() -> str:
     """The table of all models that are there, out of their cards."""
-    cards = {path.name.removesuffix(SUFFIX): read_card(path) for path in sorted(FOLDER.glob(f"*{SUFFIX}"))}
+    cards = own_cards()
     header = ["model", "figure of `lukasa eval`", "95 % confidence", "chance", "best", "wiped", "every seed"]
     lines = [
         "# Models to start from, November 2026",

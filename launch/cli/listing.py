@@ -6,8 +6,9 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +123,6 @@ def _some(names: Sequence[str], width: int) -> str:
     return shown
 
 
-def cores() -> Rows:
-    """Every memory core: its name, what it is, its options."""
-    return _named("cores")
-
-
 def environments() -> Rows:
     """Every environment this project knows: id, what is to be remembered, scores, the extra that brings it."""
     return [{"id": name, **row} for name, row in described_rows("envs").items()]
@@ -141,56 +137,6 @@ def supervised_tasks() -> Rows:
 def recipes() -> Rows:
     """Every recipe: what it trains, for how many steps."""
     return [{"name": name, **row} for name, row in described_recipes().items()]
-
-
-def indexes() -> Rows:
-    """Every index of a sparse memory: its name, what it is, its options."""
-    return _named("indexes")
-
-
-def algorithms() -> Rows:
-    """Every algorithm of reinforcement learning: its name, what it is, what it takes."""
-    return _named("algorithms")
-
-
-def learners() -> Rows:
-    """Every learner of few-shot episodes: its name, what it is, its options."""
-    return _named("learners")
-
-
-def datasets() -> Rows:
-    """Every data set of few-shot episodes: its name, what is in it, its options."""
-    return _named("datasets")
-
-
-def readers() -> Rows:
-    """Every reader of stored stories: its name, what it is, its options."""
-    return _named("readers")
-
-
-def question_sets() -> Rows:
-    """Every set of questions: its name, what is in it, its options."""
-    return _named("questions")
-
-
-def pointers() -> Rows:
-    """Every model that points: its name, what it is, its options."""
-    return _named("pointers")
-
-
-def pointing_tasks() -> Rows:
-    """Every pointing task: its name, what is answered."""
-    return _named("pointing")
-
-
-def program_tasks() -> Rows:
-    """Every task that programs carry out: its name, its main program, and all that are called."""
-    return _named("programs")
-
-
-def methods() -> Rows:
-    """Every method of learning a stream of tasks: its name, what it is, its options."""
-    return _named("methods")
 
 
 def claims() -> Rows:
@@ -214,10 +160,7 @@ def claims() -> Rows:
 
 def models() -> Rows:
     """Every model that comes with lukasa: its name, what it is and how good, as its card says."""
-    cards = {
-        name: model_files.read_card(model_files.FOLDER / f"{name}{model_files.SUFFIX}") for name in model_files.names()
-    }
-    return [{"name": name, "summary": _figure_of(card), "card": card} for name, card in cards.items()]
+    return [{"name": name, "summary": _figure_of(card), "card": card} for name, card in model_files.own_cards().items()]
 
 
 def _figure_of(card: Mapping[str, Any]) -> str:
@@ -245,34 +188,31 @@ def _card_lines(name: str, card: Mapping[str, Any]) -> list[str]:
     return [_bold(name), *(f"  {key:<12}{value}" for key, value in shown if value not in ("", "None"))]
 
 
-def streams() -> Rows:
-    """Every stream of tasks: its name, what is in it, its options."""
-    return _named("streams")
+def _named(registry: str) -> Rows:
+    """Everything in a registry: its name, what it is, its options."""
+    return [{"name": name, **row} for name, row in described_rows(registry).items()]
 
 
-LISTS = {
-    "cores": cores,
+LISTS: dict[str, Callable[[], Rows]] = {
+    "cores": partial(_named, "cores"),
     "tasks": supervised_tasks,
     "envs": environments,
     "recipes": recipes,
-    "indexes": indexes,
-    "learners": learners,
-    "algorithms": algorithms,
-    "datasets": datasets,
-    "readers": readers,
-    "questions": question_sets,
-    "methods": methods,
-    "streams": streams,
-    "pointers": pointers,
-    "pointing": pointing_tasks,
-    "programs": program_tasks,
+    "indexes": partial(_named, "indexes"),
+    "learners": partial(_named, "learners"),
+    "algorithms": partial(_named, "algorithms"),
+    "datasets": partial(_named, "datasets"),
+    "readers": partial(_named, "readers"),
+    "questions": partial(_named, "questions"),
+    "methods": partial(_named, "methods"),
+    "streams": partial(_named, "streams"),
+    "pointers": partial(_named, "pointers"),
+    "pointing": partial(_named, "pointing"),
+    "programs": partial(_named, "programs"),
     "claims": claims,
     "models": models,
 }
-
-
-def _named(registry: str) -> Rows:
-    return [{"name": name, **row} for name, row in described_rows(registry).items()]
+"""What ``lukasa list`` takes, and what gives its rows."""
 
 
 def _list_lines(rows: Rows) -> list[str]:

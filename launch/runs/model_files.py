@@ -164,6 +164,11 @@ def read_card(path: Path) -> dict[str, Any]:
     return {**card, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
+def own_cards() -> dict[str, dict[str, Any]]:
+    """The cards of the models that come with this program, by name; raises as ``read_card``."""
+    return {name: read_card(FOLDER / f"{name}{SUFFIX}") for name in names()}
+
+
 def read_state(path: Path) -> dict[str, Any]:
     """The checkpoint in a file, once its checksum was found to match.
 
