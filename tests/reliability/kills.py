@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
-from lukasa.launch.runs.directory import Run, open_run, read_metrics
+from lukasa.launch.runs.directory import open_run, read_metrics
 from tests.launch.mutations import Campaign
 from tests.launch.small_runs import RUNS
 from tests.reliability.commands import Command, Harm, run
@@ -127,8 +127,8 @@ def _killed_with_ray(path: Path, line: str, rng: random.Random, more: tuple[str,
     done = check_kept(path)
     again = run([*line.split()[:2], "--resume", "--out", str(path), *more], path, alone=True)
     assert again.code == 0, again.told
-    rows = read_metrics(Run(path, open_run(path)[0].step_key))
-    steps = [row[open_run(path)[0].step_key] for row in rows]
+    found, _ = open_run(path)
+    steps = [row[found.step_key] for row in read_metrics(found)]
     assert steps == sorted(set(steps)), "steps are counted twice"
     assert done <= steps[-1], "the run went back"
     return "right"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.launch.mutations import Campaign
 from tests.reliability.clocks import campaign as clocks
 from tests.reliability.cut_files import corruptions, hostile, truncations
 from tests.reliability.disks import campaigns as disks
@@ -108,8 +109,6 @@ def test_report_keeps_words_and_replaces_counts(tmp_path):
 
 def pairs_of(count):
     """So many tries that went well."""
-    from tests.launch.mutations import Campaign
-
     tried = Campaign()
     for number in range(count):
         tried.attempt(number, lambda: "right")
