@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from lukasa.launch.cli import command as cli
-from lukasa.launch.training.requests import part_of_several
+from lukasa.launch.training.beginning import part_of_several
 
 
 def main(argv: Sequence[str]) -> int:

@@ -16,18 +16,17 @@ from lukasa.launch.runs.failures import gone_unless_begun, in_one_sentence
 from lukasa.launch.runs.storage import synced
 from lukasa.launch.runs.trackers import track
 from lukasa.launch.training.asking import words_or_questions
-from lukasa.launch.training.requests import (
+from lukasa.launch.training.beginning import (
     announce,
     as_it_begins,
     is_part_of_several,
-    kind_for,
     load_checkpoint_to_resume,
     new_run,
     place,
-    read_request,
     resume_command,
     run_to_resume,
 )
+from lukasa.launch.training.requests import kind_for, read_request
 
 
 def main(argv: Sequence[str]) -> int:

@@ -23,7 +23,8 @@ from lukasa.launch.runs.directory import Run, locked, read_metrics
 from lukasa.launch.runs.own_processes import STOPPED_CODES, start_own
 from lukasa.launch.runs.stopping import Wish, stop_on_signals
 from lukasa.launch.runs.trackers import track
-from lukasa.launch.training import requests as training
+from lukasa.launch.training import beginning
+from lukasa.launch.training.requests import Request
 
 LOOK_SECONDS = 0.1
 """Between two looks at the processes that train."""
@@ -31,7 +32,7 @@ END_SECONDS = 10.0
 """How long a process may take to end at once before it is killed."""
 
 
-def train_seeds(kind: Kind[Any], request: training.Request[Any]) -> int:
+def train_seeds(kind: Kind[Any], request: Request[Any]) -> int:
     """Train all seeds that are not finished; returns the exit code, 1 where a seed failed.
 
     Args:
@@ -41,14 +42,14 @@ def train_seeds(kind: Kind[Any], request: training.Request[Any]) -> int:
     seeds = list(request.seeds or ())
     check_least(request, concurrent=1)
     if request.resume:
-        training.check_unchanged(kind, open_several(training.out_of(request)).runs()[0], request.experiment)
+        beginning.check_unchanged(kind, open_several(beginning.out_of(request)).runs()[0], request.experiment)
     with ExitStack() as stack:
         way = None
         if request.placement:
-            request, _ = training.place(kind, request, request.placement, stack)
+            request, _ = beginning.place(kind, request, request.placement, stack)
             way = kind.on_ray() if kind.on_ray else None
         else:
-            kind.check(training.as_it_begins(kind.experiments, request))
+            kind.check(beginning.as_it_begins(kind.experiments, request))
         at_once = _at_once(request.experiment, way, request.placement, request.concurrent)
     several = _on_disk(kind, request, seeds)
     for run, _ in several.runs():
@@ -58,7 +59,7 @@ def train_seeds(kind: Kind[Any], request: training.Request[Any]) -> int:
         skipped = [seed for seed in several.folders if seed not in waiting]
         plan = _plan(several, skipped, min(at_once, len(waiting)))
         config = several.runs()[0][1]
-        told = training.announce(kind.experiments, Run(several.path), config, request.experiment, seeds=plan)
+        told = beginning.announce(kind.experiments, Run(several.path), config, request.experiment, seeds=plan)
         print(told, file=sys.stderr, flush=True)
         words = _changed(kind, several, request.experiment)
         with stop_on_signals("iteration of every seed") as stop:
@@ -163,14 +164,14 @@ def _at_once(experiment: Any, way: OnRay[Any] | None, placement: Placement | Non
     return min(fits, concurrent or fits)
 
 
-def _on_disk(kind: Kind[Any], request: training.Request[Any], seeds: Sequence[int]) -> SeveralSeeds:
+def _on_disk(kind: Kind[Any], request: Request[Any], seeds: Sequence[int]) -> SeveralSeeds:
     """The experiment with all its seeds: a new one, or one that exists with seeds that it had not."""
-    path = training.out_of(request)
+    path = beginning.out_of(request)
     if not request.resume and is_several(path):
         raise UserError(f"experiment {path} exists: add --resume to continue it, or choose another --out")
     there = open_several(path).folders if request.resume else ()
     asked = {seed: dataclasses.replace(request.experiment, seed=seed) for seed in seeds if seed not in there}
-    configs = {seed: training.config_of(kind, request.recipe, experiment) for seed, experiment in asked.items()}
+    configs = {seed: beginning.config_of(kind, request.recipe, experiment) for seed, experiment in asked.items()}
     return create_several(path, kind.name, configs) if configs else open_several(path)
 
 
@@ -202,7 +203,7 @@ def _conclude(
     failures: Mapping[int, str],
     stop: Wish,
 ) -> int:
-    onward = training.resume_command(kind, Run(several.path), placement)
+    onward = beginning.resume_command(kind, Run(several.path), placement)
     if stop.signal is not None:
         print(f"stopped; continue all seeds with\n  {onward}", file=sys.stderr)
         return 128 + stop.signal

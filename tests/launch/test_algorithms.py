@@ -21,7 +21,8 @@ from lukasa.launch.kinds.rl.options import RL
 from lukasa.launch.kinds.rl.waits import watched
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.runs.directory import open_run, read_metrics
-from lukasa.launch.training.requests import check_unchanged, read_request
+from lukasa.launch.training.beginning import check_unchanged
+from lukasa.launch.training.requests import read_request
 from tests.launch.refusals import fails
 
 ROOT = Path(__file__).parents[2]

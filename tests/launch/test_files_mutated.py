@@ -20,7 +20,8 @@ from lukasa.launch.clusters.checking import check_cluster
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from lukasa.launch.runs.directory import open_run, read_metrics
-from lukasa.launch.training.requests import as_it_begins, read_command_line, read_request
+from lukasa.launch.training.beginning import as_it_begins
+from lukasa.launch.training.requests import read_command_line, read_request
 from lukasa.memory.sparse import SparseMemory
 from lukasa.tasks.babi_files import FOLDER, TITLES
 from lukasa.tasks.data import DataError

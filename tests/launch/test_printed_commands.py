@@ -16,7 +16,8 @@ from lukasa.launch.options.fields import split_words
 from lukasa.launch.options.program import command
 from lukasa.launch.runs import storage
 from lukasa.launch.runs.directory import Run
-from lukasa.launch.training.requests import read_request, resume_command
+from lukasa.launch.training.beginning import resume_command
+from lukasa.launch.training.requests import read_request
 from tests.test_documentation import commands, read_command
 
 AWKWARD = [

@@ -17,7 +17,8 @@ from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.runs.directory import Run, create_run, describe_run, locked, open_run, read_metrics
 from lukasa.launch.runs.metrics import MetricsWriter, rewind_metrics
-from lukasa.launch.training.requests import check_unchanged, read_request
+from lukasa.launch.training.beginning import check_unchanged
+from lukasa.launch.training.requests import read_request
 
 EXPERIMENT = dataclasses.asdict(RL.make("repeat_previous_ntm"))
 
