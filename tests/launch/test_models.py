@@ -17,7 +17,6 @@ from lukasa.launch.runs import model_files
 from lukasa.launch.runs.checkpoints import find_checkpoint, load_checkpoint
 from lukasa.launch.runs.directory import open_run
 from lukasa.launch.training.requests import read_command_line
-from lukasa.tasks.data import DataError
 from tests.launch.refusals import fails
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +147,7 @@ def test_files_that_cannot_be_used_are_refused(task, tmp_path, capsys):
         "foreign": "holds no trained model: expected a run directory, or what `lukasa export` wrote",
     }
     for name, sentence in said.items():
-        assert sentence in fails(capsys, "eval", str(tmp_path / name)).replace("GIF", "")
+        assert sentence in fails(capsys, "eval", str(tmp_path / name))
         start = ["train", *TASK.split(), "--start-from", str(tmp_path / name), "--out", str(tmp_path / "run")]
         assert sentence in fails(capsys, *start)
     assert not (tmp_path / "run").exists()
@@ -246,13 +245,13 @@ EVALUATED = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for n
 def test_evaluating_a_model_gives_the_figure_of_its_card(name, capsys):
     card = model_files.read_card(model_files.located(Path(name)))
     way = kind_of(card["kind"]).evaluation()
-    try:
-        found = way.figure(json.loads(do(capsys, "eval", name, "--json")))
-    except (DataError, AssertionError):
-        said = capsys.readouterr().err
-        if "data" not in said:
-            raise
-        pytest.skip(f"its data is not here: {said}")
+    code, said = main(["eval", name, "--json"]), capsys.readouterr()
+    if code and "is not on this machine" in said.err:
+        pytest.skip(f"its data is not here: {said.err}")
+    assert code == 0, said.err
+    found = way.figure(json.loads(said.out))
+    if "generated strokes" in found["of"]:  # what stands in for Omniglot where it is not
+        pytest.skip("its data is not here")
     assert found["value"] == pytest.approx(card["figure"]["value"], rel=1e-3, abs=1e-6)
     assert found["of"] == card["figure"]["of"]
     assert re.match(r"^[\w %]+$", found["measure"])
