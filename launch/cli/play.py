@@ -11,6 +11,7 @@ from typing import Any
 
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import Part
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.model_files import is_model, located, run_in
@@ -52,9 +53,7 @@ def main(argv: Sequence[str]) -> int:
             "lukasa play takes one file, the name of a model, or the address of a served agent: "
             "lukasa play agent.lukasa"
         )
-    for name, value in (("--episodes", options.episodes), ("--max-steps", options.max_steps)):
-        if value is not None and value < 1:
-            raise UserError(f"option {name} is {value}: expected at least 1")
+    check_least(options, episodes=1, max_steps=1)
     player, about, end = _player(words[0], options)
     env = options.env or about.get("env")
     if not isinstance(env, str):

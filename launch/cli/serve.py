@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.cli.play import agent_file
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.options.program import command
@@ -49,9 +50,7 @@ def main(argv: Sequence[str]) -> int:
     options = parse(ServeOptions, rest, prog="lukasa serve FILE")
     if len(words) != 1:
         raise UserError("lukasa serve takes one file: lukasa serve agent.lukasa")
-    for name in ("replicas", "sessions"):
-        if getattr(options, name) < 1:
-            raise UserError(f"option --{name} is {getattr(options, name)}: expected at least 1")
+    check_least(options, replicas=1, sessions=1)
     if not options.expire > 0:
         raise UserError(f"option --expire is {options.expire:g}: expected more than 0")
     _check_port(options.host, options.port)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.endings import Outcome, Resume
@@ -70,10 +71,7 @@ def read_placement(options: Any) -> Placement | None:
         if len(alone := placement.words()) > 1:
             raise UserError(f"{alone[1]} says how to use Ray: it needs --ray")
         return None
-    if placement.workers is not None and placement.workers < 1:
-        raise UserError(f"option --workers is {placement.workers}: expected at least 1")
-    if placement.gpus_per_worker is not None and placement.gpus_per_worker < 0:
-        raise UserError(f"option --gpus-per-worker is {placement.gpus_per_worker}: expected at least 0")
+    check_least(placement, workers=1, gpus_per_worker=0)
     return placement
 
 

@@ -11,8 +11,6 @@ from typing import Literal
 
 import numpy as np
 
-from lukasa.ground.mistakes import UserError
-
 Form = Literal["image", "bars", "symbols"]
 
 
@@ -145,13 +143,3 @@ class View:
         for name, length in lengths.items():
             if length != self.steps:
                 raise ValueError(f"{name!r} has {length} steps and the view {self.steps}: they must be as many")
-
-
-def check_steps(count: int | None) -> None:
-    """Refuse a number of first steps that leaves nothing to show; None stands for all.
-
-    Raises:
-        UserError: it does.
-    """
-    if count is not None and count < 1:
-        raise UserError(f"option --steps is {count}: expected at least 1")

@@ -17,6 +17,7 @@ from lukasa.launch.kinds.circuits.experiment import CircuitExperiment
 from lukasa.launch.kinds.circuits.job import lengths_of, make_machine, score_starts, task_of
 from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
@@ -113,8 +114,7 @@ def evaluate_run(run: Run, experiment: CircuitExperiment, options: EvalOptions) 
     Raises:
         UserError: an option cannot be used, or there is no checkpoint.
     """
-    if options.memories < 1:
-        raise UserError(f"option --memories is {options.memories}: expected at least 1")
+    check_least(options, memories=1)
     task, longest = task_of(experiment), lengths_of(experiment)[1]
     lengths = _lengths(options.lengths) or [longest, FURTHER * longest]
     cells = None if options.memory is None else read_memory(options.memory)

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.ground.mistakes import as_user_error
 from lukasa.launch.kinds.circuits.drawings import draw_circuit, draw_memory
 from lukasa.launch.kinds.circuits.evaluation import load_program
 from lukasa.launch.kinds.circuits.experiment import CircuitExperiment
 from lukasa.launch.kinds.circuits.job import lengths_of
 from lukasa.launch.kinds.kind import Pictures
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.pictures.formats import Format, picture_path
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run
@@ -45,8 +46,7 @@ def plot_details(run: Run, experiment: CircuitExperiment, options: PlotOptions) 
     """Draw the pictures of one run beside its learning curve, and give their places."""
     if not list_checkpoints(run.checkpoints):
         return
-    if options.seed < 0:
-        raise UserError(f"option --seed is {options.seed}: expected at least 0")
+    check_least(options, seed=0)
     runner = load_program(run, experiment, options.checkpoint, options.start)
     longest = lengths_of(experiment)[1]
     length = min(SHOWN, longest) if options.length is None else options.length

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.ground.mistakes import as_user_error
 from lukasa.launch.kinds.circuits.evaluation import load_program
 from lukasa.launch.kinds.circuits.experiment import CircuitExperiment
 from lukasa.launch.kinds.circuits.job import lengths_of
 from lukasa.launch.kinds.circuits.pictures import SHOWN
 from lukasa.launch.kinds.kind import Views
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.tracks import rows_track
 from lukasa.launch.views.view import Track, View
@@ -46,8 +47,7 @@ def view_program(run: Run, experiment: CircuitExperiment, options: ViewOptions) 
     Raises:
         UserError: there is no such checkpoint or start, or an option cannot be used.
     """
-    if options.seed < 0:
-        raise UserError(f"option --seed is {options.seed}: expected at least 0")
+    check_least(options, seed=0)
     runner = load_program(run, experiment, options.checkpoint, options.start)
     length = min(SHOWN, lengths_of(experiment)[1]) if options.length is None else options.length
     with as_user_error():

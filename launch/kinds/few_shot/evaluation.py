@@ -21,6 +21,7 @@ from lukasa.launch.kinds.few_shot.job import build_learner, side_by_side
 from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.published import SHOTS
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
@@ -83,10 +84,7 @@ def evaluate_run(run: Run, experiment: FewShotExperiment, options: EvalOptions) 
     """
     if options.one_shot_runs is not None:
         return score_one_shot_runs(run, experiment, options)
-    for name in ("queries", "episodes"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UserError(f"option --{name} is {value}: expected at least 1")
+    check_least(options, queries=1, episodes=1)
     trained_ways, trained_shots = experiment.tested_on
     ways = read_numbers("--ways", options.ways, least=2) or [trained_ways]
     shots = read_numbers("--shots", options.shots) or [trained_shots]

@@ -18,10 +18,11 @@ from lukasa.launch.kinds.few_shot.evaluation import TrainedLearner, load_learner
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
 from lukasa.launch.kinds.few_shot.pictures import one_episode
 from lukasa.launch.kinds.kind import Views
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.core_tracks import core_view
 from lukasa.launch.views.tracks import rows_track
-from lukasa.launch.views.view import Film, View, check_steps
+from lukasa.launch.views.view import Film, View
 from lukasa.launch.views.watching import core_inputs, watch
 from lukasa.tasks import find_dataset
 
@@ -57,7 +58,7 @@ def view_episode(run: Run, experiment: FewShotExperiment, options: ViewOptions) 
     Raises:
         UserError: there is no such checkpoint, or an option cannot be used.
     """
-    check_steps(options.steps)
+    check_least(options, steps=1)
     trained = load_learner(run, experiment, options.checkpoint)
     support, queries, targets = one_episode(
         trained, ways=options.ways, shots=options.shots, part=options.part, seed=options.seed

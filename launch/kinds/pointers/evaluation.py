@@ -18,6 +18,7 @@ from lukasa.launch.kinds.pointers.experiment import MOST_POINTS, PointerExperime
 from lukasa.launch.kinds.pointers.job import build_model, task_of
 from lukasa.launch.kinds.pointers.own_points import answer_file, describe_answers
 from lukasa.launch.kinds.pointers.published import PAPER, model_name, published
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
@@ -137,9 +138,7 @@ def evaluate_run(run: Run, experiment: PointerExperiment, options: EvalOptions) 
 
 
 def _check(options: EvalOptions) -> None:
-    for name, least in (("sets", 1), ("beams", 1), ("seed", 0)):
-        if getattr(options, name) < least:
-            raise UserError(f"option --{name} is {getattr(options, name)}: expected at least {least}")
+    check_least(options, sets=1, beams=1, seed=0)
     if options.ablation and options.without:
         raise UserError(f"--ablation leaves out each part in turn: leave --without {options.without} out")
     if options.points is not None and (options.ablation or options.without or options.sizes):

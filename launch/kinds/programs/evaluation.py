@@ -23,6 +23,7 @@ from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.programs.experiment import ProgramExperiment
 from lukasa.launch.kinds.programs.taught import build_core, tasks_of
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
@@ -113,10 +114,7 @@ def evaluate_run(run: Run, experiment: ProgramExperiment, options: EvalOptions) 
     Raises:
         UserError: an option cannot be used, or there is no checkpoint.
     """
-    for name in ("samples", "budget"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UserError(f"option --{name} is {value}: expected at least 1")
+    check_least(options, samples=1, budget=1)
     if options.problem and options.check:
         raise UserError("--problem and --check are two questions: leave one of them out")
     if options.save and not options.problem:

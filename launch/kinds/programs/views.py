@@ -16,9 +16,10 @@ from lukasa.launch.kinds.kind import Views
 from lukasa.launch.kinds.programs.evaluation import load_core
 from lukasa.launch.kinds.programs.experiment import ProgramExperiment
 from lukasa.launch.kinds.programs.pictures import one_execution
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.tracks import rows_track
-from lukasa.launch.views.view import Track, View, check_steps
+from lukasa.launch.views.view import Track, View
 
 RETURN = "returns"
 """What a step does that calls nothing."""
@@ -51,7 +52,7 @@ def view_trace(run: Run, experiment: ProgramExperiment, options: ViewOptions) ->
     Raises:
         UserError: there is no such checkpoint or task, the problem cannot be read, or an option cannot be used.
     """
-    check_steps(options.steps)
+    check_least(options, steps=1)
     trained = load_core(run, experiment, options.checkpoint)
     agent = trained.agent
     task, problem, done = one_execution(agent, options.task, options.problem, options.seed)

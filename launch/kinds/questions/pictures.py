@@ -16,6 +16,7 @@ from lukasa.launch.kinds.questions.data import groups_of, load_questions, read_t
 from lukasa.launch.kinds.questions.drawings import Asked, draw_hops
 from lukasa.launch.kinds.questions.evaluation import load_readers
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.pictures.formats import Format, picture_path
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run
@@ -54,8 +55,7 @@ def plot_details(run: Run, experiment: QuestionExperiment, options: PlotOptions)
     """Draw the pictures of one run beside its learning curve, and give their places."""
     if not list_checkpoints(run.checkpoints):
         return
-    if options.question is not None and options.question < 1:
-        raise UserError(f"option --question is {options.question}: expected at least 1")
+    check_least(options, question=1)
     trained = load_readers(run, experiment, options.checkpoint)
     groups = groups_of(experiment)
     known = [task for tasks in groups.values() for task in tasks]

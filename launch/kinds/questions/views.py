@@ -20,6 +20,7 @@ from lukasa.launch.kinds.questions.drawings import Asked
 from lukasa.launch.kinds.questions.evaluation import load_readers
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.pictures import described, one_question
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.core_tracks import CoreView, core_view
 from lukasa.launch.views.gradients import output_gradients
@@ -60,8 +61,7 @@ def view_question(run: Run, experiment: QuestionExperiment, options: ViewOptions
     Raises:
         UserError: there is no such checkpoint, task or question.
     """
-    if options.question is not None and options.question < 1:
-        raise UserError(f"option --question is {options.question}: expected at least 1")
+    check_least(options, question=1)
     groups = groups_of(experiment)
     known = [task for tasks in groups.values() for task in tasks]
     wanted = known[0] if options.task is None else options.task

@@ -10,9 +10,10 @@ from typing import Any
 from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import Part, chosen_parts, named, scores_table, title_of
 from lukasa.launch.kinds.figures import Result, figure, wiped_rows
-from lukasa.launch.kinds.kind import Evaluation, option_name
+from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.greedy import note_on_greedy
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
 from lukasa.launch.runs.directory import Run, read_metrics
@@ -66,10 +67,7 @@ def evaluate(run: Run, experiment: RLExperiment, options: EvalOptions) -> dict[s
     Raises:
         UserError: there is no such checkpoint, or the agent has nothing to wipe there.
     """
-    for name in ("episodes", "max_steps"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UserError(f"option {option_name(name)} is {value}: expected at least 1")
+    check_least(options, episodes=1, max_steps=1)
     from lukasa import envs
     from lukasa.launch.kinds.rl.agent_episodes import Play, ablated, film, play, with_settings
     from lukasa.launch.kinds.rl.videos import check_video

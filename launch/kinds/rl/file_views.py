@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 
 
@@ -65,9 +66,8 @@ def view_file(path: Path, options: FileViewOptions) -> Any:
     from lukasa.agents.portable import load_agent
     from lukasa.launch.kinds.rl.episode_views import episode_view, play_watched
     from lukasa.launch.views.gradients import check_gradients
-    from lukasa.launch.views.view import check_steps
 
-    check_steps(options.steps)
+    check_least(options, steps=1)
     check_gradients(options.gradients)
     with as_user_error():
         agent = load_agent(path, trust_core=options.trust_core)

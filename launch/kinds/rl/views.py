@@ -8,6 +8,7 @@ from typing import Any
 from lukasa.launch.kinds.kind import Views
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.pictures import score_of
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.runs.directory import Run
 
 
@@ -39,9 +40,8 @@ def view_episode(run: Run, experiment: RLExperiment, options: ViewOptions) -> An
         UserError: there is no such checkpoint, there are several agents, or an option cannot be used.
     """
     from lukasa.launch.views.gradients import check_gradients
-    from lukasa.launch.views.view import check_steps
 
-    check_steps(options.steps)
+    check_least(options, steps=1)
     check_gradients(options.gradients)
     from lukasa.agents.rllib import rollout
     from lukasa.launch.kinds.rl.agent_episodes import ShownEpisodes, with_settings

@@ -28,6 +28,7 @@ from lukasa.launch.kinds.supervised.settings import (
     split_sequences,
     split_settings,
 )
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
@@ -84,8 +85,7 @@ def evaluate_run(run: Run, experiment: TaskExperiment, options: EvalOptions) -> 
     Raises:
         UserError: an option cannot be used, or there is no checkpoint.
     """
-    if options.sequences is not None and options.sequences < 1:
-        raise UserError(f"option --sequences is {options.sequences}: expected at least 1")
+    check_least(options, sequences=1)
     lengths = read_lengths(options.length)
     split = options.split if lengths is None else "test"
     trained_on = experiment

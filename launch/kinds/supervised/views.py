@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from lukasa.agents.sequence import evaluation_mode, log_odds
-from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.kind import Views
 from lukasa.launch.kinds.supervised.evaluation import TrainedCore, check_widths, load_core
 from lukasa.launch.kinds.supervised.experiment import TaskExperiment
 from lukasa.launch.kinds.supervised.pictures import input_panels, outputs_of, probabilities, shown_targets
 from lukasa.launch.kinds.supervised.presentations import observer
 from lukasa.launch.kinds.supervised.settings import length_settings, make_sampler, split_settings
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.pictures.episode_panels import Features
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.views.core_tracks import core_view
 from lukasa.launch.views.gradients import check_gradients, output_gradients
 from lukasa.launch.views.tracks import tracks_of
-from lukasa.launch.views.view import Film, Track, View, check_steps
+from lukasa.launch.views.view import Film, Track, View
 from lukasa.launch.views.watching import core_inputs, watch
 from lukasa.tasks import Batch, Sampler, Spec
 
@@ -58,9 +58,7 @@ def view_sequence(run: Run, experiment: TaskExperiment, options: ViewOptions) ->
     Raises:
         UserError: there is no such checkpoint, or an option cannot be used.
     """
-    if options.length is not None and options.length < 1:
-        raise UserError(f"option --length is {options.length}: expected at least 1")
-    check_steps(options.steps)
+    check_least(options, length=1, steps=1)
     check_gradients(options.gradients)
     trained = load_core(run, experiment, options.checkpoint)
     sampler = _sampler(trained, options.length)
