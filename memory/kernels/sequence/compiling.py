@@ -19,7 +19,7 @@ from typing import Any
 import numba
 from filelock import FileLock, Timeout
 
-from lukasa.memory.kernels.sequence.wide_vectors import WideCompiler
+from lukasa.memory.kernels.sequence.wide_vectors import ApartCompiler, WideCompiler
 
 HERE = Path(__file__).parent
 COMPILED = (b"@compiled(", b"import numba", b"from numba")
@@ -64,19 +64,21 @@ def _is_ours(folder: Path) -> bool:
 FOLDER = code_folder()
 
 
-def compiled(*reassociate: str, entry: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*reassociate: str, entry: bool = False, apart: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """A decorator: compiled at the first call, without the interpreter's lock.
 
     A product and a sum may become one operation (``contract``), which changes neither NaN nor infinity and is the same
     in every row. Sums over a vector may be taken in another, fixed order where ``reassociate`` is given; it must not be
     where the order of operations matters, as in the reduction of an argument, nor to a function that writes to an array
-    (see ``algebra``). Arrays are not counted (``_nrt``): they are made outside, where they stay until the call ends;
-    counting takes an eighth of the time and longer to compile.
+    (see ``algebra``) unless its arrays lie ``apart``: none of the arguments overlaps another. Of a loop that writes to
+    several of them, or writes and sums, there is one version then, and it has vectors.
+    Arrays are not counted (``_nrt``): they are made outside, where they stay until the call ends; counting takes an
+    eighth of the time and longer to compile.
     Only an ``entry`` can be called from Python: what a call needs is larger than most functions.
     """
     flags = {"contract", *reassociate}
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": flags, "_nrt": False}
-    options["pipeline_class"] = WideCompiler
+    options["pipeline_class"] = ApartCompiler if apart else WideCompiler
     if not entry:
         options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 

@@ -1,6 +1,7 @@
 """The DNC's memory as tensors in the layout of the compiled functions.
 
-Legend: B batch, T time, Z steps that are kept, R read heads, N slots, W word size, I numbers of the interface.
+Legend: B batch, T time, Z steps that are kept, L steps whose links are kept, C checkpoints, R read heads, N slots,
+W word size, I numbers of the interface.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 from lukasa.memory.dnc import GATES
 from lukasa.memory.kernels.sequence import dnc
 from lukasa.memory.kernels.sequence.dnc_memory import heads_of
+from lukasa.memory.kernels.sequence.dnc_restoring import EVERY, checkpoints_for, steps_apart
 from lukasa.memory.kernels.sequence.packing import numbers
 
 CACHE_BYTES = 1 << 20
@@ -27,6 +29,10 @@ class DNCAccess:
     carried = dnc.Tape._fields[2:8]
     """What the tape holds of the native state."""
     constant = ()
+    passing = (4,)
+    """What of the tape backward does without: the links."""
+    passing_gradients = (2,)
+    """Fields of the state whose gradient needs no place where nobody gives or asks for it: the links."""
     constant_shown = (7,)
     """What a recording shows and no gradient passes through: the allocation."""
 
@@ -34,6 +40,7 @@ class DNCAccess:
         self.slots, self.word, self.readers = core.slots, core.word_size, core.read_heads
         self.heads = heads_of(self.readers, self.word, not core.stop_usage_gradient)
         self.interface, self.parse = sum(core.widths), core.parse
+        self.recording = core.recorder is not None
 
     def rows_at_once(self, like: Tensor) -> int:
         """Small enough for the processor's cache."""
@@ -68,17 +75,27 @@ class DNCAccess:
     def tape(self, like: Tensor, rows: int, steps: int) -> list[Tensor]:
         """Room for what is kept of the steps."""
         slots, readers, count = self.slots, self.readers, self.readers + 1
-        sizes = [(self.interface,), (self.interface,), (self.word, slots), (slots,), (slots, slots), (slots,)]
+        sizes = [(self.interface,), (self.interface,), (self.word, slots), (slots,), (slots,)]
         sizes += [(readers, slots), (1, slots), (slots,), (count, slots), (count, slots), (count, 1)]
         sizes += [(readers, slots), (readers, slots), (slots,)]
         tensors = [like.new_empty(rows, steps, *size) for size in sizes]
-        return [*tensors, like.new_empty(rows, steps, slots, dtype=torch.int64)]
+        tensors.insert(4, like.new_empty(rows, steps if self.recording else 1, slots, slots))
+        order = like.new_empty(rows, steps, slots, dtype=torch.int64)
+        return [*tensors, order, like.new_empty(rows, checkpoints_for(steps), slots, slots)]
 
-    def room(self, like: Tensor) -> dnc.Room:
-        """Room to work in, for one row."""
+    def room(self, like: Tensor, rows: int = 0, steps: int = 0) -> dnc.Room:
+        """Room to work in, for one row.
+
+        Args:
+            like: of the dtype of all numbers.
+            rows: worked on together; for backward there is room for the links of each.
+            steps: that backward goes through, 0 forward.
+        """
         slots, readers, count = self.slots, self.readers, self.readers + 1
         sizes = [(slots,), (slots,), (slots,), (2, count, self.word), (count, slots), (count, slots)]
-        sizes += [(readers, slots)] * 3 + [(slots,)]
+        sizes += [(readers, slots)] * 3 + [(slots,), (4, slots)]
+        bases = steps_apart(steps, checkpoints_for(steps)) // EVERY
+        sizes += [(rows, max(0, bases - 1), slots, slots), (rows if steps else 0, slots, slots)]
         parts = [like.new_empty(size) for size in sizes]
         parts[2] = parts[2].new_empty(slots, dtype=torch.int64)
         return dnc.Room(*map(numbers, parts))
@@ -86,7 +103,7 @@ class DNCAccess:
     def last(self, tape: Sequence[Tensor], slot: int) -> list[Tensor]:
         """The native state after a step."""
         memory, *others = dnc.Tape(*tape)[2:8]
-        return [memory[:, slot], *(part[:, slot].contiguous() for part in others)]
+        return [memory[:, slot], *(part[:, slot % part.shape[1]].contiguous() for part in others)]
 
     def watched(self, tape: Sequence[Tensor]) -> list[Tensor]:
         """What a recording shows: the interface, the state and the allocation."""

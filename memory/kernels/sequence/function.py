@@ -123,13 +123,26 @@ def _resets(plan: Plan, given: Given, starts: Tensor | None) -> tuple[Any, tuple
     return numbers(where), as_arrays(plan.access, to_native(plan.shape, plan.access, fresh))
 
 
-def _over_rows(plan: Plan, function: Any, arguments: Sequence[Any], given: Given) -> None:
-    """Call a compiled function for all rows, each block with room of its own to work in."""
+def _over_rows(plan: Plan, function: Any, arguments: Sequence[Any], given: Given, steps: int = 0) -> None:
+    """Call a compiled function for all rows, each block with room of its own to work in.
+
+    Args:
+        plan: of the core.
+        function: compiled.
+        arguments: of it, between the rows and the room.
+        given: what the sequence is given.
+        steps: of the sequence, on the way back.
+    """
     like, interface = given.inputs, len(given.interface[1])
+    left: list[Any] = []  # room that a block has done with
 
     def work(begin: int, end: int) -> None:
-        rooms = packing.room(plan.shape, like, end - begin, interface), plan.access.room(like)
-        call(function, like.dtype, begin, end, *arguments, *rooms)
+        try:
+            room = left.pop()
+        except IndexError:
+            room = plan.access.room(like, end - begin, steps)  # no later block has more rows
+        call(function, like.dtype, begin, end, *arguments, packing.room(plan.shape, like, end - begin, interface), room)
+        left.append(room)
 
     over_rows(work, len(like), plan.access.rows_at_once(like))
 
@@ -167,7 +180,8 @@ def _forward(
     ends = [part[:, :, last].transpose(0, 1).contiguous() for part in inside[:2]]
     state = from_native(shape, access, [*access.last(tape, last), *ends, reads[:, -1].contiguous()])
     watched = access.watched(tape) if plan.recording else []
-    return (outputs, *state, *watched), (hidden, reads, *inside, *tape)
+    kept = [part.new_empty(0, *part.shape[1:]) if i in access.passing else part for i, part in enumerate(tape)]
+    return (outputs, *state, *watched), (hidden, reads, *inside, *kept)
 
 
 def _backward(
@@ -184,7 +198,7 @@ def _backward(
     rows, steps = given.inputs.shape[:2]
     hidden, reads, inside, tape = *kept[:2], kept[2:5], kept[5:]
     to_hidden, to_reads, to_output = through_output(given, gradients[0], hidden, reads)
-    to_first = _last_gradients(plan, given, gradients[1 : 1 + plan.fields])
+    to_first = _last_gradients(plan, given, asked, gradients[1 : 1 + plan.fields])
     to_fresh = access.fresh_gradients(to_first, asked.fresh) if starts is not None else [one[:0] for one in to_first]
     to_received = hidden.new_empty(shape.layers, rows, steps, inside[2].shape[3])
     to_emitted = hidden.new_empty(rows, steps, len(given.interface[1]))
@@ -205,7 +219,7 @@ def _backward(
         as_arrays(access, to_first),
         as_arrays(access, to_fresh),
     )
-    _over_rows(plan, access.compiled.backward, arguments, given)
+    _over_rows(plan, access.compiled.backward, arguments, given, steps)
     before, reads_before = _before(plan, given, starts, inside, reads)
     needed = (asked.inputs, *asked.weights)
     sources = (given.inputs, inside[0], before, reads_before)
@@ -231,13 +245,17 @@ def through_output(
     return to_hidden, to_reads, [to_weight, told.sum(0)]
 
 
-def _last_gradients(plan: Plan, given: Given, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+def _last_gradients(plan: Plan, given: Given, asked: Given, gradients: Sequence[Tensor | None]) -> list[Tensor]:
     """Those of the last state, in memory of their own; zeros where none came."""
+
+    def zeros(index: int) -> Tensor:
+        unasked = not asked.first[index] and not (asked.fresh and asked.fresh[index])
+        some = given.first[index][:0] if unasked and index in plan.access.passing_gradients else given.first[index]
+        return torch.zeros_like(some, memory_format=torch.contiguous_format)
+
     fields = [
-        torch.zeros_like(part, memory_format=torch.contiguous_format)
-        if gradient is None or index in plan.access.constant
-        else gradient
-        for index, (part, gradient) in enumerate(zip(given.first, gradients, strict=True))
+        zeros(index) if gradient is None or index in plan.access.constant else gradient
+        for index, gradient in enumerate(gradients)
     ]
     theirs = {gradient.data_ptr() for gradient in gradients if gradient is not None}
     native = to_native(plan.shape, plan.access, fields)

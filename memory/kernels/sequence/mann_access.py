@@ -35,6 +35,7 @@ class MANNAccess:
     """Fields of the state that no gradient passes through: the usage."""
     constant_shown = (4, 5)
     """Likewise of what a recording shows: usage and least used slots."""
+    passing = passing_gradients = ()
 
     def __init__(self, slots: int, heads: Heads, parse: Callable[[Tensor], dict[str, Tensor]]):
         self.slots, self.word, self.heads, self.parse = slots, heads.word, heads, parse
@@ -77,8 +78,9 @@ class MANNAccess:
         sizes += [(count, slots)] * 3 + [(slots,), (count,), (count, 1)]
         return [like.new_empty(rows, steps, *size) for size in sizes]
 
-    def room(self, like: Tensor) -> mann.Room:
-        """Room to work in, for one row."""
+    def room(self, like: Tensor, rows: int = 0, steps: int = 0) -> mann.Room:
+        """Room to work in, for one row; the same for any number of them and any sequence."""
+        del rows, steps
         count, slots = self.heads.readers, self.slots
         sizes = [(slots,), (2, count, self.word), (count, slots), (count, slots), (self.heads.told,)]
         return mann.Room(*(numbers(like.new_empty(size)) for size in sizes))

@@ -26,7 +26,7 @@ class NTMAccess:
     compiled = ntm
     carried = ("memory", "weights")
     """What the tape holds of the native state."""
-    constant = constant_shown = ()
+    constant = constant_shown = passing = passing_gradients = ()
 
     def __init__(self, core: Any):
         self.readers, self.writers = core.read_heads, core.write_heads
@@ -76,8 +76,9 @@ class NTMAccess:
         sizes += [(heads, self.slots)] * 5 + [(heads, 3)]
         return [like.new_empty(rows, steps, *size) for size in sizes]
 
-    def room(self, like: Tensor) -> ntm.Room:
-        """Room to work in, for one row."""
+    def room(self, like: Tensor, rows: int = 0, steps: int = 0) -> ntm.Room:
+        """Room to work in, for one row; the same for any number of them and any sequence."""
+        del rows, steps
         heads, slots, word = self.readers + self.writers, self.slots, self.word
         sizes = [(slots,), (slots,), (2, heads, word), (2, slots + self.heads.shifts), (heads, slots)]
         sizes += [(self.writers + 1, slots)]

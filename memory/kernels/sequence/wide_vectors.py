@@ -1,4 +1,4 @@
-"""Compiled functions that use the processor's widest vectors.
+"""Compiled functions that use the processor's widest vectors, and such whose arrays lie apart.
 
 LLVM holds back from vectors of 512 bits, which slowed the clock of early processors that had them: by default it makes
 loops of 256 bits. Products of matrices are half as fast again with the widest. An attribute of a function asks for
@@ -42,3 +42,12 @@ class WideCompiler(CompilerBase):
         passes.passes = [(_WideLowering if step is NativeLowering else step, why) for step, why in passes.passes]
         passes.finalize()
         return [passes]
+
+
+class ApartCompiler(WideCompiler):
+    """The same, and the compiler is told that no array of the arguments overlaps another; Numba has a flag for it."""
+
+    def define_pipelines(self) -> list[Any]:
+        """As above."""
+        self.state.flags.noalias = True
+        return super().define_pipelines()
