@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from lukasa import memory
+from lukasa.benchmarks.extra_memory import peak_of_tensors
 from lukasa.benchmarks.plain import PlainDNC, PlainNTM
 from lukasa.benchmarks.public_cores import Run, public
 from lukasa.ground.mistakes import UserError
@@ -93,6 +94,7 @@ class Row:
         ratios: medians of theirs over ours, round by round.
         bound: what the multiplications alone take at the rate of a matrix product of the controller's size.
         load: processes that wanted to run, of the last minute.
+        memory: MiB in tensors at the peak of a sequence of ours.
     """
 
     core: str
@@ -105,6 +107,7 @@ class Row:
     ratios: dict[str, float]
     bound: float
     load: float
+    memory: float
 
 
 def make(size: Size) -> memory.Core:
@@ -203,6 +206,7 @@ def measure(size: Size, settings: Settings) -> Row:
         },
         bound=bound(size, settings.forward),
         load=os.getloadavg()[0],
+        memory=peak_of_tensors(lambda: once(runs["ours"], inputs, settings.forward)) / 2**20,
     )
 
 
@@ -210,8 +214,8 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     """Of a table in Markdown."""
     labels = list(dict.fromkeys(label for row in rows for label in row.others))
     heads = [f"{label} | ratio" for label in labels]
-    yield f"| core | slots | batch | ours (low to high) | bound | {' | '.join(heads)} | load |"
-    yield "|---|--:|--:|--:|--:|" + "--:|--:|" * len(labels) + "--:|"
+    yield f"| core | slots | batch | ours (low to high) | bound | {' | '.join(heads)} | load | MiB |"
+    yield "|---|--:|--:|--:|--:|" + "--:|--:|" * len(labels) + "--:|--:|"
     for row in rows:
         cells = [
             f"{row.others[label]:.3g} | **{row.ratios[label]:.3g}**" if label in row.others else " | "
@@ -219,7 +223,7 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
         ]
         ours = f"{row.ours:.3g} ({row.low:.3g} to {row.high:.3g})"
         sizes = f"{row.core} | {row.slots:,} | {row.batch}"
-        yield f"| {sizes} | {ours} | {row.bound:.2g} | {' | '.join(cells)} | {row.load:.1f} |"
+        yield f"| {sizes} | {ours} | {row.bound:.2g} | {' | '.join(cells)} | {row.load:.1f} | {row.memory:.3g} |"
 
 
 def main(argv: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -65,9 +66,14 @@ def extra_heap(contestant: Contestant) -> int | None:
 
 def extra_tensors(contestant: Contestant) -> int:
     """The peak over one sequence of the bytes in tensors, less what it began at."""
+    return peak_of_tensors(contestant.run)
+
+
+def peak_of_tensors(run: Callable[[], object]) -> int:
+    """The peak over a call of the bytes in tensors, less what it began at."""
     gc.collect()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        contestant.run()
+        run()
     events: Any = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
     changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
     held = peak = 0
