@@ -19,7 +19,9 @@ from lukasa.memory.kernels.sequence.dnc_links import follow_rows, gather_rows, r
 EVERY = 4
 """Steps from one base to the next."""
 BASES = 16
-"""So many at least between two checkpoints: they are of the rows worked on together, checkpoints of all."""
+"""So many at least from one checkpoint to the next."""
+SHARE = 4
+"""So many times the root of how many bases there are: bases are of the rows worked on together, checkpoints of all."""
 
 
 class Past(NamedTuple):
@@ -45,9 +47,9 @@ class Base(NamedTuple):
 
 
 def checkpoints_for(steps: int) -> int:
-    """How many links are kept of a sequence: about the root of its length, as many as there are bases between two."""
+    """How many links are kept of a sequence, so that they and the bases between two of them grow by the root of it."""
     bases = -(-steps // EVERY)
-    several = max(BASES, round(bases**0.5))
+    several = max(BASES, round(SHARE * bases**0.5))
     return max(0, -(-bases // several) - 1)
 
 
