@@ -262,13 +262,8 @@ class Store:
         """
         used = torch.maximum(self.used, slots.amax(1) + 1)
         if self.layout.device.type == "cpu":  # elsewhere looking would wait for the device
-            highest, fresh = int(used.max()), (slots >= self.used.unsqueeze(1)).sum(1)
-            if highest > self.layout.slots or bool((used - self.used > fresh).any()):
-                raise ValueError(
-                    f"slots up to {highest - 1} cannot be written while {self.used.tolist()} of "
-                    f"{self.layout.slots} are: new slots are handed out in order, least_recent() says which come next"
-                )
-            TRAFFIC.filled = max(TRAFFIC.filled, highest)
+            refuse_disorder(slots, self.used, self.layout.slots)
+            TRAFFIC.filled = max(TRAFFIC.filled, int(used.max()))
         if self.capacity < self.layout.slots and int(used.max()) > self.capacity:
             self._reserve(int(used.max()))
         return used
@@ -294,6 +289,26 @@ class Store:
         erased = torch.zeros(len(targets), dtype=torch.bool, device=targets.device).index_fill_(0, ids[~keep], True)
         new = self.rows[targets].to(self.layout.dtype).masked_fill_(erased.unsqueeze(1), 0).index_add_(0, ids, words)
         self.rows[targets] = new.to(self.layout.stored)
+
+
+def refuse_disorder(slots: Tensor, used: Tensor, most: int) -> None:
+    """Refuse a write before it is made.
+
+    Args:
+        slots: int64 [B, S]; -1 is nothing.
+        used: int64 [B], how many slots of each row are written.
+        most: N.
+
+    Raises:
+        ValueError: a slot is written before those below it, or does not exist.
+    """
+    after, fresh = torch.maximum(used, slots.amax(1) + 1), (slots >= used.unsqueeze(1)).sum(1)
+    highest = int(after.max())
+    if highest > most or bool((after - used > fresh).any()):
+        raise ValueError(
+            f"slots up to {highest - 1} cannot be written while {used.tolist()} of {most} are: new slots are handed "
+            "out in order, least_recent() says which come next"
+        )
 
 
 def alive(store: Store | None) -> Store:

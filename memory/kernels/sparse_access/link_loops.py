@@ -123,7 +123,9 @@ def extend(links, base, side, row, named, logs, before, fading, strength, slots,
 
 @compiled
 def forget_slot(links, base, slot):
-    """No link to or from a slot survives."""
+    """No link to or from a slot survives; -1 is nothing."""
+    if slot < 0:
+        return
     links.names[base + slot] = 0
     links.survival[base + slot, EARLIER] -= FORGOTTEN
     links.survival[base + slot, LATER] -= FORGOTTEN

@@ -10,11 +10,12 @@ import math
 import numpy as np
 
 from lukasa.memory.addressing import NORM_EPSILON
+from lukasa.memory.kernels.sparse_access.finding import all_given, find
 from lukasa.memory.sparse.indexes.compiling import compiled
 from lukasa.memory.sparse.indexes.lanes import KEYS, LANES, dot
 from lukasa.memory.sparse.indexes.list_filing import begin, refile
 from lukasa.memory.sparse.indexes.list_kernels import CHANGES, LISTS
-from lukasa.memory.sparse.indexes.list_searching import search_one
+from lukasa.memory.sparse.listener import UNKNOWN
 
 READY, LOOK_CLOSER = range(2)
 
@@ -77,40 +78,51 @@ def look_ahead(front, cursor, last, log, slots):
 
 
 @compiled
+def oldest_slots(given, b, front, cursor, last, log, slots, oldest):
+    """The slots that the heads of a row may write anew: those that are given, else the least recently accessed."""
+    if not all_given(given, b, 0, len(oldest)):
+        least_recent(front, cursor, last, log, slots, oldest)
+    if len(given):
+        for h in range(len(oldest)):
+            if given[b, h] != UNKNOWN:
+                oldest[h] = given[b, h]
+
+
+@compiled
+def in_order(write_slots, used):
+    """Whether the slots that a row is about to write are written already or come next; see ``Store.write``."""
+    following, fresh = used, 0
+    for h in range(write_slots.shape[0]):
+        for c in range(write_slots.shape[1]):
+            following = max(following, write_slots[h, c] + 1)
+            fresh += 1 if write_slots[h, c] >= used else 0
+    return following - used <= fresh
+
+
+@compiled
 def prepare(
-    interface,
-    read_slots,
-    read_weights,
-    front,
-    cursor,
-    last,
-    log,
-    slots,
-    peaks,
-    limits,
-    gates,
-    write_slots,
-    write_weights,
-    added,
-    status,
-    low,
-    high,
-):
+    interface, given, read_slots, read_weights, front, cursor, last, log, slots, used, peaks, limits, gates,
+    write_slots, write_weights, added, status, low, high,
+):  # fmt: skip
     """Where each head writes how much, and what: [B, H, C + 1], [B, H, C + 1] and [B, S, W]. Nothing is changed yet.
 
-    Of the batch rows from ``low`` to ``high``; ``status`` [B] says which may go on. ``peaks`` [B] are what no number in
-    a row exceeds, before and then after it; ``limits`` those of such a number and of a query.
+    Of the batch rows from ``low`` to ``high``; ``status`` [B] says which may go on. ``given`` [B, H + H C] are answers
+    of a listener, which slots are oldest and which nearest to each key; it has no rows where there is none. ``peaks``
+    [B] are what no number in a row exceeds, before and then after it; ``limits`` those of such a number and of a query.
     """
     _, heads, reads = read_slots.shape
     size = added.shape[2]
     oldest = np.empty(heads, np.int64)
     for b in range(low, high):
-        least_recent(front[b], cursor[b], last[b], log[b], slots, oldest)
+        oldest_slots(given, b, front[b], cursor[b], last[b], log[b], slots, oldest)
         largest, largest_key, numbers = 0.0, 0.0, True
-        for i in range(heads * size):
-            number = float(interface[b, i])
-            numbers = numbers and number == number
-            largest_key = max(largest_key, abs(number))
+        for h in range(heads):
+            if all_given(given, b, heads + h * reads, heads + (h + 1) * reads):  # nobody will look for its key
+                continue
+            for i in range(h * size, (h + 1) * size):
+                number = float(interface[b, i])
+                numbers = numbers and number == number
+                largest_key = max(largest_key, abs(number))
         for h in range(heads):
             for part in range(2):
                 gates[b, part * heads + h] = sigmoid(interface[b, 2 * heads * size + (1 + part) * heads + h])
@@ -131,6 +143,7 @@ def prepare(
                     largest = max(largest, abs(float(number)))
         peak = peaks[b] + largest * heads * (reads + 1)
         fits = numbers and peak <= limits[0] and largest_key <= limits[1]
+        fits = fits and (not len(given) or in_order(write_slots[b], used[b]))
         status[b] = READY if fits else LOOK_CLOSER
         if fits:
             peaks[b] = peak
@@ -142,8 +155,9 @@ def write(rows, base, write_slots, added, used):
     heads, reads = write_slots.shape[0], write_slots.shape[1] - 1
     size = added.shape[1]
     for h in range(heads):
-        at = (base + write_slots[h, reads]) * size
-        rows[at : at + size] = 0
+        if write_slots[h, reads] >= 0:
+            at = (base + write_slots[h, reads]) * size
+            rows[at : at + size] = 0
     for h in range(heads):
         for c in range(reads + 1):
             slot = write_slots[h, c]
@@ -168,7 +182,9 @@ def sort(numbers):
 
 @compiled
 def file_changed(tables, b, width, scale, rows, base, size, changed, query, numbers, near, scores):
-    """File slots of a row by what they hold now; they are sorted."""
+    """File slots of a row by what they hold now, where words are filed at all; they are sorted."""
+    if not width:
+        return
     sort(changed)
     if not tables.counts[b, LISTS]:
         begin(tables, b)
@@ -213,28 +229,31 @@ def read(rows, base, key, strength, found, copies, cosines, row_scale, unit_key,
 
 @compiled
 def step(
-    tables, width, scale, kept, probes, rows, capacity, used, interface, write_slots, write_weights, added, delta, last,
-    log, end, slots, found, weights, words, unit_keys, key_scale, row_scale, copies, cosines, low, high,
+    tables, width, scale, kept, probes, rows, capacity, used, interface, given, write_slots, write_weights, added,
+    delta, last, log, end, slots, found, weights, words, unit_keys, key_scale, row_scale, copies, cosines, low, high,
 ):  # fmt: skip
-    """Write, file, search, read and note what was accessed, for the batch rows from ``low`` to ``high``."""
+    """Write, file, search, read and note what was accessed, for the batch rows from ``low`` to ``high``.
+
+    ``width`` is 0 where words are not filed: then every word that is written is compared. ``given`` is as in
+    ``prepare``.
+    """
     heads, reads = weights.shape[1], weights.shape[2]
     size, count = added.shape[2], heads * (reads + 1)
     query, numbers = np.zeros(width, np.int16), np.zeros(width, np.int16)
     scores, near, keys = np.empty(LANES, np.int16), np.empty(1 + KEYS, np.int64), np.empty(1 + kept, np.int64)
-    best, nearest = np.empty(reads, rows.dtype), np.empty(reads, np.int64)
+    best, nearest = np.empty((heads, reads), rows.dtype), np.empty((heads, reads), np.int64)
     changed, event = np.empty(count, np.int64), np.empty(count + heads * reads, np.int64)
     for b in range(low, high):
         base = b * capacity
         used[b] = write(rows, base, write_slots[b], added[b], used[b])
         changed[:] = write_slots[b].reshape(-1)
         file_changed(tables, b, width, scale, rows, base, size, changed, query, numbers, near, scores)
+        find(
+            given, tables, b, width, scale, rows, base, interface[b], size, used[b], probes, query, keys, best, nearest,
+            scores, found[b],
+        )  # fmt: skip
         for h in range(heads):
             key, g = interface[b, h * size : (h + 1) * size], b * heads + h
-            n = search_one(
-                tables, b, width, scale, rows, base, key, used[b], probes, query, keys, best, nearest, scores
-            )
-            for c in range(reads):
-                found[b, h, c] = nearest[c] if c < n else -1
             strength = interface[b, 2 * heads * size + h]
             key_scale[g, 0] = read(
                 rows, base, key, strength, found[b, h], copies[g], cosines[g], row_scale[g], unit_keys[g],

@@ -1,14 +1,21 @@
 """Compiled: a sparse memory as the loops over a sequence see it, of all rows of a batch. Importing this needs Numba.
 
-Legend: B batch, N slots, W word size, A entries of the log, E entries looked at ahead.
+Legend: B batch, T time, N slots, W word size, A entries of the log, E entries looked at ahead, H heads, C slots that a
+head reads.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from lukasa.memory.kernels.sparse_access.hearing import threshold
+from lukasa.memory.kernels.sparse_access.scanning import Scanned
 from lukasa.memory.sparse.indexes.compiling import compiled
 from lukasa.memory.sparse.indexes.list_kernels import CHANGES, EXACT, EXPECTED, LISTS, MADE_FROM
+from lukasa.memory.sparse.indexes.packed_lists import PackedLists
+from lukasa.memory.sparse.store import Store
 from lukasa.memory.sparse.usage import NOWHERE
 
 
@@ -19,13 +26,14 @@ class Memory(NamedTuple):
     capacity: Any
     used: Any  # int64 [B]
     slots: Any  # N
+    given: Any  # int64 [T, B, H + H C], answers of a listener; of no rows where there is none
     delta: Any
     last: Any  # int64 [B, N + 1]
     log: Any  # int64 [B, A]
     front: Any  # int64 [B, E]
     cursor: Any  # int64 [B, 1]
     tables: Any
-    width: Any
+    width: Any  # of a filed word; 0 where none is filed and every word is compared
     scale: Any
     kept: Any
     probes: Any
@@ -33,6 +41,15 @@ class Memory(NamedTuple):
     exact_up_to: Any
     growth: Any
     overwrites: Any
+
+
+def memory(store: Store, index: PackedLists | Scanned, reads: int, given: Any) -> Memory:
+    """The memory of a store, for heads that read so many slots; ``given`` is as in ``hearing.given``."""
+    tables, width, scale, kept, probes = index.begin_step(reads)
+    usage, outgrown = store.usage, np.zeros(store.layout.batch_size, np.bool_)
+    order = (usage.last.numpy(), usage.log.numpy(), usage.front.numpy(), usage.cursor.numpy())
+    rows = (store.rows.view(-1).numpy(), store.capacity, index.used, store.layout.slots, given, threshold(store))
+    return Memory(*rows, *order, tables, width, scale, kept, probes, outgrown, *index.outgrows_at())
 
 
 @compiled

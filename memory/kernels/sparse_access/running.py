@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lukasa.memory.core import Core, State
 from lukasa.memory.kernels.sequence.running import shape_of, weights_of
-from lukasa.memory.kernels.sparse_access.native import plain_index
+from lukasa.memory.kernels.sparse_access.hearing import given
+from lukasa.memory.kernels.sparse_access.native import index_of
 from lukasa.memory.kernels.sparse_access.sam_access import SAMAccess
 from lukasa.memory.kernels.sparse_access.sdnc_access import SDNCAccess
 from lukasa.memory.kernels.sparse_access.sequence import Plan, run
@@ -28,9 +29,9 @@ def run_core(core: Any, inputs: Tensor, state: Any, starts: Tensor | None) -> tu
     assert isinstance(store, Store)
     store.make_room()
     weights = [weight for _, weight in weights_of(core)]
-    index: Any = plain_index(store)
     access = ACCESSES[type(core)](core, state)
-    plan = Plan(shape_of(core), 2 + len(state.controller), access, store, index, tape)
+    answers = given(store, inputs.shape[1], access.heads, access.reads)
+    plan = Plan(shape_of(core), 2 + len(state.controller), access, store, index_of(store), tape, answers)
     tensors = [inputs, *weights, state.read_weights, state.reads, *state.controller]
     token, outputs, slots, read_weights, reads, *controller = run(plan, starts, token, tensors)
     inside = type(state.controller)(*controller)

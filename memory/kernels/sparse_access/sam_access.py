@@ -14,6 +14,8 @@ from torch import Tensor
 
 from lukasa.memory.kernels.sequence.packing import numbers
 from lukasa.memory.kernels.sparse_access import sam_back, sam_loops
+from lukasa.memory.kernels.sparse_access.hearing import heard
+from lukasa.memory.sparse.store import Store
 
 
 class SAMAccess:
@@ -39,6 +41,17 @@ class SAMAccess:
     def seen(self, memory: Any) -> Any:
         """The memory as the loops take it."""
         return memory
+
+    def is_followed(self, store: Store) -> bool:
+        """Whether somebody is to hear of every step."""
+        return store.listener is not None
+
+    def tell(self, store: Any, tape: Sequence[Tensor]) -> None:
+        """Say to who follows the memory what the steps did."""
+        if store.listener is not None:
+            kept = sam_loops.Tape(*tape)
+            written, read = (kept.write_slots, kept.write_weights), (kept.found, kept.weights)
+            store.listener.passed(heard(written, kept.found, read, store.layout.delta))
 
     def finish(self) -> None:
         """Nothing but the store was changed."""

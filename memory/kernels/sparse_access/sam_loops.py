@@ -94,9 +94,9 @@ def forward(
         for r in range(rows):
             copy(work.emitted[r], tape.emitted[slot, begin + r])
         prepare(
-            tape.emitted[slot], before.slots, before.weights, memory.front, memory.cursor, memory.last, memory.log,
-            memory.slots, peaks, limits, tape.gates[slot], tape.write_slots[slot], tape.write_weights[slot], added,
-            status, begin, end,
+            tape.emitted[slot], memory.given[time], before.slots, before.weights, memory.front, memory.cursor,
+            memory.last, memory.log, memory.slots, memory.used, peaks, limits, tape.gates[slot], tape.write_slots[slot],
+            tape.write_weights[slot], added, status, begin, end,
         )  # fmt: skip
         for row in range(begin, end):
             if status[row] != READY:
@@ -104,10 +104,10 @@ def forward(
                 return
         step(
             memory.tables, memory.width, memory.scale, memory.kept, memory.probes, memory.rows, memory.capacity,
-            memory.used, tape.emitted[slot], tape.write_slots[slot], tape.write_weights[slot], added, memory.delta,
-            memory.last, memory.log, event_at + (time - now) * per_step, memory.slots, tape.found[slot],
-            tape.weights[slot], words, tape.unit_keys[slot], tape.key_scale[slot], tape.row_scale[slot],
-            tape.copies[slot], tape.cosines[slot], begin, end,
+            memory.used, tape.emitted[slot], memory.given[time], tape.write_slots[slot], tape.write_weights[slot],
+            added, memory.delta, memory.last, memory.log, event_at + (time - now) * per_step, memory.slots,
+            tape.found[slot], tape.weights[slot], words, tape.unit_keys[slot], tape.key_scale[slot],
+            tape.row_scale[slot], tape.copies[slot], tape.cosines[slot], begin, end,
         )  # fmt: skip
         attention = False
         for row in range(begin, end):

@@ -7,16 +7,19 @@ a head reads, E entries of a row of links.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from lukasa.memory.kernels.sequence.packing import numbers
 from lukasa.memory.kernels.sparse_access import sdnc_back, sdnc_loops
+from lukasa.memory.kernels.sparse_access.hearing import heard
 from lukasa.memory.kernels.sparse_access.link_loops import Links
 from lukasa.memory.kernels.sparse_access.sam_access import about_to_write
 from lukasa.memory.sparse.links import SparseLinks
+from lukasa.memory.sparse.listener import Steps
+from lukasa.memory.sparse.store import Store
 
 
 class SDNCAccess:
@@ -51,6 +54,20 @@ class SDNCAccess:
         recent, precedence = map(numbers, self.recent)
         return memory, Links(*parts, numbers(self.used), recent, precedence, tables.layout.decay == "both")
 
+    def is_followed(self, store: Store) -> bool:
+        """Whether somebody is to hear of every step."""
+        return store.listener is not None or self.tables.listener is not None
+
+    def tell(self, store: Any, tape: Sequence[Tensor]) -> None:
+        """Say to who follows the memory or its links what the steps did."""
+        kept, links = sdnc_loops.Tape(*tape), cast(Any, self.tables.listener)
+        if store.listener is not None:
+            written, read = (kept.write_slots, kept.write_weights), (kept.slots, kept.weights)
+            store.listener.passed(heard(written, kept.found, read, store.layout.delta))
+        if links is not None:
+            changed = torch.cat([kept.write_slots.flatten(2), kept.write_slots[..., -1], kept.recent], 2)
+            links.passed(Steps(changed.new_empty(*changed.shape[:2], 0).transpose(0, 1), changed.transpose(0, 1), None))
+
     def finish(self) -> None:
         """The links were changed."""
         self.tables.stepped(self.used, self.recent)
@@ -78,6 +95,7 @@ class SDNCAccess:
             *(whole(torch.int64, reads), real(rows, heads, reads)),
             *(real(groups, word), real(groups, 1), real(groups, reads), real(groups, reads, word)),
             *(real(groups, reads), real(groups, reads, word)),
+            torch.empty(steps, rows, entries, dtype=torch.int64),
         ]
 
     def rooms(self, like: Tensor, rows: int) -> tuple[Any, ...]:

@@ -16,13 +16,13 @@ import numpy as np
 from lukasa.memory.kernels.sequence.algebra import copy
 from lukasa.memory.kernels.sequence.carrying import enter, steer
 from lukasa.memory.kernels.sequence.controller_steps import controller_step
+from lukasa.memory.kernels.sparse_access.finding import find
 from lukasa.memory.kernels.sparse_access.link_loops import add_up, empty_links, follow, keep_largest, sums_of, update
 from lukasa.memory.kernels.sparse_access.loops import READY, file_changed, note, prepare, read, write
 from lukasa.memory.kernels.sparse_access.rows import empty, is_outgrown
 from lukasa.memory.kernels.sparse_access.sam_loops import resume
 from lukasa.memory.sparse.indexes.compiling import compiled
 from lukasa.memory.sparse.indexes.lanes import KEYS, LANES
-from lukasa.memory.sparse.indexes.list_searching import search_one
 
 
 class Tape(NamedTuple):
@@ -45,6 +45,7 @@ class Tape(NamedTuple):
     copies: Any  # [Z, G, C, W], of what was found by content
     cosines: Any  # [Z, G, C]
     words: Any  # [Z, G, C, W], of what was read
+    recent: Any  # int64 [Z, B, E], what was written last before it, for who listens
 
 
 class Before(NamedTuple):
@@ -111,13 +112,13 @@ def place_of(slot, slots):
 
 
 @compiled
-def step(memory, links, tape, slot, before, added, words, event_at, low, high):
+def step(memory, links, tape, slot, given, before, added, words, event_at, low, high):
     """Write, file, link, search, follow links, read and note what was accessed; rows from ``low`` to ``high``."""
     heads, reads, entries = tape.linked.shape[2], tape.linked.shape[3], tape.linked.shape[5]
     size, width, tables, kept = added.shape[2], memory.width, memory.tables, memory.kept
     query, numbers = np.zeros(width, np.int16), np.zeros(width, np.int16)
     scores, near, keys = np.empty(LANES, np.int16), np.empty(1 + KEYS, np.int64), np.empty(1 + kept, np.int64)
-    best, nearest = np.empty(reads, memory.rows.dtype), np.empty(reads, np.int64)
+    best, nearest = np.empty((heads, reads), memory.rows.dtype), np.empty((heads, reads), np.int64)
     writes = heads * (reads + 1)
     changed, event = np.empty(writes, np.int64), np.empty(writes + heads * reads, np.int64)
     named, sums = np.empty((heads, reads, 2, entries), np.int32), sums_of(reads + 2 * reads * entries)
@@ -128,17 +129,16 @@ def step(memory, links, tape, slot, before, added, words, event_at, low, high):
         memory.used[b] = write(rows, base, write_slots, added[b], memory.used[b])
         changed[:] = write_slots.reshape(-1)
         file_changed(tables, b, width, memory.scale, rows, base, size, changed, query, numbers, near, scores)
+        copy(links.recent[b], tape.recent[slot, b])
         update(links, b, write_slots, write_weights)
         follow(links, b, before.slots[b], named, tape.linked[slot, b])
+        find(
+            given, tables, b, width, memory.scale, rows, base, interface, size, memory.used[b], memory.probes, query,
+            keys, best, nearest, scores, tape.found[slot, b],
+        )  # fmt: skip
         for h in range(heads):
             key, g = interface[h * size : (h + 1) * size], b * heads + h
-            n = search_one(
-                tables, b, width, memory.scale, rows, base, key, memory.used[b], memory.probes, query, keys, best,
-                nearest, scores,
-            )  # fmt: skip
             found, content, modes = tape.found[slot, b, h], tape.content[slot, b, h], tape.modes[slot, b, h]
-            for c in range(reads):
-                found[c] = nearest[c] if c < n else -1
             tape.key_scale[slot, g, 0] = read(
                 rows, base, key, interface[2 * heads * size + h], found, tape.copies[slot, g], tape.cosines[slot, g],
                 tape.row_scale[slot, g], tape.unit_keys[slot, g], content, unread,
@@ -190,15 +190,16 @@ def forward(
         for r in range(rows):
             copy(work.emitted[r], tape.emitted[slot, begin + r])
         prepare(
-            tape.emitted[slot], before.slots, before.weights, memory.front, memory.cursor, memory.last, memory.log,
-            memory.slots, peaks, limits, tape.gates[slot], tape.write_slots[slot], tape.write_weights[slot], added,
-            status, begin, end,
+            tape.emitted[slot], memory.given[time], before.slots, before.weights, memory.front, memory.cursor,
+            memory.last, memory.log, memory.slots, memory.used, peaks, limits, tape.gates[slot], tape.write_slots[slot],
+            tape.write_weights[slot], added, status, begin, end,
         )  # fmt: skip
         for row in range(begin, end):
             if status[row] != READY:
                 reached[begin] = time
                 return
-        step(memory, links, tape, slot, before, added, words, event_at + (time - now) * per_step, begin, end)
+        end_of_log = event_at + (time - now) * per_step
+        step(memory, links, tape, slot, memory.given[time], before, added, words, end_of_log, begin, end)
         attention = False
         for row in range(begin, end):
             copy(words[row].reshape(-1), carried.reads[row - begin])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,11 +24,13 @@ from lukasa.memory.kernels.sequence.function import Given, through_output
 from lukasa.memory.kernels.sequence.packing import Shape, numbers
 from lukasa.memory.kernels.sequence.threads import ROWS, over_rows
 from lukasa.memory.kernels.sparse_access import rows as row_loops
+from lukasa.memory.kernels.sparse_access.hearing import answered
+from lukasa.memory.kernels.sparse_access.scanning import Scanned
 from lukasa.memory.sparse.indexes.compiling import call
 from lukasa.memory.sparse.indexes.list_kernels import FILED
 from lukasa.memory.sparse.indexes.packed_lists import PackedLists
 from lukasa.memory.sparse.operations import Tape
-from lukasa.memory.sparse.store import Store
+from lukasa.memory.sparse.store import Store, refuse_disorder
 from lukasa.memory.sparse.traffic import TRAFFIC
 
 STEPS_AT_ONCE = 128
@@ -44,8 +46,9 @@ class Plan(NamedTuple):
     fields: int  # of the state, that are tensors and carry gradients
     access: Any
     store: Store
-    lists: PackedLists
+    lists: PackedLists | Scanned
     tape: Tape
+    given: Any  # answers of a listener; see ``hearing.given``
 
 
 def run(plan: Plan, starts: Tensor | None, token: Tensor, tensors: Sequence[Tensor]) -> tuple[Any, ...]:
@@ -122,7 +125,7 @@ def _forward(
     shape, access = plan.shape, plan.access
     rows, steps = given.inputs.shape[:2]
     projected = packing.project(shape, given.weights, given.inputs)
-    slots = steps if keep else min(steps, 2)
+    slots = steps if keep or access.is_followed(plan.store) else min(steps, 2)
     inside, tape = packing.controller_tape(shape, projected, rows, slots), access.tape(projected, rows, slots)
     hidden = projected.new_empty(rows, steps, shape.steering * shape.size)
     reads = projected.new_empty(rows, steps, shape.reads)
@@ -136,6 +139,7 @@ def _forward(
         *(numbers(hidden), numbers(reads)),
     )
     _run(plan, projected, arguments, steps)
+    access.tell(plan.store, tape)
     TRAFFIC.reads += rows * steps * access.reads_a_step
     TRAFFIC.writes += rows * steps * access.writes_a_step
     weight, bias = given.output
@@ -162,6 +166,7 @@ def _run(plan: Plan, like: Tensor, arguments: Sequence[Any], steps: int) -> None
             store.usage.end_event()
     finally:
         access.finish()
+        plan.lists.end_step()
         store.bounds.peak = float(peaks.max())
         store.stepped(torch.from_numpy(plan.lists.used.copy()))
 
@@ -173,7 +178,7 @@ class _Steps:
         self.plan, self.like, self.arguments, self.peaks, self.span = plan, like, arguments, peaks, span
         store, access, rows = plan.store, plan.access, plan.store.layout.batch_size
         store.usage.show_ahead(access.heads)
-        self.memory = _memory(store, plan.lists, access.reads)
+        self.memory = row_loops.memory(store, plan.lists, access.reads, plan.given)
         self.limits = np.array([store.bounds.limit, store.bounds.query_limit])
         self.status, self.reached = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         self.rooms = access.rooms(like, rows)
@@ -192,7 +197,7 @@ class _Steps:
             now = int(self.reached[low])
             for row in range(low, high):
                 if self.memory.outgrown[row]:
-                    self.plan.lists.renew(row)
+                    cast(PackedLists, self.plan.lists).renew(row)
                     self.memory.outgrown[row] = False
             if self.status[low:high].any():
                 looked = self._look_closer(low, high, now)
@@ -220,24 +225,18 @@ class _Steps:
 
         Raises:
             UnstorableError: a number cannot be stored, or a key not looked for.
+            ValueError: a listener's answers write a slot before those below it.
         """
         store, looked = self.plan.store, []
         for row in range(low, high):
             bounds = copy.copy(store.bounds)
             bounds.peak = float(self.peaks[row])
             slots, keep, words, keys = self.plan.access.about_to_write(self.arguments, self.rooms, now, row)
+            refuse_disorder(slots, torch.from_numpy(self.plan.lists.used), store.layout.slots)
             bounds.admit(slots, keep, words, torch.from_numpy(self.plan.lists.used), store.gather)
-            bounds.admit_queries(keys)
+            bounds.admit_queries(keys.masked_fill(answered(self.plan.given[now], row, self.plan.access.heads), 0))
             looked.append(bounds.peak)
         return looked
-
-
-def _memory(store: Store, index: PackedLists, reads: int) -> row_loops.Memory:
-    tables, width, scale, kept, probes = index.begin_step(reads)
-    usage, outgrown = store.usage, np.zeros(store.layout.batch_size, np.bool_)
-    order = (usage.last.numpy(), usage.log.numpy(), usage.front.numpy(), usage.cursor.numpy())
-    rows = (store.rows.view(-1).numpy(), store.capacity, index.used, store.layout.slots, store.layout.delta)
-    return row_loops.Memory(*rows, *order, tables, width, scale, kept, probes, outgrown, *index.outgrows_at())
 
 
 def _backward(

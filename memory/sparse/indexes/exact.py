@@ -28,11 +28,13 @@ class Exact:
         self.rebuild_seconds = 0.0
         self.used = torch.zeros(contents.batch_size, dtype=torch.int64, device=contents.device)
         self.scales = torch.zeros(contents.batch_size, 0, device=contents.device)
+        self._outdated = False
 
     def update(self, rows: Tensor, slots: Tensor, words: Tensor) -> None:
         """Take in the new contents of some slots; see ``Index``."""
         if not len(slots):
             return
+        self._measure()
         self._make_room(words.dtype)
         self.note_written(rows, slots)
         self.scales[rows, slots] = _scales(words).to(self.scales.dtype)
@@ -47,6 +49,7 @@ class Exact:
 
     def scored(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """As ``search``, behind the scores [B, R, k]: a cosine times the query's length, -inf where there are fewer."""
+        self._measure()
         return self._scan(self.contents.rows(), self.scales, self.used, queries.detach(), k)
 
     def search_rows(self, rows: Tensor, queries: Tensor, k: int) -> Tensor:
@@ -60,6 +63,7 @@ class Exact:
         Returns:
             int64 [M, R, k].
         """
+        self._measure()
         words, scales, used = self.contents.rows(), self.scales, self.used
         if len(rows) < len(words):
             words, scales, used = words[rows], scales[rows], used[rows]
@@ -76,6 +80,7 @@ class Exact:
     def rebuild(self, words: Tensor, used: Tensor) -> None:
         """Start over from the contents; see ``Index``."""
         started = time.perf_counter()
+        self._outdated = False
         self.used = used.clone()
         self.scales = torch.zeros(len(words), 0, device=words.device)
         self._make_room(words.dtype)
@@ -84,6 +89,14 @@ class Exact:
             part = words[:, first : min(first + SCANNED_AT_ONCE, limit)]
             self.scales[:, first : first + part.shape[1]] = _scales(part)
         self.rebuild_seconds += time.perf_counter() - started
+
+    def outdate(self) -> None:
+        """Note that compiled code changed contents and ``used``: lengths are measured anew when they are needed."""
+        self._outdated = True
+
+    def _measure(self) -> None:
+        if self._outdated:
+            self.rebuild(self.contents.rows(), self.used)
 
     def _scan(self, words: Tensor, scales: Tensor, used: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         # A GPU's store grows by doubling, so that scanning all it has spares waiting for the highest of ``used``.
