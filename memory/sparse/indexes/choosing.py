@@ -58,6 +58,9 @@ def check_index_options(name: str, options: IndexOptions) -> None:
     Raises:
         ValueError: the index or an option is unknown, the option is another index's, or the value is of another type.
     """
+    if not options:  # as for nearly every store that is made
+        INDEXES.find(name)
+        return
     known = index_options(name)
     for option, value in options.items():
         if option not in known:
