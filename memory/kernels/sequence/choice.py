@@ -97,9 +97,16 @@ def _of_the_sparse_memory(core: Core, inputs: Tensor, state: Any) -> str | None:
         reason = native.obstacle_of_links(state.links.tables)
     if reason is None and core.recorder is not None:
         return "it is recorded, step by step"
-    if reason is None and inputs.shape[1] == 1 and not hasattr(state, "links"):
+    if reason is None and _is_left_to_the_step(core, inputs):
         return "it is a single step, whose access to the memory is a call of native code"
     return reason
+
+
+def _is_left_to_the_step(core: Core, inputs: Tensor) -> bool:
+    """Whether it is a single step of a SAM, whose access runs in native code wherever a whole sequence would."""
+    from lukasa.memory.sam import SAM
+
+    return inputs.shape[1] == 1 and type(core) is SAM
 
 
 def _of_what_moves(core: Core, inputs: Tensor) -> str | None:
@@ -214,6 +221,8 @@ def run_native(core: Core, inputs: Tensor, state: State, starts: Tensor | None) 
         starts: bool [B, T]; None where nothing is reset.
     """
     if type(core) in PLAIN and starts is None and _library_is_as_fast(core, inputs):
+        return None
+    if has_numba() and _is_left_to_the_step(core, inputs):  # asked first: a runner comes by at each step
         return None
     if obstacle(core, inputs, state) is not None:
         compiled = type(core) in (*FIELDS, *MOVING) or has_sparse_loops(core)
