@@ -84,7 +84,7 @@ class MemoryNetwork(PolicyNetwork):
             return features, {**memory.state_to_dict(state), **started}
         state = state_in[LIVE_STATE].state
         if state_in[EPISODE_START].any():
-            state = with_fresh_rows(self.core, state, state_in[EPISODE_START])
+            state = with_fresh_rows(self.core.initial_state(1), state, state_in[EPISODE_START])
         with followed(state) as recordings:
             features, state = self._run(batch, state)
         step = {path: recording.record() for path, recording in recordings.items()}
@@ -119,7 +119,7 @@ class MemoryNetwork(PolicyNetwork):
         """
         starts = tensors[EPISODE_START]
         if any(name.endswith(".choices") for name in tensors):
-            return with_fresh_rows(self.core, restored(self.core, tensors), starts)
+            return restored(self.core, tensors, starts)
         kept = {name: tensor for name, tensor in tensors.items() if name != EPISODE_START}
         if not kept or starts.all():
             return self.core.initial_state(len(starts))

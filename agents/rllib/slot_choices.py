@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-UNKNOWN = -2
-"""In place of a choice that nobody wrote down: the learner makes it itself."""
+from lukasa.memory.sparse.listener import UNKNOWN, Steps
 
 
 class StepRecord(NamedTuple):
@@ -30,7 +29,11 @@ class StepRecord(NamedTuple):
 
 
 class Recording:
-    """A ``lukasa.memory.sparse.listener.Listener`` that writes down what a core asks a memory and does to it."""
+    """A listener (``lukasa.memory.sparse.listener``) that writes down what a core asks a memory and does to it.
+
+    Args:
+        batch_size: B.
+    """
 
     def __init__(self, batch_size: int):
         self._choices = [torch.empty(batch_size, 0, dtype=torch.int32)]
@@ -51,6 +54,17 @@ class Recording:
         """Note an event of access."""
         self._accessed.append(_short(slots))
 
+    def known(self, count: int) -> Tensor:
+        """The memory answers all questions itself."""
+        return torch.empty(len(self._choices[0]), 0, dtype=torch.int64)
+
+    def passed(self, steps: Steps) -> None:
+        """Note all that some steps did."""
+        self._choices.append(_short(steps.answers.flatten(1)))
+        self._changed.append(_short(steps.written.flatten(1)))
+        if steps.accessed is not None:
+            self._accessed += [_short(event) for event in steps.accessed.unbind(1)]
+
     def record(self) -> StepRecord:
         """All that was noted."""
         return StepRecord(
@@ -61,7 +75,7 @@ class Recording:
 
 
 class Replay:
-    """A ``lukasa.memory.sparse.listener.Listener`` that answers what was written down, and asks the memory beyond.
+    """A listener (``lukasa.memory.sparse.listener``) that answers what was written down, and asks the memory beyond.
 
     Args:
         choices: int64 [B, T * C], step after step; ``UNKNOWN`` from where a row's record ends.
@@ -88,6 +102,14 @@ class Replay:
 
     def accessed(self, slots: Tensor) -> None:
         """Nobody asks."""
+
+    def known(self, count: int) -> Tensor:
+        """What was written down of the next choices."""
+        return self._choices[:, self._next : self._next + count]
+
+    def passed(self, steps: Steps) -> None:
+        """Go on behind the choices of these steps."""
+        self._next += math.prod(steps.answers.shape[1:])
 
 
 def _short(slots: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ def followed(state: memory.State) -> Iterator[dict[str, Recording]]:
             one.listener = None
 
 
-def restored(core: memory.Core, tensors: Mapping[str, Tensor]) -> memory.State:
-    """A learner's state of some chunks, with choices to replay.
+def restored(core: memory.Core, tensors: Mapping[str, Tensor], starts: Tensor) -> memory.State:
+    """A learner's state of some chunks, with choices to replay; that of an episode's start where ``starts`` [B] is set.
 
     Its sparse memories have room for what is written and what the choices can still write; where that is less than N,
     slots are handed out as if there were all N.
@@ -61,7 +61,9 @@ def restored(core: memory.Core, tensors: Mapping[str, Tensor]) -> memory.State:
     Args:
         core: whose state it is.
         tensors: what ``memory.state_to_dict`` gives, and for each sparse memory ``choices``, int64 [B, T * C].
+        starts: bool [B], the chunks that begin an episode.
     """
+    fresh = core.initial_state(1)
     rows = [tensor.shape[1] for name, tensor in tensors.items() if name.endswith((".rows", ".names"))]
     choices = [tensor.shape[1] for name, tensor in tensors.items() if name.endswith(".choices")]
     room = max(rows) + max(choices)
@@ -79,18 +81,25 @@ def restored(core: memory.Core, tensors: Mapping[str, Tensor]) -> memory.State:
         built.store.listener = Replay(tensors[f"{path}.choices"].to(part.used.device).long())
         return built
 
-    return map_parts(build, core.initial_state(1))
+    return with_fresh_rows(fresh, map_parts(build, fresh), starts)
 
 
-def with_fresh_rows(core: memory.Core, state: memory.State, starts: Tensor) -> memory.State:
-    """Reset the rows that begin an episode, ``starts`` [B]; those of sparse parts in place."""
+def with_fresh_rows(fresh: memory.State, state: memory.State, starts: Tensor) -> memory.State:
+    """Reset the rows that begin an episode, ``starts`` [B]; those of sparse parts in place.
+
+    Args:
+        fresh: the core's initial state of one row.
+        state: of all rows.
+        starts: bool [B].
+    """
 
     def reset(path: str, part: Any, fresh: Any) -> Any:
         if not isinstance(part, Tensor):
-            return part.reset(starts)
+            used = part.tables.used if isinstance(part, SparseLinks) else part.used
+            return part.reset(starts & (used > 0))  # the others are empty
         return torch.where(starts.view(-1, *(1,) * (part.dim() - 1)), fresh.expand_as(part), part)
 
-    return map_parts(reset, state, core.initial_state(1))
+    return map_parts(reset, state, fresh)
 
 
 def _like(part: Tensor, tensor: Tensor) -> Tensor:
