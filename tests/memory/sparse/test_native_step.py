@@ -59,7 +59,7 @@ def test_outputs_memory_usage_and_gradients_are_those_of_pytorch(dtype, toleranc
             )
 
 
-def test_it_is_taken_and_left_for_a_listener_a_journal_and_halves():
+def test_it_is_taken_and_left_for_a_journal_halves_and_where_there_is_no_compiler(monkeypatch):
     core = memory.make_core("sam", input_size=3, output_size=2, slots=64, word_size=4, heads=2, reads=2)
     inputs = torch.randn(2, 5, 3)
     _, state = memory.unroll(core, inputs)
@@ -68,6 +68,12 @@ def test_it_is_taken_and_left_for_a_listener_a_journal_and_halves():
     with state.memory.journalling():
         assert native.served(store, emitted) is None
     assert native.served(store, emitted.double()) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(choice, "has_numba", lambda: False)
+        exact = memory.make_core("sam", input_size=3, output_size=2, slots=64, word_size=4, index="exact")
+        _, state = memory.unroll(exact, inputs)
+        assert native.served(state.memory.store, emitted) is None
+    assert native.served(state.memory.store, emitted) is not None
     halves = memory.make_core("sam", input_size=3, output_size=2, slots=64, word_size=4, storage="float16")
     _, state = memory.unroll(halves, inputs)
     assert native.served(state.memory.store, emitted) is None
