@@ -9,6 +9,8 @@ Legend: B batch, D input width, K output width, S numbers that the inner core em
 
 from __future__ import annotations
 
+import sys
+from functools import wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -22,8 +24,22 @@ from lukasa.memory.halting import Halting, HaltingUnit, begin, halt, ponder_cost
 from lukasa.memory.registry import CORES, make_core
 from lukasa.memory.states import map_state, reset_rows, state_leaves
 
-by_itself: Any = torch.compiler.disable
-"""A decorator: a compiler takes the inner steps, and leaves to Python what comes between them."""
+
+def by_itself(function: Any) -> Any:
+    """A decorator: a compiler takes the inner steps, and leaves to Python what comes between them.
+
+    As ``torch.compiler.disable``, which would import the compiler now, and that takes longer than all else together.
+    """
+
+    @wraps(function)
+    def called(*given: Any) -> Any:
+        if "torch._dynamo" not in sys.modules:
+            return function(*given)
+        if not hasattr(function, "uncompiled"):
+            function.uncompiled = torch.compiler.disable(function)
+        return function.uncompiled(*given)
+
+    return called
 
 
 class Thought(NamedTuple):

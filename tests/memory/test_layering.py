@@ -100,6 +100,7 @@ def test_package_imports_with_only_torch_and_numpy(package: str):
         "import importlib, sys\n"
         f"sys.modules.update(dict.fromkeys({BLOCKED!r}))\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
+        "assert 'torch._dynamo' not in sys.modules, 'the compiler takes longer to import than all else together'\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

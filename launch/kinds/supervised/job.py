@@ -47,7 +47,8 @@ def compile_step(core: memory.Core) -> None:
     """
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         raise UserError("--compile needs a C++ compiler and there is none: install g++, or train without --compile")
-    core.compile(dynamic=False)
+    # Kernels that write into what others still read gave an ACT around a SNAIL wrong gradients (PyTorch 2.13).
+    core.compile(dynamic=False, options={"inplace_buffers": False})
 
 
 def make_trainer(experiment: TaskExperiment, sharing: Sharing = ALONE) -> Trainer[SequenceLearner, Sequences]:
