@@ -5,16 +5,14 @@ import pytest
 import torch
 
 from lukasa import memory
+from lukasa.benchmarks.solved_cells import SOLVED, Cell, table
 from lukasa.benchmarks.who_solves_what import (
     CONTESTANTS,
-    SOLVED,
     SUBJECTS,
-    Cell,
     Settings,
     contestant,
     main,
     measure,
-    table,
 )
 from lukasa.launch.kinds.supervised.settings import make_sampler
 
