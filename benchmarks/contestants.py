@@ -91,8 +91,27 @@ def clustered_words(count: int, width: int, generator: torch.Generator) -> Tenso
     return words
 
 
+class Timed:
+    """Takes part: ``run`` adds to its ``times``, in milliseconds a step."""
+
+    times: list[float]
+
+    def run(self) -> None:
+        """One sequence, forward and backward."""
+        raise NotImplementedError
+
+    @property
+    def median(self) -> float:
+        """The usual time, in ms a step."""
+        return statistics.median(self.times)
+
+    def times_as_long_as(self, other: Timed) -> float:
+        """The usual ratio of this one's time to another's in the same round."""
+        return statistics.median(own / its for own, its in zip(self.times, other.times, strict=True))
+
+
 @dataclass
-class Contestant:
+class Contestant(Timed):
     """A core that runs sequence after sequence, its memory carried over.
 
     Attributes:
@@ -121,15 +140,6 @@ class Contestant:
         outputs.square().mean().backward()
         self.times.append((time.process_time() - started) / self.inputs.shape[1] * 1e3)
         self.state = memory.detach_state(state)
-
-    @property
-    def median(self) -> float:
-        """The usual time, in ms a step."""
-        return statistics.median(self.times)
-
-    def times_as_long_as(self, other: Contestant) -> float:
-        """The usual ratio of this one's time to another's in the same round."""
-        return statistics.median(own / its for own, its in zip(self.times, other.times, strict=True))
 
 
 def sam_contestant(slots: int, batch_size: int, steps: int, index: str) -> Contestant:
@@ -197,7 +207,7 @@ def sequence(batch_size: int, steps: int) -> Tensor:
     return torch.randn(batch_size, steps, INPUTS, generator=torch.Generator().manual_seed(1))
 
 
-def race(contestants: Iterable[Contestant], rounds: int, tell: Callable[[str], None]) -> None:
+def race(contestants: Iterable[Timed], rounds: int, tell: Callable[[str], None]) -> None:
     """Run all in turn, so that a change of the machine's speed meets all of them.
 
     Args:

@@ -27,12 +27,16 @@ from lukasa.benchmarks.contestants import (
 )
 from lukasa.benchmarks.extra_memory import measure_apart
 from lukasa.benchmarks.fitting import available_bytes, check_fits, dense_bytes, fit_line
+from lukasa.benchmarks.public_sam import public_sam
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.directory import describe_run
 from lukasa.memory.sparse.indexes import INDEXES
+
+PUBLIC_UP_TO = 2**18
+"""Slots of the largest public SAM: a step of it copies the whole memory several times."""
 
 DENSE_STEPS = 10
 """Steps of the dense NTM's timed sequences: its time a step does not depend on them, its memory does."""
@@ -51,6 +55,7 @@ class SparseOptions:
         batch_slots: slots of each of those rows.
         index: the index of SAM.
         before: largest size at which the equations with FAISS, as they were, are timed too.
+        public: folder with a checkout `pytorch-dnc` of ixaxaar, whose SAM is timed too, up to 2^18 slots.
         steps: steps of a sequence.
         repeats: sequences that are timed at each size.
         empty: slots of the empty memory whose first step is timed.
@@ -71,6 +76,7 @@ class SparseOptions:
     batch_slots: int = 65536
     index: str = "auto"
     before: int = 2**20
+    public: Path | None = None
     steps: int = 100
     repeats: int = 7
     empty: int = 2**24
@@ -135,6 +141,8 @@ def check(options: SparseOptions) -> tuple[list[int], list[int]]:
             raise UserError(f"option --{what}: a memory of {min(sizes)} slots is too small to measure: expected 8")
     if options.out is not None and options.out.exists() and not options.out.is_dir():
         raise UserError(f"--out {options.out} is a file: choose a folder")
+    if options.public is not None and not (options.public / "pytorch-dnc").is_dir():
+        raise UserError(f"--public {options.public} holds no folder pytorch-dnc: expected a checkout of that name")
     if options.run is not None:
         recall.trained_agent(options.run, options.recall_slots or 8, "exact")  # tells a wrong one before hours of work
     check_fits("slots", [*slots, options.batch * options.batch_slots])
@@ -210,7 +218,8 @@ def times(options: SparseOptions, slots: list[int], dense: list[int], notes: lis
     for size in set(dense) - set(fitting):
         notes.append(f"the dense NTM of {size:,} slots was not timed: it does not fit into the memory that is free")
     built = {size: _index(one).rebuild_seconds for size, one in alone.items()}
-    everyone = (*alone.values(), *before.values(), single, batch, *rivals.values())
+    public = {size: public_sam(options.public, size) for size in slots if options.public and size <= PUBLIC_UP_TO}
+    everyone = (*alone.values(), *before.values(), single, batch, *rivals.values(), *public.values())
     race({id(one): one for one in everyone}.values(), options.repeats, tell)
     first = alone[slots[0]]
     sparse = [
@@ -222,7 +231,10 @@ def times(options: SparseOptions, slots: list[int], dense: list[int], notes: lis
     ratio = options.batch / batch.times_as_long_as(single)
     batched = {"rows": options.batch, "slots": options.batch_slots, "ms": batch.median, "sequences_ratio": ratio}
     ntm = [_times_row("ntm", size, one, rivals[fitting[0]]) for size, one in rivals.items()]
-    return {"times": sparse, "dense_times": ntm, "batch": batched}
+    theirs = [
+        {"slots": size, "ms": one.median, "ratio": one.times_as_long_as(alone[size])} for size, one in public.items()
+    ]
+    return {"times": sparse, "dense_times": ntm, "batch": batched, "public_times": theirs}
 
 
 def _before_row(one: Contestant, before: Contestant | None) -> Numbers | None:

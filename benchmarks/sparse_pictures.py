@@ -37,7 +37,8 @@ def draw_times(result: dict[str, Any], path: Path) -> None:
     dense = [(row["slots"], row["ms"]) for row in result["dense_times"]]
     _line(axes, dense, DENSE, "dense NTM")
     _extrapolation(axes, dense, result["against_dense"]["time"], 1)
-    _mark(axes, published.PUBLIC_SAM.items(), "0.4", "s", "public SAM (pytorch-dnc)")
+    public = [(row["slots"], row["ms"]) for row in result["against_public"]]
+    _mark(axes, public, "0.4", "s", "public SAM (pytorch-dnc)")
     _mark(axes, [(published.PAPER_SLOTS_OF_TIME, published.PAPER_MS["sam"])], SPARSE, "*", "SAM, Rae et al. 2016")
     _mark(axes, [(published.PAPER_SLOTS_OF_TIME, published.PAPER_MS["ntm"])], DENSE, "*", "NTM, Rae et al. 2016")
     _finish(figure, axes, path)

@@ -40,11 +40,10 @@ def compare(result: Numbers) -> None:
         ),
     }
     sparse = {row["slots"]: row["ms"] for row in result["times"]}
-    result["against_public"] = [
-        {"slots": slots, "public_ms": ms, "ms": sparse[slots], "ratio": ms / sparse[slots]}
-        for slots, ms in PUBLIC_SAM.items()
-        if slots in sparse
+    reported = [
+        {"slots": slots, "ms": ms, "ratio": ms / sparse[slots]} for slots, ms in PUBLIC_SAM.items() if slots in sparse
     ]
+    result["against_public"] = result.get("public_times") or reported
     result["goals"] = _goals(result)
 
 
@@ -93,7 +92,7 @@ def _goals(result: Numbers) -> list[Numbers]:
         ("extra MiB of 100 steps at the largest, tensors", largest[0], "<=", PAPER_EXTRA_MIB),
         ("extra MiB of 100 steps at the largest, with all bookkeeping", largest[1], "<=", PAPER_EXTRA_MIB),
         ("spread of the extra memory over all sizes", spread, "<=", 0.1),
-        ("time of the public SAM over ours at 262,144", public.get(2**18), ">=", 200),
+        ("time of the public SAM over ours at 262,144", public.get(2**18), ">=", 400),
         ("seconds to the first step, 2^24 empty slots", first["seconds"] if first["slots"] == 2**24 else None, "<=", 1),
         ("share of a long run that builds the index", result["long_run"]["share"], "<=", 0.05),
         (f"top-1 recall of {index}", recalls.get(index), ">=", 0.95),
@@ -145,17 +144,18 @@ def _time_section(result: Numbers) -> Section:
                 *(own if is_sam else ["", ""]),
                 _short(other["dense"]) + " *" * other["extrapolated"] if other else "" if is_sam else _short(row["ms"]),
                 _short(other["ratio"]) if other else "",
-                f"{seen['public_ms']:g} ({seen['ratio']:,.0f})" if seen else "",
+                f"{seen['ms']:.3g} ({seen['ratio']:,.0f})" if seen else "",
                 row.get("index", ""),
                 f"{row['build_seconds_per_million']:.2f}" if is_sam and size >= ENOUGH_TO_TELL else "",
             ]
         )
     header = ["slots", "sam ms/step", "ratio", "dense ms/step", "dense/sam", "public (ratio)", "index", "build s/M"]
     batch = result["batch"]
+    whose = "in the same run" if result.get("public_times") else "two threads of another machine"
     remark = (
         f"Forward and backward, one row, processor time. Ratio: to the smallest size, median over rounds. "
         f"* extrapolated along a line. "
-        f"Public: SAM of ixaxaar/pytorch-dnc as published, on two threads. {batch['rows']} rows of {batch['slots']:,} "
+        f"Public: SAM of ixaxaar/pytorch-dnc, {whose}. {batch['rows']} rows of {batch['slots']:,} "
         f"slots: {batch['ms']:.3g} ms/step, {batch['sequences_ratio']:.1f} times the sequences a second of one row."
     )
     return Section("Time", header, rows, remark)
