@@ -174,7 +174,7 @@ def measure(options: SparseOptions, slots: list[int], dense: list[int]) -> Numbe
     """Everything, in the order that needs the least memory at once; see ``sparse_report`` for what the keys mean."""
     use_one_thread()
     started = time.perf_counter()
-    result: Numbers = describe_run("bench", None, {"subject": "sparse"} | dataclasses.asdict(options) | {"out": None})
+    result: Numbers = describe_run("bench", None, {"subject": "sparse"} | _asked(options))
     result["notes"] = []
     try:
         result["first_step"] = first_step(options)
@@ -189,6 +189,12 @@ def measure(options: SparseOptions, slots: list[int], dense: list[int]) -> Numbe
     result["seconds"] = time.perf_counter() - started
     sparse_report.compare(result)
     return result
+
+
+def _asked(options: SparseOptions) -> Numbers:
+    """The options as they stand in a file; where it is written says nothing of what was measured."""
+    asked = dataclasses.asdict(options) | {"out": None}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asked.items()}
 
 
 def first_step(options: SparseOptions) -> Numbers:
