@@ -107,19 +107,19 @@ QUICK = SparseOptions(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure, print and save."""
+    """Measure, print and save, in that order: what was measured is seen whatever becomes of the files."""
     options = parse(SparseOptions, argv, prog="lukasa bench sparse", default=QUICK if "--quick" in argv else None)
     plan = check(options)
     result = measure(options, *plan)
+    if options.json:
+        print(json.dumps(result, allow_nan=False))
+    else:
+        sparse_report.show(result)
     if options.out is not None:
         from lukasa.benchmarks.sparse_pictures import save  # loads matplotlib
 
         for path in save(result, options.out):
             tell(f"wrote {path}")
-    if options.json:
-        print(json.dumps(result, allow_nan=False))
-    else:
-        sparse_report.show(result)
     return 0
 
 
