@@ -192,9 +192,8 @@ def measure(options: SparseOptions, slots: list[int], dense: list[int]) -> Numbe
 
 
 def _asked(options: SparseOptions) -> Numbers:
-    """The options as they stand in a file; where it is written says nothing of what was measured."""
-    asked = dataclasses.asdict(options) | {"out": None}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in asked.items()}
+    """The options as they stand in a file; where things lie says nothing of what was measured."""
+    return dataclasses.asdict(options) | {"out": None, "public": options.public is not None}
 
 
 def first_step(options: SparseOptions) -> Numbers:
