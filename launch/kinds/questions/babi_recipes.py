@@ -148,35 +148,44 @@ def babi_dmn_plus_10k() -> QuestionExperiment:
     return _each_task("en-10k", 256, reader="dmn_plus", batch_size=128)
 
 
-def _sentences(core: str, **options: Any) -> QuestionExperiment:
-    """A core that reads all tasks together, a sentence a step, knowing the question."""
-    reading = {"size": 64, "core": core, "question_first": True, "core_options": options}
+def _sentences(core: str, question_first: bool, **options: Any) -> QuestionExperiment:
+    """A core that reads all tasks together, a sentence a step."""
+    reading = {"size": 64, "core": core, "question_first": question_first, "core_options": options}
     return _all_tasks(40, reader="recurrent", options=reading)
 
 
+def _remembered(core: str, **options: Any) -> QuestionExperiment:
+    """A core whose controller keeps nothing, asked at the end: all that it knows of a story then is in its memory.
+
+    With an LSTM that knows the question beside every sentence, what the memory held was not used.
+    """
+    sizes = {"slots": 64, "word_size": 32, "controller": "feedforward", "controller_size": 128}
+    return _sentences(core, question_first=False, **sizes, **options)
+
+
 def babi_sentences_lstm() -> QuestionExperiment:
-    """An LSTM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
-    return _sentences("lstm", size=256)
+    """An LSTM that knows the question reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
+    return _sentences("lstm", question_first=True, size=256)
 
 
 def babi_sentences_ntm() -> QuestionExperiment:
-    """An NTM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
-    return _sentences("ntm", slots=64, word_size=32, controller_size=128)
+    """An NTM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step, and is asked at the end."""
+    return _remembered("ntm")
 
 
 def babi_sentences_dnc() -> QuestionExperiment:
-    """A DNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
-    return _sentences("dnc", slots=64, word_size=32, read_heads=4, controller_size=128)
+    """A DNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step, and is asked at the end."""
+    return _remembered("dnc", read_heads=4)
 
 
 def babi_sentences_sam() -> QuestionExperiment:
-    """A SAM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
-    return _sentences("sam", slots=64, word_size=32, controller_size=128)
+    """A SAM reads the stories of all bAbI tasks of 10,000 questions, a sentence a step, and is asked at the end."""
+    return _remembered("sam")
 
 
 def babi_sentences_sdnc() -> QuestionExperiment:
-    """An SDNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step."""
-    return _sentences("sdnc", slots=64, word_size=32, controller_size=128)
+    """An SDNC reads the stories of all bAbI tasks of 10,000 questions, a sentence a step, and is asked at the end."""
+    return _remembered("sdnc")
 
 
 BABI_RECIPES = (
