@@ -5,6 +5,8 @@ Legend: B batch, T time.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as every_module
 
 from lukasa.memory.derivatives import needs_reference
+
+NO_NUMBA = "Numba is not installed, which compiles native code: pip install 'lukasa[cpu]'"
 
 _stepwise: ContextVar[bool] = ContextVar("stepwise", default=False)
 
@@ -76,3 +80,9 @@ def own_ways(part: nn.Module) -> str | None:
     if methods or part._compiled_call_impl is not None:
         return "computes in a way of its own"
     return None
+
+
+@functools.cache
+def has_numba() -> bool:
+    """Whether the compiler is installed."""
+    return importlib.util.find_spec("numba") is not None

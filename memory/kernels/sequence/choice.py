@@ -8,7 +8,6 @@ Legend: B batch, T time, D input width.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -21,14 +20,19 @@ from lukasa.memory.baselines import GRU, LSTM
 from lukasa.memory.controllers import AttentionController, FeedForwardController, GRUController, LSTMController
 from lukasa.memory.core import Core, State, WholeSequence
 from lukasa.memory.dam import DAMState
-from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, own_ways, steps_are_asked_for
+from lukasa.memory.kernels.sequence.calls import (
+    NO_NUMBA,
+    has_numba,
+    obstacle_of_the_call,
+    own_ways,
+    steps_are_asked_for,
+)
 from lukasa.memory.kernels.sequence.sizes import FIELDS, fits, is_plain, leaves_of
 from lukasa.memory.mann import MANNState
 from lukasa.memory.stacks.list_rnn import ListRNN
 from lukasa.memory.stacks.mover import Mover
 from lukasa.memory.stacks.stack_rnn import StackRNN
 
-NO_NUMBA = "Numba is not installed, which compiles native code: pip install 'lukasa[cpu]'"
 FAST = "this call runs the whole sequence in native code"
 PLAIN = (LSTM, GRU)
 """Cores without a memory that have native code."""
@@ -43,12 +47,6 @@ NUMBERS = (torch.float32, torch.float64)
 
 _acting: WeakKeyDictionary[Core, Any] = WeakKeyDictionary()
 """What acting needs of a core, since one was looked at closely; see ``acting.Prepared``."""
-
-
-@functools.cache
-def has_numba() -> bool:
-    """Whether the compiler is installed."""
-    return importlib.util.find_spec("numba") is not None
 
 
 def obstacle(core: Core, inputs: Tensor, state: State) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lukasa.memory.kernels.sequence import choice
+from lukasa.memory.kernels.sequence import calls
 from lukasa.memory.kernels.sequence.calls import steps_are_asked_for
 from lukasa.memory.kernels.sequence.threads import over_rows
 from lukasa.memory.kernels.sparse_access.hearing import given, heard, threshold
@@ -63,7 +63,7 @@ def obstacle(store: Any, like: Tensor) -> str | None:
         return f"its memory keeps {store.layout.stored} and the core computes in {like.dtype}"
     index = _plain_index(store)
     if type(store.index) is Exact:
-        return None if choice.has_numba() else choice.NO_NUMBA
+        return None if calls.has_numba() else calls.NO_NUMBA
     if type(index) is not PackedLists or index.scanned is not None:
         return (
             f"its index is {store.layout.index!r}, served by {type(index).__name__}: native code searches 'lists' and "

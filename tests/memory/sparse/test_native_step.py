@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lukasa import memory
-from lukasa.memory.kernels.sequence import choice
+from lukasa.memory.kernels.sequence import calls, choice
 from lukasa.memory.kernels.sparse_access import native
 from lukasa.memory.sparse.bounds import UnstorableError
 from tests.memory.threads import native_threads
@@ -69,7 +69,8 @@ def test_it_is_taken_and_left_for_a_journal_halves_and_where_there_is_no_compile
         assert native.served(store, emitted) is None
     assert native.served(store, emitted.double()) is None
     with monkeypatch.context() as patch:
-        patch.setattr(choice, "has_numba", lambda: False)
+        for module in (calls, choice):
+            patch.setattr(module, "has_numba", lambda: False)
         exact = memory.make_core("sam", input_size=3, output_size=2, slots=64, word_size=4, index="exact")
         _, state = memory.unroll(exact, inputs)
         assert native.served(state.memory.store, emitted) is None
