@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, steps_are_asked_for
-from lukasa.memory.kernels.sequence.choice import NUMBERS, SHORT, has_numba
+from lukasa.memory.kernels.sequence.calls import has_numba, obstacle_of_the_call, steps_are_asked_for
+from lukasa.memory.kernels.sequence.choice import NUMBERS, SHORT
 
 
 def run_gru(gru: nn.GRU, inputs: Tensor) -> Tensor:

@@ -108,10 +108,14 @@ def test_starts_reset_what_is_left(name: str, part: str):
 
 @EVERY_CASE
 def test_native_code_wipes_as_the_equations_do(name: str, part: str):
-    core, inputs = without(make(ROWS[name]), part), sequences()
-    with memory.step_by_step():
-        expected, _ = memory.unroll(core, inputs)
-    torch.testing.assert_close(memory.unroll(core, inputs)[0], expected, rtol=1e-12, atol=1e-12)
+    core, inputs = without(make(ROWS[name]), part), sequences(length=4)
+    for reset in (None, 2):
+        starts = torch.zeros(3, 4, dtype=torch.bool)
+        starts[:, reset or 0] = reset is not None
+        with memory.step_by_step():
+            expected, _ = memory.unroll(core, inputs, starts=starts)
+        found, _ = memory.unroll(core, inputs, starts=starts)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.core in (*RECURRENT, *WHOLE)])

@@ -152,7 +152,7 @@ def test_without_numba_the_equations_run_and_it_is_said_once(monkeypatch: pytest
     core = memory.make_core("mlstm", input_size=3, output_size=2, size=8, heads=2, key_size=4, value_size=4)
     inputs = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     expected, _ = memory.unroll(core, inputs)
-    monkeypatch.setattr(choice, "has_numba", lambda: False)
+    monkeypatch.setattr("lukasa.memory.kernels.matrix_memory.interface.has_numba", lambda: False)
     choice.say_once.cache_clear()
     with pytest.warns(UserWarning, match="Numba is not installed"):
         found, _ = memory.unroll(core, inputs)

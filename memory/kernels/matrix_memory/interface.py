@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lukasa.memory.kernels.matrix_memory import reference
-from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call, steps_are_asked_for
+from lukasa.memory.kernels.sequence.calls import NO_NUMBA, has_numba, obstacle_of_the_call, steps_are_asked_for
 
 NUMBERS = (torch.float32, torch.float64)
 LEAST = 2
@@ -70,8 +70,8 @@ def _by_loops(tensors: tuple[Tensor, ...]) -> bool:
     if len(kinds) > 1 or first.dtype not in NUMBERS or {type(tensor) for tensor in tensors} - {Tensor, nn.Parameter}:
         return False
     # the choice imports cores, which import this module
-    from lukasa.memory.kernels.sequence.choice import has_numba, say_once
+    from lukasa.memory.kernels.sequence.choice import say_once
 
     if not has_numba():
-        say_once("Numba is not installed, which compiles native code: pip install 'lukasa[cpu]'")
+        say_once(NO_NUMBA)
     return has_numba()

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lukasa.memory.core import whole, whole_precision
 from lukasa.memory.kernels.scan.reference import by_steps
-from lukasa.memory.kernels.sequence.calls import obstacle_of_the_call
-from lukasa.memory.kernels.sequence.choice import NO_NUMBA, has_numba, obstacle_of_the_tensors, say_once
+from lukasa.memory.kernels.sequence.calls import NO_NUMBA, has_numba, obstacle_of_the_call
+from lukasa.memory.kernels.sequence.choice import obstacle_of_the_tensors, say_once
 
 
 def scan(

@@ -38,7 +38,7 @@ def renew_four(links, weights, write_weights, precedence):
 
 @compiled(apart=True)
 def renew_four_of(before, links, weights, write_weights, precedence):
-    """The same of L' that lies elsewhere."""
+    """The same of L' that lies elsewhere: in place it would lie in ``links``, and arrays of one call lie apart."""
     (k, m, n, o), (p, q, r, s), (a, b, c, d), one = before, links, weights, precedence.dtype.type(1)
     left_a, left_b, left_c, left_d = one - a, one - b, one - c, one - d
     for j in range(precedence.shape[0]):
