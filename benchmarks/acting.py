@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from lukasa import memory
-from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 
@@ -105,9 +105,7 @@ def measure(name: str, batch: int, repeats: int) -> Row:
 def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     settings = parse(Settings, argv, prog="lukasa bench acting")
-    for name, value in (("batches", min(settings.batches)), ("repeats", settings.repeats)):
-        if value < 1:
-            raise UserError(f"option --{name} is {value}: expected at least 1")
+    check_least(settings, batches=1, repeats=1)
     torch.set_num_threads(1)
     rows = [measure(name, batch, settings.repeats) for name in CORES for batch in settings.batches]
     text = json.dumps([asdict(row) for row in rows], indent=1)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 from lukasa.memory.sparse import NeuralDictionary
@@ -163,10 +163,8 @@ def table(rows: Sequence[Row]) -> str:
 def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     settings = parse(Settings, argv, prog="lukasa bench dictionary")
-    sizes = ("key_size", "neighbours", "queries", "estimates", "centres", "repeats", "threads")
-    for name, value in (*((name, getattr(settings, name)) for name in sizes), ("entries", min(settings.entries))):
-        if value < 1:
-            raise UserError(f"option --{name.replace('_', '-')} is {value}: expected at least 1")
+    sizes = ("key_size", "neighbours", "queries", "estimates", "centres", "repeats", "threads", "entries")
+    check_least(settings, **dict.fromkeys(sizes, 1))
     torch.set_num_threads(settings.threads)
     rows = []
     for entries in settings.entries:

@@ -19,6 +19,7 @@ from rich.table import Table
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT_RECIPES, SEQUENCE_RECIPES
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 
@@ -138,9 +139,7 @@ def main(argv: Sequence[str]) -> int:
     for recipe in recipes:
         if recipe not in known:
             raise UserError(f"unknown recipe {recipe!r}: {nearest(recipe, known)}")
-    for name, least in (("batches", 1), ("warm_up", 0), ("threads", 1)):
-        if (value := getattr(settings, name)) < least:
-            raise UserError(f"option --{name.replace('_', '-')} is {value}: expected at least {least}")
+    check_least(settings, batches=1, warm_up=0, threads=1)
     torch.set_num_threads(settings.threads)
     rows = []
     for recipe in recipes:

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from lukasa import memory
 from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 
@@ -75,9 +76,7 @@ class Settings:
     json: Switch = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "repeats", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"option --{name} is {getattr(self, name)}: expected at least 1")
+        check_least(self, steps=1, repeats=1, threads=1)
         if not self.batch or min(self.batch) < 1:
             raise UserError("option --batch has no size of at least 1")
 

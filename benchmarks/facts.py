@@ -17,6 +17,7 @@ from lukasa.benchmarks.class_memories import tell
 from lukasa.benchmarks.contestants import use_one_thread
 from lukasa.ground.files import write_text
 from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 from lukasa.memory.readers import FactMemory, FactReader, FactReading, KeyValueMemoryNetwork, Sizes
@@ -98,11 +99,9 @@ def check(options: FactsOptions) -> list[int]:
         sizes = [int(one) for one in options.facts.split(",")]
     except ValueError:
         raise UserError(f"option --facts is {options.facts!r}: expected whole numbers such as 1000,1000000") from None
-    least = {"facts": (min(sizes), 100), "questions": (options.questions, 10), "read": (options.read, 8)}
-    least |= {name: (getattr(options, name), 1) for name in ("steps", "every", "size", "probes", "timed")}
-    for name, (value, bound) in least.items():
-        if value < bound:
-            raise UserError(f"option --{name} is {value}: expected at least {bound}")
+    if min(sizes) < 100:
+        raise UserError(f"option --facts is {min(sizes)}: expected at least 100")
+    check_least(options, questions=10, read=8, steps=1, every=1, size=1, probes=1, timed=1)
     if options.hops not in (1, 2):
         raise UserError(f"option --hops is {options.hops}: expected 1 or 2")
     if options.read % BEAM:

@@ -24,6 +24,7 @@ from lukasa.launch.kinds.few_shot.data import new_part
 from lukasa.launch.kinds.few_shot.evaluation import load_learner, read_numbers
 from lukasa.launch.kinds.few_shot.experiment import FewShotExperiment
 from lukasa.launch.kinds.few_shot.recipes import FEW_SHOT
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.directory import describe_run, open_run
@@ -98,9 +99,7 @@ def check(options: LifelongOptions) -> list[int]:
     shots = sorted(set(read_numbers("--shots", options.shots) or []))
     if shots[-1] > 19:
         raise UserError(f"option --shots has {shots[-1]}: a character has 20 drawings, and one has to be left to name")
-    for name, least in {"characters": 10, "stored": 1, "timed": 1, "at_once": 1, "seed": 0}.items():
-        if getattr(options, name) < least:
-            raise UserError(f"option --{name.replace('_', '-')} is {getattr(options, name)}: expected at least {least}")
+    check_least(options, characters=10, stored=1, timed=1, at_once=1, seed=0)
     if options.characters > PARTS["all"]:
         raise UserError(f"option --characters is {options.characters}: Omniglot has {PARTS['all']}")
     if options.out is not None and options.out.exists() and not options.out.is_dir():

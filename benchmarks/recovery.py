@@ -25,6 +25,7 @@ from rich.table import Table
 from lukasa.benchmarks.machines import Machines, two_machines
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.checkpoints import list_checkpoints
@@ -187,8 +188,7 @@ def main(argv: Sequence[str]) -> int:
     for name in names:
         if name not in LOSSES:
             raise UserError(f"unknown loss {name!r}: {nearest(name, LOSSES)}")
-    if settings.before < 1:
-        raise UserError(f"option --before is {settings.before}: expected at least 1")
+    check_least(settings, before=1)
     rows = []
     with tempfile.TemporaryDirectory(prefix="lukasa-recovery-") as folder, two_machines() as machines:
         for name in names:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lukasa import memory
-from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 
@@ -131,9 +131,7 @@ def table(rows: Sequence[Row]) -> str:
 def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     settings = parse(Settings, argv, prog="lukasa bench recurrent")
-    for name, value in (("threads", settings.threads), ("repeats", settings.repeats), ("layers", min(settings.layers))):
-        if value < 1:
-            raise UserError(f"option --{name} is {value}: expected at least 1")
+    check_least(settings, threads=1, repeats=1, layers=1)
     torch.set_num_threads(settings.threads)
     rows: list[Row] = []
     for name in settings.only:

@@ -22,6 +22,7 @@ from lukasa.benchmarks.runners_report import page, show
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.kinds.rl.experiment import RLExperiment
 from lukasa.launch.kinds.rl.options import RL
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.described import described
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
@@ -87,12 +88,9 @@ def check(options: RunnersOptions) -> None:
     RL.make(options.recipe)
     for name in options.algorithms:
         described("algorithms", "algorithm", name)
-    if min(options.runners, default=0) < 0:
-        raise UserError(f"option --runners is {min(options.runners)}: expected at least 0")
+    check_least(options, runners=0, repeats=1)
     if not options.seconds > 0:
         raise UserError(f"option --seconds is {options.seconds:g}: expected more than 0")
-    if options.repeats < 1:
-        raise UserError(f"option --repeats is {options.repeats}: expected at least 1")
     if options.out is not None and options.out.exists() and not options.out.is_dir():
         raise UserError(f"--out {options.out} is a file: choose a folder")
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lukasa import memory
-from lukasa.ground.mistakes import UserError
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 
@@ -144,10 +144,7 @@ def table(rows: Sequence[Row]) -> str:
 def main(argv: Sequence[str]) -> int:
     """Measure and print."""
     settings = parse(Settings, argv, prog="lukasa bench scans")
-    sizes = ("batch", "steps", "size", "repeats", "threads")
-    for name, value in (*((name, getattr(settings, name)) for name in sizes), ("layers", min(settings.layers))):
-        if value < 1:
-            raise UserError(f"option --{name} is {value}: expected at least 1")
+    check_least(settings, batch=1, steps=1, size=1, repeats=1, threads=1, layers=1)
     torch.set_num_threads(settings.threads)
     rows: list[Row] = []
     for subject in settings.only:

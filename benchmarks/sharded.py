@@ -22,6 +22,7 @@ from lukasa.benchmarks.fitting import check_fits
 from lukasa.benchmarks.sharded_report import show, table
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.ray.session import running_ray
@@ -98,9 +99,7 @@ def check(options: ShardedOptions) -> None:
     Raises:
         UserError: an option cannot be used, or the memories do not fit into this machine.
     """
-    for name in ("shards", "slots", "steps", "changes", "cpus"):
-        if getattr(options, name) < 1:
-            raise UserError(f"option --{name} is {getattr(options, name)}: expected at least 1")
+    check_least(options, shards=1, slots=1, steps=1, changes=1, cpus=1)
     if options.slots < WRITTEN:
         raise UserError(f"option --slots is {options.slots}: a step writes {WRITTEN}, expected at least as many")
     if options.index not in INDEXES:

@@ -30,6 +30,7 @@ from lukasa.benchmarks.fitting import available_bytes, check_fits, dense_bytes, 
 from lukasa.benchmarks.public_sam import public_sam
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
+from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.directory import describe_run
@@ -129,10 +130,8 @@ def check(options: SparseOptions) -> tuple[list[int], list[int]]:
     Raises:
         UserError: an option cannot be used, or the sizes do not fit into this machine.
     """
-    for field in dataclasses.fields(options):
-        value, least = getattr(options, field.name), 0 if field.name == "recall_slots" else 1
-        if field.type == "int" and value < least:
-            raise UserError(f"option --{field.name.replace('_', '-')} is {value}: expected at least {least}")
+    numbers = (field.name for field in dataclasses.fields(options) if field.type == "int")
+    check_least(options, **(dict.fromkeys(numbers, 1) | {"recall_slots": 0}))
     if options.index not in INDEXES:
         raise UserError(f"unknown index {options.index!r}: {nearest(options.index, INDEXES)}")
     slots, dense = read_sizes("slots", options.slots), read_sizes("dense", options.dense)
