@@ -40,6 +40,8 @@ class MemoryNetwork(Reader):
         ngrams: the longest runs of words that are features beside single words; 3 in Weston et al. 2015b.
         buckets: rows of the embeddings that longer runs share, by a hash.
         nonlinear: embeddings E(x) = tanh(W tanh(U Φ(x))), as in Weston et al. 2015b.
+        last_apart: whether a word has a fourth row, in the sentence that was chosen last. With the paper's three, two
+            sentences are one bag: "Mary went to the hall", "then she went to the garden" may end in either place.
     """
 
     answer_words: Tensor
@@ -56,6 +58,7 @@ class MemoryNetwork(Reader):
         ngrams: int = 1,
         buckets: int = 5000,
         nonlinear: bool = False,
+        last_apart: bool = False,
     ):
         super().__init__(sizes)
         _check_supports(sizes, hops)
@@ -63,9 +66,10 @@ class MemoryNetwork(Reader):
         self.margin, self.ngrams = margin, ngrams
         self.buckets = buckets if ngrams > 1 else 0
         rows = sizes.words + self.buckets
-        # U_O and U_R, each with the rows of the question, of sentences chosen before, and of what is scored.
-        self.choosing = nn.ParameterList(nn.Parameter(torch.randn(rows, size) * SPREAD) for _ in range(3))
-        self.answering = nn.ParameterList(nn.Parameter(torch.randn(rows, size) * SPREAD) for _ in range(3))
+        # U_O and U_R, each with rows of the question, of sentences chosen before, of what is scored, and of the last.
+        kinds = range(3 + last_apart)
+        self.choosing = nn.ParameterList(nn.Parameter(torch.randn(rows, size) * SPREAD) for _ in kinds)
+        self.answering = nn.ParameterList(nn.Parameter(torch.randn(rows, size) * SPREAD) for _ in kinds)
         self.times = nn.Parameter(torch.randn(3, size) * SPREAD) if write_time else None
         self.stop = nn.Parameter(torch.randn(size) * SPREAD) if adaptive else None
         layers = [nn.Linear(size, size, bias=False) for _ in range(2 if nonlinear else 0)]
@@ -131,14 +135,14 @@ class MemoryNetwork(Reader):
         sentences, places = distinct_sentences(asked.story)
         words = features(sentences, self.sizes.words, self.ngrams, self.buckets)
         question = features(asked.question, self.sizes.words, self.ngrams, self.buckets)
-        chosen, scored, answering = (
-            F.embedding(places, bag_of_words(words, table))
-            for table in (self.choosing[1], self.choosing[2], self.answering[1])
-        )
+
+        def told(table: Tensor) -> Tensor:
+            return F.embedding(places, bag_of_words(words, table))
+
         return _Known(
-            _layered(scored, self.choosing_layer),
-            chosen,
-            answering,
+            _layered(told(self.choosing[2]), self.choosing_layer),
+            [told(self.choosing[kind]) for kind in (1, *range(3, len(self.choosing)))],
+            [told(self.answering[kind]) for kind in (1, *range(3, len(self.answering)))],
             bag_of_words(question, self.choosing[0]),
             bag_of_words(question, self.answering[0]),
             in_story(asked) & asked.story.any(2),
@@ -166,8 +170,8 @@ class MemoryNetwork(Reader):
 
 class _Known(NamedTuple):
     sentences: Tensor  # [B, S, D], as what is scored by a hop
-    chosen: Tensor  # [B, S, D], as a sentence chosen before
-    answering: Tensor  # [B, S, D], the same for the answer
+    chosen: list[Tensor]  # [B, S, D], as a sentence chosen before; and as the one chosen last, if that is another
+    answering: list[Tensor]  # the same for the answer
     question: Tensor  # [B, D]
     question_answering: Tensor  # [B, D]
     told: Tensor  # bool [B, S]
@@ -201,10 +205,21 @@ def _column(places: Tensor, number: int) -> Tensor:
     return places[:, number] if number < places.shape[1] else torch.full_like(places[:, :1].sum(1), -1)
 
 
-def _sum_at(vectors: Tensor, places: Tensor) -> Tensor:
-    """The sum [B, D] of those of [B, S, D] at the places [B, h] that are not -1."""
-    index = places.clamp(min=0).unsqueeze(2).expand(-1, -1, vectors.shape[2])
-    return (vectors.gather(1, index) * (places >= 0).unsqueeze(2)).sum(1)
+def _sum_at(vectors: list[Tensor], places: Tensor) -> Tensor:
+    """The sum [B, D] of the sentences at the places [B, h] that are not -1, which come first.
+
+    Args:
+        vectors: [B, S, D] of each; and, if the last of them is another, [B, S, D] of that.
+        places: of the sentences.
+    """
+    there = places >= 0
+    last = there & (torch.arange(places.shape[1], device=places.device) == there.sum(1, keepdim=True) - 1)
+    index = places.clamp(min=0).unsqueeze(2).expand(-1, -1, vectors[0].shape[2])
+    kinds = (there,) if len(vectors) == 1 else (there & ~last, last)
+    return sum(
+        ((one.gather(1, index) * which.unsqueeze(2)).sum(1) for one, which in zip(vectors, kinds, strict=True)),
+        start=vectors[0].new_zeros(()),
+    )
 
 
 def _layered(vectors: Tensor, layer: nn.Linear | None) -> Tensor:

@@ -87,7 +87,8 @@ def highest(candidates: Candidates) -> Tensor:
     """The place of the candidate that is chosen, int64 [B]: S to stop, -1 where there is none; section 3.3.
 
     With write times the candidates are gone through one by one, and each is compared with the best so far. They are
-    taken newest first: Φ_t says nothing of a y that is newer than y', so only an older one can lose by its time.
+    taken newest first: Φ_t says nothing of a y that is newer than y', so only an older one can lose by its time. To
+    stop comes last.
 
     Args:
         candidates: of a hop.
@@ -109,5 +110,4 @@ def highest(candidates: Candidates) -> Tensor:
         top = torch.where(better, as_second[:, step], top)
     if stop is None:
         return best
-    reached = F.pad(scores, (0, 1)).gather(1, best[:, None] % (scores.shape[1] + 1)).squeeze(1)
-    return torch.where((best < 0) | (stop > reached), scores.shape[1], best)
+    return torch.where((best < 0) | (stop > top), scores.shape[1], best)  # to stop is compared as one more y

@@ -10,7 +10,7 @@ from lukasa.memory.readers import MemoryNetwork
 from lukasa.memory.readers.memory_network import features
 from tests.memory.readers.asked import SIZES, some_questions
 
-QUESTION, CHOSEN, SCORED = range(3)
+QUESTION, CHOSEN, SCORED, LAST = range(4)
 
 
 class Paper:
@@ -18,6 +18,7 @@ class Paper:
 
     def __init__(self, reader, asked, row):
         self.reader, self.words = reader, SIZES.words
+        self.times_at = len(reader.choosing) * SIZES.words
         self.choosing = (
             torch.cat([*reader.choosing, *([] if reader.times is None else [reader.times])]).detach().tolist()
         )
@@ -26,19 +27,18 @@ class Paper:
         self.question = asked.question[row].tolist()
 
     def phi(self, words, kind):
-        vector = [0.0] * (3 * self.words + 3)
+        vector = [0.0] * (self.times_at + 3)
         for word in words:
             if word:
                 vector[kind * self.words + word] += 1
         return vector
 
     def x(self, chosen):
-        return [
-            sum(one)
-            for one in zip(
-                self.phi(self.question, QUESTION), *(self.phi(self.story[s], CHOSEN) for s in chosen), strict=True
-            )
-        ]
+        kinds = [CHOSEN] * len(chosen)
+        if chosen and len(self.reader.choosing) > LAST:
+            kinds[-1] = LAST
+        before = [self.phi(self.story[s], kind) for s, kind in zip(chosen, kinds, strict=True)]
+        return [sum(one) for one in zip(self.phi(self.question, QUESTION), *before, strict=True)]
 
     def embed(self, vector, matrix, layer):
         found = [0.0] * len(matrix[0])
@@ -58,7 +58,7 @@ class Paper:
         if other is not None:
             minus = self.embed(self.phi(self.story[other], SCORED), self.choosing, layer)
             when = chosen[-1] if chosen else len(self.story)
-            times = [0.0] * (3 * self.words) + [float(when < y), float(when < other), float(y < other)]
+            times = [0.0] * self.times_at + [float(when < y), float(when < other), float(y < other)]
             plus = self.embed(times, self.choosing, None)
             right = [r - m + p for r, m, p in zip(right, minus, plus, strict=True)]
         return sum(a * b for a, b in zip(left, right, strict=True))
@@ -71,7 +71,16 @@ class Paper:
         for place in reversed(there[:-1]):
             if self.s(chosen, place, best) > 0:
                 best = place
-        return best
+        return None if self.reader.stop is not None and self.prefers_to_stop(chosen, best) else best
+
+    def prefers_to_stop(self, chosen, other):
+        """To stop as y, with no time of its own, and the best sentence as y'."""
+        left = self.embed(self.x(chosen), self.choosing, self.reader.choosing_layer)
+        right = self.embed(self.phi(self.story[other], SCORED), self.choosing, self.reader.choosing_layer)
+        when = chosen[-1] if chosen else len(self.story)
+        older = self.reader.times[1].tolist() if when < other else [0.0] * len(left)
+        stop = self.reader.stop.tolist()
+        return sum(a * (s - r + t) for a, s, r, t in zip(left, stop, right, older, strict=True)) > 0
 
     def answers(self, chosen):
         layer = self.reader.answering_layer
@@ -108,8 +117,9 @@ def build(**options):
 
 @pytest.mark.parametrize("write_time", [True, False])
 @pytest.mark.parametrize("nonlinear", [True, False])
-def test_hops_scores_and_losses_are_the_papers(write_time, nonlinear):
-    reader, rows = build(write_time=write_time, nonlinear=nonlinear, margin=0.3), 12
+@pytest.mark.parametrize("last_apart", [True, False])
+def test_hops_scores_and_losses_are_the_papers(write_time, nonlinear, last_apart):
+    reader, rows = build(write_time=write_time, nonlinear=nonlinear, last_apart=last_apart, margin=0.3), 12
     asked = some_questions(rows=rows)
     losses, _ = reader.losses(asked._replace(support=asked.support.clamp(min=1)))
     reading = reader.eval()(asked)
@@ -126,7 +136,7 @@ def test_hops_scores_and_losses_are_the_papers(write_time, nonlinear):
 
 
 def test_gradients_are_exact():
-    reader = build(nonlinear=True, adaptive=True, hops=3)
+    reader = build(nonlinear=True, adaptive=True, hops=3, last_apart=True)
     asked = some_questions(rows=3)
     names = [name for name, _ in reader.named_parameters()]
 
@@ -160,6 +170,33 @@ def test_an_adaptive_one_stops_and_looks_no_further():
     # By the question alone all scores are above that of the stop, 0; with a sentence beside it all are below.
     attention = reader.eval()(asked).attention
     assert (attention.sum(2) == torch.tensor([1.0, 0, 0])).all()
+
+
+@pytest.mark.parametrize("last_apart", [True, False])
+def test_to_stop_is_compared_as_any_other_choice_with_regard_to_time(last_apart):
+    reader, asked = build(adaptive=True, hops=3, nonlinear=True, last_apart=last_apart).eval(), some_questions(rows=40)
+    with torch.no_grad():
+        reader.times.mul_(3)  # so that time decides
+        reader.stop.mul_(0.5)
+    reading, hops = reader(asked), []
+    for row in range(40):
+        paper, chosen = Paper(reader, asked, row), []
+        for hop in range(3):
+            place = paper.choose(chosen) if len(chosen) == hop else None
+            assert reading.attention[row, hop].nonzero().flatten().tolist() == ([] if place is None else [place])
+            chosen += [] if place is None else [place]
+        hops.append(len(chosen))
+        torch.testing.assert_close(reading.scores[row], torch.tensor(paper.answers(chosen), dtype=torch.float64))
+    assert len(set(hops)) > 2, "some stop early and some late"
+
+
+def test_two_sentences_are_told_apart_by_which_was_chosen_last():
+    asked = some_questions(rows=3)._replace(support=torch.tensor([[0, 1]] * 3))
+    turned = asked._replace(support=torch.tensor([[1, 0]] * 3))
+    for last_apart in (False, True):
+        reader = build(last_apart=last_apart)
+        scores = [reader.losses(one)[1].scores for one in (asked, turned)]
+        assert torch.allclose(*scores) is not last_apart
 
 
 def test_an_adaptive_one_is_taught_to_stop():
