@@ -17,6 +17,9 @@ from lukasa.memory.readers.distinct import distinct_sentences
 from lukasa.memory.readers.encodings import AnswerScores, Encoding, encode, word_embedding
 from lukasa.memory.readers.reader import Asked, Reader, Reading, Sizes, check_asked, in_story
 
+UNIT = math.sqrt(3)
+"""Numbers drawn evenly from minus to plus this have a standard deviation of 1."""
+
 
 class QueryReduction(Reader):
     """Layers of gated recurrence over the sentences; their states are the question, reduced further and further.
@@ -27,6 +30,9 @@ class QueryReduction(Reader):
     last state is scored. Neither gate nor candidate depends on h_{t−1}, so every state is a sum of candidates whose
     weights are known at once (section 3).
 
+    Embeddings and gates begin as the authors' code draws them, between −√3 and √3. Section 5.1 has a standard deviation
+    of 1/√D, with which no start of four learned bAbI's task 14 from 1,000 questions (16 to 21 % errors).
+
     Args:
         sizes: of the questions.
         size: numbers of an embedding and of a state; the paper has 50, and 200 for 10,000 questions of a task.
@@ -34,7 +40,8 @@ class QueryReduction(Reader):
         reset_gate: whether all layers but the last have a gate that takes candidates back, r_t = σ(W_r (x_t ∘ q_t))
             in h_t = z_t r_t h~_t + (1 − z_t) h_{t−1} (section 2.3); each direction has its own.
         vector_gates: use a gate for each number of the state rather than one for all of them (section 2.3).
-        gate_bias: b_z is minus this at the beginning, so that states last; the "forget bias" of section 5.1.
+        gate_bias: what is taken off the logits of z beside b_z, so that states last; the "forget bias" of section 5.1.
+            A constant, which weight decay leaves alone.
         tied: whether all layers have the same weights, as in section 5.1.
         encoding: how sentences and the question are read: one that knows the words' places, or the bag of the words.
     """
@@ -54,12 +61,12 @@ class QueryReduction(Reader):
         super().__init__(sizes)
         self.layers = layers
         self.encoding: Encoding = encoding
-        spread = 1 / math.sqrt(size)
-        self.embedding = word_embedding(sizes, size, spread)
+        self.embedding = word_embedding(sizes, size)
+        nn.init.uniform_(self.embedding, -UNIT, UNIT)
         # The last layer never resets; weights that serve no other have no such gate.
         resetting = [reset_gate and layers > 1] if tied else [reset_gate and k + 1 < layers for k in range(layers)]
         self.units = nn.ModuleList(Reduction(size, size if vector_gates else 1, gate_bias, one) for one in resetting)
-        self.answer = AnswerScores(sizes, size, bias=False, spread=spread)
+        self.answer = AnswerScores(sizes, size, bias=False, spread=1 / math.sqrt(size))
 
     def forward(self, asked: Asked) -> Reading:
         """Answer questions."""
@@ -104,21 +111,19 @@ class Reduction(nn.Module):
     Args:
         size: D.
         gate_size: G, 1 or D.
-        gate_bias: how far below zero the update gate's bias begins.
+        gate_bias: what is taken off the logits of the update gate.
         resetting: whether it has reset gates.
     """
 
     def __init__(self, size: int, gate_size: int, gate_bias: float, resetting: bool):
         super().__init__()
-        self.gate_size = gate_size
+        self.gate_size, self.gate_bias = gate_size, gate_bias
         self.candidate = nn.Linear(2 * size, size)
         self.gate = nn.Linear(size, gate_size * (3 if resetting else 1))  # W_z, then W_r forward and backward
-        nn.init.xavier_uniform_(self.candidate.weight)
+        nn.init.uniform_(self.candidate.weight, -UNIT / math.sqrt(2 * size), UNIT / math.sqrt(2 * size))
+        nn.init.uniform_(self.gate.weight, -UNIT, UNIT)
         nn.init.zeros_(self.candidate.bias)
         nn.init.zeros_(self.gate.bias)
-        for rows in self.gate.weight.data.split(gate_size):
-            nn.init.xavier_uniform_(rows)
-        nn.init.constant_(self.gate.bias.data[:gate_size], -gate_bias)
 
     def of_sentences(self, sentences: Tensor) -> Tensor:
         """What W_h makes of sentences [..., D], which is the same in all layers that share it: [..., D]."""
@@ -135,12 +140,12 @@ class Reduction(nn.Module):
 
     def update(self, sentences: Tensor, query: Tensor) -> Tensor:
         """Logits [B, S, G] of z."""
-        return self._logits(sentences, query, self.gate_size)
+        return self._logits(sentences, query, self.gate_size) - self.gate_bias
 
     def gates(self, sentences: Tensor, query: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits [B, S, G] of z, and r [B, S, G] forward and backward where there are reset gates."""
         update, *reset = self._logits(sentences, query, len(self.gate.weight)).split(self.gate_size, 2)
-        return update, tuple(torch.sigmoid(one) for one in reset)
+        return update - self.gate_bias, tuple(torch.sigmoid(one) for one in reset)
 
     def _logits(self, sentences: Tensor, query: Tensor, rows: int) -> Tensor:
         weight, bias = self.gate.weight[:rows], self.gate.bias[:rows]

@@ -33,6 +33,7 @@ class Layer:
         self.size, self.gate_size = size, gate_size
         self.candidate, self.candidate_bias = unit.candidate.weight.tolist(), unit.candidate.bias.tolist()
         self.gate, self.gate_bias = unit.gate.weight.tolist(), unit.gate.bias.tolist()
+        self.gate_bias[:gate_size] = [one - unit.gate_bias for one in self.gate_bias[:gate_size]]  # the forget bias
 
     def gates(self, sentence, query, number):
         """Gate 0 updates, 1 resets forward, 2 resets backward; a scalar gate serves all numbers of the state."""
@@ -139,9 +140,24 @@ def test_what_is_after_the_story_is_not_read():
 
 
 def test_the_update_gate_begins_by_keeping():
-    reader = QueryReduction(SIZES, gate_bias=2.5)
-    assert reader.units[0].gate.bias.tolist() == [-2.5, 0, 0]
-    assert len(reader.units) == 1
+    silent, query = torch.zeros(1, 1, 50), torch.ones(1, 1, 50)  # nothing but biases
+    unit = QueryReduction(SIZES, gate_bias=2.5).units[0]
+    assert unit.gate.bias.tolist() == [0, 0, 0], "a constant, which weight decay does not draw to nothing"
+    with torch.no_grad():
+        update, reset = unit.gates(silent, query)
+        assert float(update) == float(unit.update(silent, query)) == -2.5
+    assert [float(one) for one in reset] == [0.5, 0.5]
+
+
+def test_embeddings_and_gates_begin_as_wide_as_the_authors_draw_them():
+    reader = QueryReduction(SIZES, size=400)
+    drawn = {"embedding": 1.0, "units.0.gate.weight": 1.0, "answer.linear.weight": 0.05}
+    for name, deviation in drawn.items():
+        assert float(reader.get_parameter(name).detach().std()) == pytest.approx(deviation, rel=0.1)
+
+
+def test_layers_share_their_weights_unless_told_otherwise():
+    assert len(QueryReduction(SIZES, layers=3).units) == 1
     assert len(QueryReduction(SIZES, tied=False, layers=3).units) == 3
 
 
