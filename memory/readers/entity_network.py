@@ -33,6 +33,8 @@ class EntityNetwork(Reader):
         keys: free: learned from random ones; words: the embeddings of ``words``, one slot each (section 3.1).
         words: numbers of the words that are keys.
         activation: the function φ; prelu has a learned slope, which is 1 at the beginning: the identity.
+        biases: as in the authors' code and not in the paper, gates have a bias for each slot, candidates one, and prelu
+            has a slope for each number.
     """
 
     words: Tensor
@@ -46,6 +48,7 @@ class EntityNetwork(Reader):
         keys: Literal["free", "words"] = "free",
         words: tuple[int, ...] = (),
         activation: Literal["prelu", "relu", "identity"] = "prelu",
+        biases: bool = False,
     ):
         super().__init__(sizes)
         _check_words(keys, words, sizes)
@@ -58,7 +61,9 @@ class EntityNetwork(Reader):
         self.of_slots, self.of_keys, self.of_sentences, self.of_output = (  # U, V, W and H
             nn.Parameter(torch.randn(size, size) * SPREAD) for _ in range(4)
         )
-        self.slope = nn.Parameter(torch.ones(1)) if activation == "prelu" else None
+        self.slope = nn.Parameter(torch.ones(size if biases else 1)) if activation == "prelu" else None
+        self.gate_bias = nn.Parameter(torch.randn(len(words) or slots) * SPREAD) if biases else None
+        self.candidate_bias = nn.Parameter(torch.randn(size) * SPREAD) if biases else None
         self.answer = AnswerScores(sizes, size, bias=False, spread=SPREAD)
 
     def forward(self, asked: Asked) -> Reading:
@@ -83,7 +88,7 @@ class EntityNetwork(Reader):
     def activate(self, inputs: Tensor) -> Tensor:
         """φ, of any shape."""
         if self.slope is not None:
-            return F.prelu(inputs, self.slope)
+            return F.prelu(inputs, self.slope) if len(self.slope) == 1 else _prelu_by_number(inputs, self.slope)
         return inputs.relu() if self.activation == "relu" else inputs
 
     def _read(self, sentences: Tensor, told: Tensor, counts: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,8 +100,10 @@ class EntityNetwork(Reader):
         whole = bool((told.sum(1) == counts[order]).all())  # no empty memories
         sentences = sentences[order]
         of_sentences = (sentences @ self.of_sentences.T).unbind(1)
-        of_keys = keys @ self.of_keys.T
-        by_key = (sentences @ keys.T).unbind(1)  # [B, J] each
+        of_keys, by_key = keys @ self.of_keys.T, sentences @ keys.T  # [J, D], [B, S, J]
+        if self.gate_bias is not None and self.candidate_bias is not None:
+            of_keys, by_key = of_keys + self.candidate_bias, by_key + self.gate_bias
+        by_key = by_key.unbind(1)
         steps = sentences.unbind(1)
         slots = keys.expand(len(counts), -1, -1)
         ended, gates = [], []
@@ -122,8 +129,8 @@ def update_slots(
     Args:
         slots: [B, J, D], h.
         sentence: [B, D], s.
-        by_key: [B, J], s·w.
-        given: [B, J, D], V w + W s.
+        by_key: [B, J], s·w, and the bias if there is one.
+        given: [B, J, D], V w + W s, and the bias if there is one.
         network: has U and φ.
         told: bool [B]; elsewhere the slots stay as they are. Everywhere where it is not given.
     """
@@ -133,6 +140,11 @@ def update_slots(
     if told is None:
         return updated, gates
     return torch.where(told[:, None, None], updated, slots), gates * told[:, None]
+
+
+def _prelu_by_number(inputs: Tensor, slope: Tensor) -> Tensor:
+    """A slope [D] for each number of [..., D]; PyTorch's own has its slopes along the second dimension."""
+    return torch.where(inputs > 0, inputs, inputs * slope)
 
 
 def _check_words(keys: str, words: Any, sizes: Sizes) -> None:

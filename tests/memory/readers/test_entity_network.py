@@ -38,14 +38,17 @@ def oracle(reader, asked, row, phi, keys):
             gates.append([0.0] * len(keys))
             continue
         s = encoded(words, weight["embedding"], weight["masks"])
-        gates.append([1 / (1 + math.exp(-dot(s, h) - dot(s, w))) for h, w in zip(slots, keys, strict=True)])
+        biases = weight.get("gate_bias", [0.0] * len(keys))
+        raised = [dot(s, h) + dot(s, w) + b for h, w, b in zip(slots, keys, biases, strict=True)]
+        gates.append([1 / (1 + math.exp(-one)) for one in raised])
         for j, key in enumerate(keys):
             terms = (
                 times(weight["of_slots"], slots[j]),
                 times(weight["of_keys"], key),
                 times(weight["of_sentences"], s),
+                weight.get("candidate_bias", [0.0] * len(s)),
             )
-            candidate = [phi(sum(parts)) for parts in zip(*terms, strict=True)]
+            candidate = phi([sum(parts) for parts in zip(*terms, strict=True)])
             changed = [h + gates[-1][j] * c for h, c in zip(slots[j], candidate, strict=True)]
             length = math.sqrt(dot(changed, changed))
             slots[j] = [h / length for h in changed]
@@ -53,7 +56,7 @@ def oracle(reader, asked, row, phi, keys):
     raised = [math.exp(dot(q, h)) for h in slots]
     p = [one / sum(raised) for one in raised]
     u = [sum(p[j] * slots[j][d] for j in range(len(keys))) for d in range(len(q))]
-    y = [phi(a + b) for a, b in zip(q, times(weight["of_output"], u), strict=True)]
+    y = phi([a + b for a, b in zip(q, times(weight["of_output"], u), strict=True)])
     return times(weight["answer.linear.weight"], y), gates, p
 
 
@@ -68,14 +71,20 @@ def scrambled(**options):
 
 @pytest.mark.parametrize("activation", ["prelu", "relu", "identity"])
 @pytest.mark.parametrize("words", [(), (3, 1, 7)])
-def test_scores_are_the_papers(activation, words):
-    reader = scrambled(slots=4, activation=activation, keys="words" if words else "free", words=words)
-    slope = {"prelu": reader.slope.item() if activation == "prelu" else 0, "relu": 0, "identity": 1}[activation]
+@pytest.mark.parametrize("biases", [False, True])
+def test_scores_are_the_papers(activation, words, biases):
+    reader = scrambled(slots=4, activation=activation, keys="words" if words else "free", words=words, biases=biases)
+    slopes = {"prelu": reader.slope, "relu": torch.zeros(6), "identity": torch.ones(6)}[activation].tolist()
+    slopes = slopes * (6 // len(slopes))
+
+    def phi(vector):
+        return [max(x, 0) + slope * min(x, 0) for x, slope in zip(vector, slopes, strict=True)]
+
     keys = reader.embedding[list(words)].tolist() if words else reader.keys.tolist()
     asked = some_questions(rows=5)
     reading = reader(asked)
     for row in range(5):
-        scores, gates, p = oracle(reader, asked, row, lambda x: max(x, 0) + slope * min(x, 0), keys)
+        scores, gates, p = oracle(reader, asked, row, phi, keys)
         told = torch.tensor(gates, dtype=torch.float64)
         torch.testing.assert_close(reading.scores[row], torch.tensor(scores, dtype=torch.float64))
         torch.testing.assert_close(reading.shown["gates"][row, : len(gates)], told)
