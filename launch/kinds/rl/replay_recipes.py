@@ -55,8 +55,7 @@ def bit_flipping_hindsight() -> RLExperiment:
         memory={"size": 128},
         embedding=128,
         output=128,
-        steps=30_000,
-        stop_at=0.95,
+        steps=16_000,
         learning={
             "hindsight": "future",
             "n_step": 1,
