@@ -27,6 +27,7 @@ def load_agent(
     source: Any,
     *,
     checkpoint: str = "best",
+    task: int | None = None,
     copies: int | None = None,
     explore: bool = False,
     seed: int | None = None,
@@ -37,6 +38,7 @@ def load_agent(
         source: a run directory, one of its checkpoints (``runs/x/checkpoints/step-…``), a checkpoint that RLlib's
             ``save_to_path`` wrote, or an RLlib algorithm.
         checkpoint: of a run directory: best, last, or its name.
+        task: whose reader, of a run that trained one for each task.
         copies: environments or sequences side by side; None for one, without a batch axis.
         explore: of reinforcement learning: draw the actions rather than take the likeliest.
         seed: makes the drawn actions repeat.
@@ -49,17 +51,28 @@ def load_agent(
     Raises:
         UserError: there is no such run or checkpoint, it is cut short, or an option is not for its kind.
     """
+    options: dict[str, Any] = {"copies": copies, "explore": explore, "seed": seed}
     found = _find(source, checkpoint)
     if found is None:
-        return _rl_agent(source, copies=copies, explore=explore, seed=seed)
+        _check_task(task, "this is an agent of reinforcement learning")
+        return _rl_agent(source, **options)
     path, checkpoint = found
     run, config = open_run(path)
     kind = kind_of(config["kind"])
     if kind.load_agent is None:
         raise UserError(f"run {path} is of kind {kind.name!r}, which has no agent to load")
+    if kind.agent_by_task:
+        options["task"] = task
+    else:
+        _check_task(task, f"run {path} is of kind {kind.name!r}")
     experiment = kind.experiments.from_json(config["experiment"])
     with _threads_kept():
-        return kind.load_agent(run, experiment, checkpoint, copies=copies, explore=explore, seed=seed)
+        return kind.load_agent(run, experiment, checkpoint, **options)
+
+
+def _check_task(task: int | None, what: str) -> None:
+    if task is not None:
+        raise UserError(f"{what}, which has one agent and not one for each task: leave task out")
 
 
 def rollout(

@@ -229,6 +229,7 @@ class Kind(Generic[Experiment]):
         views: what a page shows of a run, step by step; the kind has nothing to show over time when None.
         load_agent: from a run, its experiment and a checkpoint's name to what acts or answers; the options are those of
             ``lukasa.launch.load_agent``.
+        agent_by_task: whether a run may have an agent for each task, which ``load_agent`` is told.
         on_ray: what ``--ray`` does; the kind refuses that option when None.
         exported: what ``lukasa export`` takes of a checkpoint.
     """
@@ -241,6 +242,7 @@ class Kind(Generic[Experiment]):
     pictures: Callable[[], Pictures[Experiment]]
     views: Callable[[], Views[Experiment]] | None = None
     load_agent: Callable[..., Any] | None = None
+    agent_by_task: bool = False
     on_ray: Callable[[], OnRay[Experiment]] | None = None
     exported: Callable[[dict[str, Any]], dict[str, Any]] = without_training
 

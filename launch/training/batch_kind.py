@@ -24,6 +24,7 @@ def batch_kind(
     check: Callable[[Experiment], None],
     subject: Callable[[Experiment], Subject],
     load_agent: Callable[..., Any],
+    agent_by_task: bool = False,
     exported: Callable[[dict[str, Any]], dict[str, Any]] = without_training,
 ) -> Kind[Experiment]:
     """A kind that trains with a ``lukasa.launch.training.by_batch.BatchJob``, here or on workers of Ray.
@@ -36,6 +37,7 @@ def batch_kind(
         check: refuses, with a ``UserError``, an experiment that cannot run.
         subject: what an experiment is scored on.
         load_agent: as that of ``Kind``; ``one_agent`` makes it where an agent has no copies.
+        agent_by_task: as that of ``Kind``.
         exported: as that of ``Kind``.
     """
 
@@ -61,6 +63,7 @@ def batch_kind(
         pictures=lambda: of_room("pictures", "PICTURES"),
         views=lambda: of_room("views", "VIEWS"),
         load_agent=load_agent,
+        agent_by_task=agent_by_task,
         on_ray=on_ray,
         exported=exported,
     )
@@ -71,7 +74,8 @@ def one_agent(room: str, name: str, kind: str, which: str) -> Callable[..., Any]
 
     Args:
         room: package of the kind.
-        name: of a function in its module ``evaluation``, of a run, its experiment and a checkpoint's name.
+        name: of a function in its module ``evaluation``, of a run, its experiment and a checkpoint's name; and of a
+            task, where there is an agent for each.
         kind: the word after ``lukasa train``.
         which: what its agents do, for the sentence that refuses copies: "answers one at a time".
     """
@@ -79,7 +83,8 @@ def one_agent(room: str, name: str, kind: str, which: str) -> Callable[..., Any]
     def load_agent(run: Run, experiment: Any, checkpoint: str, **options: Any) -> Any:
         if options.pop("copies") is not None:
             raise UserError(f"run {run.path} is of kind {kind!r}, which {which}: leave copies out")
+        whose = {"task": options.pop("task")} if "task" in options else {}
         refuse_draws(run, kind, **options)
-        return getattr(import_module(f"{room}.evaluation"), name)(run, experiment, checkpoint)
+        return getattr(import_module(f"{room}.evaluation"), name)(run, experiment, checkpoint, **whose)
 
     return load_agent

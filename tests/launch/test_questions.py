@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lukasa.ground.mistakes import UserError
 from lukasa.launch import load_agent
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.questions.data import read_tasks
@@ -214,8 +215,8 @@ def test_ask_says_when_a_story_is_longer_than_the_memory(monkeypatch, capsys, ap
 
 
 def test_ask_wants_to_know_which_task(capsys, apart):
-    assert "add --task N, one of 1, 6" in fails(capsys, "ask", str(apart))
-    assert "no reader of task 3: add --task N" in fails(capsys, "ask", str(apart), "--task", "3")
+    assert "--task N; task=N in Python), one of 1, 6" in fails(capsys, "ask", str(apart))
+    assert "no reader of task 3: name a task" in fails(capsys, "ask", str(apart), "--task", "3")
     assert "lukasa ask takes one run directory" in fails(capsys, "ask")
 
 
@@ -225,6 +226,16 @@ def test_a_loaded_reader_answers(several):
     agent.tell("Mary moved to the garden.")
     assert agent.ask("Where is Mary?").text in agent.vocabulary.answers
     assert list_checkpoints(open_run(run)[0].checkpoints)
+
+
+def test_the_reader_of_a_task_is_loaded_by_its_number(apart):
+    agent = load_agent(apart, task=6)
+    agent.tell("Mary moved to the garden.")
+    assert agent.ask("Is Mary in the garden?").text in ("yes", "no")
+    with pytest.raises(UserError, match=r"which task's reader is to answer: name a task .*one of 1, 6"):
+        load_agent(apart)
+    with pytest.raises(UserError, match=r"no reader of task 3"):
+        load_agent(apart, task=3)
 
 
 def test_ask_holds_a_dialog(monkeypatch, capsys, tmp_path):

@@ -160,6 +160,7 @@ def test_what_is_not_there_or_not_of_the_kind_is_refused(rl_run, task_run, shot_
         (lambda: load_agent(rl_run, checkpoint="bets"), "has no checkpoint 'bets'"),
         (lambda: load_agent(task_run, explore=True), "draws no actions"),
         (lambda: load_agent(shot_run, copies=2), "leave copies out"),
+        (lambda: load_agent(shot_run, task=2), "which has one agent and not one for each task: leave task out"),
         (lambda: rollout(task_run, "RepeatPrevious-k1-v0", 1), "only agents of `lukasa train rl` play"),
     ):
         with pytest.raises(UserError, match=message):

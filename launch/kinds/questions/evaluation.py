@@ -175,7 +175,8 @@ def load_answerer(run: Run, experiment: QuestionExperiment, checkpoint: str, tas
     if name not in groups:
         tasks = ", ".join(str(one) for some in groups.values() for one in some)
         what = "which task's reader is to answer" if task is None else f"no reader of task {task}"
-        raise UserError(f"run {run.path} has a reader for each task, {what}: add --task N, one of {tasks}")
+        naming = f"name a task (--task N; task=N in Python), one of {tasks}"
+        raise UserError(f"run {run.path} has a reader for each task, {what}: {naming}")
     trained = load_readers(run, experiment, checkpoint)
     return Answerer(trained.readers[name], load_questions(experiment, "train", groups[name]).vocabulary)
 

@@ -60,5 +60,6 @@ KIND = batch_kind(
     check=check_experiment,
     subject=subject,
     load_agent=one_agent(ROOM, "load_answerer", "questions", "answers one at a time"),
+    agent_by_task=True,
 )
 """Questions about stored stories."""
