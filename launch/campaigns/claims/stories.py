@@ -58,6 +58,19 @@ CLAIMS = (
         needs_data=True,
     ),
     Claim(
+        "memory_network",
+        "Weston et al. 2015b, Towards AI-Complete Question Answering",
+        "Taught which sentences support an answer, a memory network fails no task but those of places and of paths.",
+        (Trained("memnn", "questions babi_memnn_10k"),),
+        (
+            Bound(f"{MISTAKES}, 10k", "memnn", "score", at_most=3.2, paper=_paper("memory_network", "en-10k")),
+            Bound("tasks with more than 5 % errors", "memnn", "failed", at_most=2.0, paper="2"),
+        ),
+        seeds=(0,),
+        minutes=120,
+        needs_data=True,
+    ),
+    Claim(
         "qrn",
         "Seo et al. 2017, Query-Reduction Networks",
         "A network that reduces the question sentence by sentence has under 10 % errors from 1,000 examples.",
