@@ -116,9 +116,13 @@ class Reduction(nn.Module):
         resetting: whether it has reset gates.
     """
 
+    gate_bias: Tensor
+
     def __init__(self, size: int, gate_size: int, gate_bias: float, resetting: bool):
         super().__init__()
-        self.gate_size, self.gate_bias = gate_size, gate_bias
+        self.gate_size = gate_size
+        self.register_buffer("gate_bias", torch.tensor(gate_bias))
+        self.register_load_state_dict_pre_hook(_with_constant_bias)
         self.candidate = nn.Linear(2 * size, size)
         self.gate = nn.Linear(size, gate_size * (3 if resetting else 1))  # W_z, then W_r forward and backward
         nn.init.xavier_uniform_(self.candidate.weight)
@@ -154,6 +158,15 @@ class Reduction(nn.Module):
         if query.shape[1] == 1 and self.gate_size == 1:  # the same, without a product for each sentence
             return sentences @ (query * weight).transpose(1, 2) + bias
         return F.linear(sentences * query, weight, bias)
+
+
+def _with_constant_bias(unit: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Read weights of before the forget bias was a constant, when b_z began at minus it."""
+    key, bias = f"{prefix}gate_bias", f"{prefix}gate.bias"
+    if isinstance(unit, Reduction) and key not in state and bias in state:
+        shifted = state[bias].clone()
+        shifted[: unit.gate_size] += unit.gate_bias.to(shifted)
+        state |= {key: unit.gate_bias.clone(), bias: shifted}
 
 
 def reduced_queries(logits: Tensor, candidates: Tensor, reset: Sequence[Tensor] = ()) -> Tensor:

@@ -33,7 +33,8 @@ class Layer:
         self.size, self.gate_size = size, gate_size
         self.candidate, self.candidate_bias = unit.candidate.weight.tolist(), unit.candidate.bias.tolist()
         self.gate, self.gate_bias = unit.gate.weight.tolist(), unit.gate.bias.tolist()
-        self.gate_bias[:gate_size] = [one - unit.gate_bias for one in self.gate_bias[:gate_size]]  # the forget bias
+        forget = float(unit.gate_bias)
+        self.gate_bias[:gate_size] = [one - forget for one in self.gate_bias[:gate_size]]
 
     def gates(self, sentence, query, number):
         """Gate 0 updates, 1 resets forward, 2 resets backward; a scalar gate serves all numbers of the state."""
@@ -147,6 +148,17 @@ def test_the_update_gate_begins_by_keeping():
         update, reset = unit.gates(silent, query)
         assert float(update) == float(unit.update(silent, query)) == -2.5
     assert [float(one) for one in reset] == [0.5, 0.5]
+
+
+def test_weights_of_before_the_bias_was_a_constant_answer_as_they_did():
+    asked, reader = some_questions(), QueryReduction(SIZES, vector_gates=True, size=6, gate_bias=2.0)
+    old = {name: one.clone() for name, one in reader.state_dict().items() if not name.endswith("gate_bias")}
+    old["units.0.gate.bias"][:6] -= 2.0
+    again = QueryReduction(SIZES, vector_gates=True, size=6, gate_bias=2.0)
+    again.load_state_dict(old)
+    torch.testing.assert_close(again(asked).scores, reader(asked).scores)
+    again.load_state_dict(reader.state_dict())
+    torch.testing.assert_close(again(asked).scores, reader(asked).scores)
 
 
 def test_embeddings_begin_as_wide_as_the_authors_draw_them():
