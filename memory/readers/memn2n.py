@@ -5,6 +5,7 @@ Legend: B batch, S sentences, L words of a sentence, H hops, D size of an embedd
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -60,6 +61,8 @@ class MemN2N(Reader):
         blanks: bool = False,
     ):
         super().__init__(sizes)
+        if not 0 < gain < math.inf:
+            raise ValueError(f"gain is {gain}: expected a number above 0")
         self.hops, self.relu, self.linear_start = hops, relu, linear_start or 0
         self.encoding: Encoding = encoding
         self.gain, self.blanks = gain, blanks

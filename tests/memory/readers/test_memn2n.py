@@ -108,6 +108,12 @@ def test_sentences_and_question_count_as_often_as_the_gain():
     check(build(gain=2.0).eval(), some_questions(), gain=2.0)
 
 
+@pytest.mark.parametrize("gain", [0.0, -1.0, math.inf, math.nan])
+def test_a_gain_that_leaves_nothing_is_refused(gain):
+    with pytest.raises(ValueError, match=r"gain is .*: expected a number above 0"):
+        MemN2N(SIZES, gain=gain)
+
+
 def test_a_linear_start_attends_without_softmax():
     check(build(linear_start=2).eval(), some_questions())
 
