@@ -68,6 +68,7 @@ class MemoryNetwork(Reader):
         rows = sizes.words + self.buckets
         # U_O and U_R, each with rows of the question, of sentences chosen before, of what is scored, and of the last.
         kinds = range(3 + last_apart)
+        self.before = (1, 3) if last_apart else (1,)  # numbers of the rows of sentences chosen before, and of the last
         self.choosing = nn.ParameterList(nn.Parameter(torch.randn(rows, size) * SPREAD) for _ in kinds)
         self.answering = nn.ParameterList(nn.Parameter(torch.randn(rows, size) * SPREAD) for _ in kinds)
         self.times = nn.Parameter(torch.randn(3, size) * SPREAD) if write_time else None
@@ -141,8 +142,8 @@ class MemoryNetwork(Reader):
 
         return _Known(
             _layered(told(self.choosing[2]), self.choosing_layer),
-            [told(self.choosing[kind]) for kind in (1, *range(3, len(self.choosing)))],
-            [told(self.answering[kind]) for kind in (1, *range(3, len(self.answering)))],
+            [told(self.choosing[kind]) for kind in self.before],
+            [told(self.answering[kind]) for kind in self.before],
             bag_of_words(question, self.choosing[0]),
             bag_of_words(question, self.answering[0]),
             in_story(asked) & asked.story.any(2),

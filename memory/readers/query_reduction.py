@@ -121,7 +121,8 @@ class Reduction(nn.Module):
     def __init__(self, size: int, gate_size: int, gate_bias: float, resetting: bool):
         super().__init__()
         self.gate_size = gate_size
-        self.register_buffer("gate_bias", torch.tensor(gate_bias))
+        # Saved with the weights, so that those of before it was a constant are known by its absence.
+        self.register_buffer("gate_bias", torch.tensor(float(gate_bias)))
         self.register_load_state_dict_pre_hook(_with_constant_bias)
         self.candidate = nn.Linear(2 * size, size)
         self.gate = nn.Linear(size, gate_size * (3 if resetting else 1))  # W_z, then W_r forward and backward

@@ -60,7 +60,7 @@ CLAIMS = (
     Claim(
         "memory_network",
         "Weston et al. 2015b, Towards AI-Complete Question Answering",
-        "Taught which sentences support an answer, a memory network fails no task but those of places and of paths.",
+        "Taught which sentences support an answer, a memory network fails no task but those of positions and of paths.",
         (Trained("memnn", "questions babi_memnn_10k"),),
         (
             Bound(f"{MISTAKES}, 10k", "memnn", "score", at_most=3.2, paper=_paper("memory_network", "en-10k")),

@@ -16,8 +16,6 @@ EPOCHS: dict[Size, int] = {"en": EPOCH, "en-10k": LARGE_EPOCH}
 
 TASKS = 20
 
-ENTITIES = {"size": 100, "slots": 20, "biases": True}
-
 SUMMED = QuestionExperiment(
     data="babi",
     dataset={"size": "en"},
@@ -52,23 +50,20 @@ def babi_memn2n() -> QuestionExperiment:
 
 def babi_memn2n_joint() -> QuestionExperiment:
     """MemN2N, 3 hops, one reader for all twenty bAbI tasks of 1,000 questions: size 50, ReLU (section 4.4)."""
-    epochs, linear, epoch = 60, 30, TASKS * EPOCH
-    return replace(
-        SUMMED,
-        reader="memn2n",
-        options={"size": 50, "relu": True, "linear_start": linear * epoch // 32, **AS_CODED},
-        halve_every=15 * epoch,
-        steps=(linear + epochs) * epoch,
-        report_every=epoch,
-    )
+    return _memn2n_joint("en")
 
 
 def babi_memn2n_joint_10k() -> QuestionExperiment:
     """`babi_memn2n_joint` on 10,000 questions a task."""
-    epochs, linear, epoch = 60, 30, TASKS * LARGE_EPOCH
+    return _memn2n_joint("en-10k")
+
+
+def _memn2n_joint(size: Size) -> QuestionExperiment:
+    epochs, linear, epoch = 60, 30, TASKS * EPOCHS[size]
     return replace(
-        babi_memn2n_joint(),
-        dataset={"size": "en-10k"},
+        SUMMED,
+        dataset={"size": size},
+        reader="memn2n",
         options={"size": 50, "relu": True, "linear_start": linear * epoch // 32, **AS_CODED},
         halve_every=15 * epoch,
         steps=(linear + epochs) * epoch,
@@ -135,7 +130,8 @@ def babi_entnet_10k() -> QuestionExperiment:
     The paper reads the last 70 sentences, and 130 of task 3: `--tasks 3 --sentences 130`. Biases as in the authors'
     code, which adds the gradients of a batch up, where this trainer takes their mean: a 32nd of their largest norm.
     """
-    slots = _each_task("en-10k", 200, reader="entity_network", options=ENTITIES, sentences=70)
+    options = {"size": 100, "slots": 20, "biases": True}
+    slots = _each_task("en-10k", 200, reader="entity_network", options=options, sentences=70)
     return replace(slots, lr=0.01, schedule="halving", halve_every=25 * LARGE_EPOCH, clip_norm=40.0 / 32)
 
 
