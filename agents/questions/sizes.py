@@ -39,4 +39,5 @@ def sizes_of(*parts: QuestionSet, sentences: int) -> Sizes:
         supports=parts[0].most_supports,
         ranked=vocabulary.ranked,
         answer_words=words,
+        longest=min(parts[0].most_sentences, sentences),
     )

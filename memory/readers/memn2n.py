@@ -6,7 +6,7 @@ Legend: B batch, S sentences, L words of a sentence, H hops, D size of an embedd
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,9 @@ class MemN2N(Reader):
         blanks: whether places that no sentence takes, as many as the longest story of training leaves, and empty
             memories are looked at as well, with a score of 0 and nothing to read: attention may look at nothing. So in
             the authors' code; the paper does not say.
+
+    Raises:
+        ValueError: the gain is not above 0.
     """
 
     linear_batches: Tensor
@@ -82,7 +85,8 @@ class MemN2N(Reader):
         self.register_buffer("answer_words", sizes.answer_words, persistent=False)
         self.register_buffer("linear_batches", torch.zeros((), dtype=torch.int64))
         if blanks:
-            self.register_buffer("places", torch.ones((), dtype=torch.int64))
+            self.register_buffer("places", torch.tensor(sizes.longest or sizes.sentences))
+            self.register_load_state_dict_pre_hook(_with_most_places)
 
     @property
     def linear(self) -> bool:
@@ -90,13 +94,11 @@ class MemN2N(Reader):
         return int(self.linear_batches) < self.linear_start
 
     def forward(self, asked: Asked) -> Reading:
-        """Answer questions; in training, count the batches of the linear start and the places of the longest story."""
+        """Answer questions; in training, count the batches of the linear start."""
         check_asked(self.sizes, asked)
         inside, linear = in_story(asked), self.linear
         if self.blanks:
             inside = inside & asked.story.any(2)
-            if self.training and len(asked.story):
-                torch.maximum(self.places, asked.sentences.max(), out=self.places)
         if self.training and linear:
             self.linear_batches += 1
         first = self.embeddings[0] if self.of_questions is None else self.of_questions
@@ -133,3 +135,10 @@ class MemN2N(Reader):
         if len(self.times):
             sentences = sentences + nn.functional.embedding(steps_ago(asked), torch.cat(list(self.times), 1))
         return list(sentences.chunk(len(self.embeddings), 2))
+
+
+def _with_most_places(reader: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Weights of a reader of shorter stories leave the places of the longer ones; others bring their own."""
+    key = f"{prefix}places"
+    if isinstance(reader, MemN2N) and key in state:
+        state[key] = torch.maximum(state[key], reader.places.to(state[key]))

@@ -70,6 +70,7 @@ class Sizes:
         ranked: whether answers are sentences, to be ranked by their words, rather than words of the vocabulary.
         answer_words: int64 [A, C], the words of each answer, and 0 after them; an answer of several words such as
             "north,west" that is no sentence is a word of its own.
+        longest: the most sentences of a story in training; 0 where that is not known.
     """
 
     words: int
@@ -79,6 +80,7 @@ class Sizes:
     supports: int = 0
     ranked: bool = False
     answer_words: Tensor = field(default_factory=lambda: torch.zeros(0, 1, dtype=torch.int64), compare=False)
+    longest: int = 0
 
     def __post_init__(self) -> None:
         if not len(self.answer_words):  # any numbers will do where nobody scores answers by their words

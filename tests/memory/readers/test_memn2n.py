@@ -1,5 +1,6 @@
 """End-to-end memory networks against the equations of Sukhbaatar et al. 2015, hop by hop."""
 
+import dataclasses
 import math
 
 import pytest
@@ -56,7 +57,7 @@ class Paper:
             return [one / sum(raised) for one in raised]
         there = [any(words) for words in self.story]
         raised = [one if here else 0.0 for one, here in zip(raised, there, strict=True)]
-        return [one / (sum(raised) + self.places - sum(there)) for one in raised]
+        return [one / (sum(raised) + max(0, self.places - sum(there))) for one in raised]
 
     def answers(self):
         adjacent = self.reader.between is None
@@ -74,9 +75,9 @@ class Paper:
         return [sum(dot(last[w], u) for w in words if w) for words in SIZES.answer_words.tolist()], looked
 
 
-def build(**options):
+def build(sizes=SIZES, **options):
     torch.manual_seed(0)
-    reader = MemN2N(SIZES, size=6, hops=3, **options).double()
+    reader = MemN2N(sizes, size=6, hops=3, **options).double()
     with torch.no_grad():
         for one in reader.parameters():
             one.add_(0.4 * torch.randn_like(one))
@@ -120,23 +121,34 @@ def test_a_linear_start_attends_without_softmax():
 
 def test_blank_places_take_a_share_of_the_attention():
     """As many as the longest story of training leaves, and those of empty memories."""
-    reader, asked = build(blanks=True, temporal=False).train(), some_questions()
-    reader(asked)
-    assert int(reader.places) == SIZES.sentences
-    check(reader.eval(), asked, places=SIZES.sentences)
+    reader, asked = build(blanks=True, temporal=False).eval(), some_questions()
+    check(reader, asked, places=SIZES.sentences)
     alone = type(asked)(*(one[2:3] for one in asked))
     alone = alone._replace(story=alone.story[:, : int(alone.sentences)])
     torch.testing.assert_close(reader(alone).scores, reader(asked).scores[2:3])
 
 
-def test_places_are_learned_in_training_alone_and_saved():
-    reader, asked = build(blanks=True), some_questions(rows=1)._replace(sentences=torch.tensor([3]))
-    reader.eval()(asked)
-    assert int(reader.places) == 1
-    reader.train()(asked)
-    again = build(blanks=True)
-    again.load_state_dict(reader.state_dict())
-    assert int(again.places) == 3
+def test_places_are_those_of_the_longest_story_of_training():
+    """They follow from the questions alone, so that those who share a batch have the same."""
+    sizes = dataclasses.replace(SIZES, longest=4)
+    reader = MemN2N(sizes, blanks=True)
+    reader.train()(some_questions())
+    assert int(reader.places) == 4
+    check(build(sizes, blanks=True).eval(), some_questions(), places=4)
+
+
+def test_a_story_longer_than_those_of_training_leaves_no_place_blank():
+    reader, asked = build(dataclasses.replace(SIZES, longest=1), blanks=True, temporal=False).eval(), some_questions()
+    torch.testing.assert_close(reader(asked).attention[0].sum(1), torch.ones(3).double())
+
+
+def test_places_are_saved_and_the_most_of_both_count():
+    """Once they were counted in training, empty memories among them; and a reader may start from one of other tasks."""
+    for saved, longest, expected in ((6, 3, 6), (3, 6, 6)):
+        old = MemN2N(dataclasses.replace(SIZES, longest=saved), blanks=True)
+        reader = MemN2N(dataclasses.replace(SIZES, longest=longest), blanks=True)
+        reader.load_state_dict(old.state_dict())
+        assert int(reader.places) == expected
     assert "places" not in build().state_dict()
 
 
