@@ -34,7 +34,7 @@ class QuestionLearner:
     part = "reader"
 
     def __init__(self, reader: Reader, *, counts_errors: bool = True):
-        self.reader, self.questionss_errors = reader, counts_errors
+        self.reader, self.counts_errors = reader, counts_errors
 
     @property
     def module(self) -> Reader:
@@ -48,7 +48,7 @@ class QuestionLearner:
         losses, reading = self.reader.losses(asked)
         losses.mean().backward()
         right = is_right(reading.scores, asked.answers)
-        counted = ~right if self.questionss_errors else right
+        counted = ~right if self.counts_errors else right
         return Learned(float(losses.detach().mean()), Score(100.0 * int(counted.sum()), len(right)))
 
 
