@@ -77,7 +77,10 @@ def make_trainer(
         UserError: an option cannot be used.
     """
     if experiment.start_from:
-        load_initial_weights(learner.module, kind, learner.part, experiment.start_from)
+        part = learner.part
+        load_initial_weights(
+            learner.module, kind, lambda state: to_plain(state)["trainer"][part], experiment.start_from
+        )
     optimizer = make_optimizer_of(experiment, learner.module)
     schedule = make_schedule(
         optimizer,

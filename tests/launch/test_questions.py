@@ -5,14 +5,17 @@ import io
 import json
 
 import pytest
+import torch
 
 from lukasa.ground.mistakes import UserError
 from lukasa.launch import load_agent
 from lukasa.launch.cli import main
-from lukasa.launch.kinds.questions.data import read_tasks
+from lukasa.launch.kinds.initial_weights import load_initial_weights
+from lukasa.launch.kinds.questions.data import ALL, read_tasks
+from lukasa.launch.kinds.questions.job import make_trainer, weights_in
 from lukasa.launch.kinds.questions.published import BABI, published
 from lukasa.launch.kinds.questions.recipes import QUESTION_RECIPES, QUESTIONS
-from lukasa.launch.runs.checkpoints import list_checkpoints
+from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import open_run, read_metrics
 from lukasa.launch.training.requests import read_command_line
 from tests.launch.refusals import fails
@@ -163,6 +166,25 @@ def test_a_run_may_start_from_another(capsys, tmp_path, apart):
     there, here = (evaluated(capsys, path, "--checkpoint", "last") for path in (apart, begun))
     assert [row["score"] for row in there["rows"]] == [row["score"] for row in here["rows"]]
     assert "has no reader of all tasks" in fails(capsys, "train", "questions", *SMALL, "--start-from", str(apart))
+
+
+def test_a_run_may_start_from_weights_of_before_a_part_of_them_was_kept(tmp_path):
+    """Query reduction once had its forget bias in b_z, and its weights no ``gate_bias``."""
+    path, reader = tmp_path / "run", ["--reader", "query_reduction", "--options.size", "4"]
+    train(*SMALL, *reader, "--steps", "16", "--out", path)
+    experiment = read_command_line("questions", [*SMALL, *reader, "--seed", "5"]).experiment
+    trained = next(iter(make_trainer(experiment).trainers.values())).learner.reader
+
+    def old(state):
+        return {name: one for name, one in weights_in(to_plain(state), ALL).items() if "gate_bias" not in name}
+
+    load_initial_weights(trained, "questions", old, str(path))
+    state = load_checkpoint(list_checkpoints(path / "checkpoints")[-1])
+    assert torch.equal(trained.embedding, weights_in(to_plain(state), ALL)["embedding"])
+    less = {name: one for name, one in old(state).items() if name != "embedding"}
+    for name, weights in (("embedding is not there", less), ("more is of shape", old(state) | {"more": torch.ones(2)})):
+        with pytest.raises(UserError, match=f"its parameter {name}"):
+            load_initial_weights(trained, "questions", lambda _, weights=weights: weights, str(path))
 
 
 def test_several_seeds_have_a_mean_and_a_best(capsys, several):

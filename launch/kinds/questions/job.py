@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from lukasa.agents.learning import ALONE, Sharing, SideBySide
 from lukasa.agents.questions import Answered, QuestionLearner, QuestionSource, evaluate_questions, mean_surprise
 from lukasa.ground.mistakes import UserError, as_user_error
-from lukasa.launch.kinds.initial_weights import initial_weights
+from lukasa.launch.kinds.initial_weights import load_initial_weights
 from lukasa.launch.kinds.questions.data import groups_of, load_questions, reader_sizes
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.recipes import QUESTIONS
@@ -59,7 +60,8 @@ def make_trainer(experiment: QuestionExperiment, sharing: Sharing = ALONE) -> Si
     for name, tasks in groups_of(experiment).items():
         reader, questions = build_reader(experiment, tasks), load_questions(experiment, "train", tasks)
         if experiment.start_from:
-            reader.load_state_dict(_weights_of(name, reader, experiment.start_from))
+            trained = partial(_trained_reader, name=name)
+            load_initial_weights(reader, "questions", trained, experiment.start_from)
         learner = QuestionLearner(reader, counts_errors=questions.unit.startswith("error"))
         with as_user_error():
             source = QuestionSource(questions, experiment.batch_size, most=experiment.sentences, noise=experiment.noise)
@@ -134,7 +136,5 @@ def weights_in(state: dict[str, Any], name: str) -> dict[str, Any]:
     return kept[name]["reader"] if name in kept else state["trainer"][name]["reader"]
 
 
-def _weights_of(name: str, reader: Reader, start_from: str) -> Any:
-    return initial_weights(
-        reader.state_dict(), "questions", lambda state: weights_in(to_plain(state), name), start_from
-    )
+def _trained_reader(state: dict[str, Any], name: str) -> dict[str, Any]:
+    return weights_in(to_plain(state), name)
