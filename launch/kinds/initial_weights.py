@@ -13,7 +13,6 @@ from lukasa.ground.mistakes import UserError
 from lukasa.launch.runs.checkpoints import PREFIX, Checkpoint, find_checkpoint, load_checkpoint
 from lukasa.launch.runs.directory import open_run
 
-
 Trained = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Where the weights are in a checkpoint."""
 
