@@ -118,7 +118,8 @@ class EntityNetwork(Reader):
             gates.append(F.pad(gate, (0, 0, 0, len(counts) - count)))
         slots = torch.cat([slots, *reversed(ended)])
         back = order.argsort()
-        return slots[back], torch.stack(gates, 1)[back]
+        read = torch.stack(gates, 1) if gates else slots.new_zeros(len(slots), 0, slots.shape[1])
+        return slots[back], read[back]
 
 
 def update_slots(

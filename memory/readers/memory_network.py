@@ -213,6 +213,8 @@ def _sum_at(vectors: list[Tensor], places: Tensor) -> Tensor:
         vectors: [B, S, D] of each; and, if the last of them is another, [B, S, D] of that.
         places: of the sentences.
     """
+    if not vectors[0].shape[1]:
+        return vectors[0].sum(1)
     there = places >= 0
     last = there & (torch.arange(places.shape[1], device=places.device) == there.sum(1, keepdim=True) - 1)
     index = places.clamp(min=0).unsqueeze(2).expand(-1, -1, vectors[0].shape[2])

@@ -22,6 +22,8 @@ def run_gru(gru: nn.GRU, inputs: Tensor) -> Tensor:
     Returns:
         [B, T, D].
     """
+    if not inputs.shape[1]:
+        return inputs.new_zeros(len(inputs), 0, gru.hidden_size)
     plain = steps_are_asked_for() or inputs.shape[1] < SHORT or not has_numba()
     if plain or inputs.dtype not in NUMBERS or obstacle_of_the_call(inputs) is not None:
         return gru(inputs)[0]
@@ -48,7 +50,7 @@ def gru_encoding(words: Tensor, embedding: Tensor, gru: nn.GRU) -> Tensor:
     states = run_gru(gru, embedding[flat])
     lengths = (flat > 0).sum(1)
     last = states[torch.arange(len(flat), device=words.device), (lengths - 1).clamp(min=0)]
-    return (last * (lengths > 0)[:, None]).reshape(*words.shape[:-1], -1)
+    return (last * (lengths > 0)[:, None]).reshape(*words.shape[:-1], gru.hidden_size)
 
 
 def story_encoding(words: Tensor, inside: Tensor, embedding: Tensor, end: Tensor, gru: nn.GRU) -> Tensor:

@@ -22,6 +22,17 @@ OPTIONS = {
 }
 """Small ones of each reader, for these tests."""
 
+MORE = {
+    "dmn": {"supervision": 0.5},
+    "dmn_plus": {"supervision": 0.5, "dropout": 0.0},
+    "entity_network": {"biases": True},
+    "memn2n": {"blanks": True, "relu": True},
+    "memory_network": {"adaptive": True, "ngrams": 2, "nonlinear": True, "last_apart": True},
+    "query_reduction": {"vector_gates": True, "layers": 3},
+    "recurrent": {"encoding": "gru"},
+}
+"""More of what they have."""
+
 STEPS = {"entity_network": 600}
 """Of training, for those that guess between two people for a while before they tell them apart."""
 
@@ -80,6 +91,30 @@ def test_a_story_may_be_empty(name):
     assert torch.isfinite(reader(empty).scores).all()
     reader.train().losses(empty)[0].mean().backward()
     assert all(one.grad is None or torch.isfinite(one.grad).all() for one in reader.parameters())
+
+
+def test_there_may_be_no_place_for_a_sentence(name):
+    asked, reader = some_questions(), build(name, **MORE.get(name, {})).double().eval()
+    blank = asked._replace(
+        story=torch.zeros_like(asked.story), sentences=torch.zeros(4).long(), support=torch.full((4, 2), -1)
+    )
+    none = blank._replace(story=blank.story[:, :0])
+    torch.testing.assert_close(reader(none).scores, reader(blank).scores)
+    assert reader(none).attention.shape[2] == 0
+    reader.train().losses(none)[0].mean().backward()
+
+
+def test_there_may_be_no_question(name):
+    asked, reader = some_questions().rows(0, 0), build(name, **MORE.get(name, {})).double()
+    assert reader.eval()(asked).scores.shape == (0, SIZES.answers)
+    assert reader.train().losses(asked)[0].shape == (0,)
+
+
+def test_what_lies_after_the_last_sentence_is_no_part_of_the_story(name):
+    asked, reader = some_questions(), build(name, **MORE.get(name, {})).double().eval()
+    after = torch.arange(SIZES.sentences) >= asked.sentences[:, None]
+    other = asked._replace(story=torch.where(after[..., None], 7, asked.story))
+    torch.testing.assert_close(reader(other).scores, reader(asked).scores)
 
 
 def test_every_parameter_learns(name):
