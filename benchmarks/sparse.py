@@ -163,7 +163,7 @@ def read_sizes(option: str, text: str) -> list[int]:
     sizes = set()
     for word in text.split(","):
         base, _, power = word.strip().partition("^")
-        if not base.isdigit() or not (power or "1").isdigit() or int(power or 1) > 40:
+        if not base.isdecimal() or not (power or "1").isdecimal() or int(power or 1) > 40:
             raise UserError(f"option --{option} has {word!r}: expected whole numbers such as 1024,16384 or 2^10,2^14")
         sizes.add(int(base) ** int(power or 1))
     return sorted(sizes)

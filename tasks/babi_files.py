@@ -149,7 +149,7 @@ def _read_sentence(number: int, sentence: str) -> Sentence:
     answers, evidence = rest[0].strip().lower().split(","), rest[1].split()
     if not all(answers):
         raise ValueError("expected an answer between the tabs, found none")
-    wrong = [one for one in evidence if not one.isdigit() or not 0 < int(one) < number]
+    wrong = [one for one in evidence if not one.isdecimal() or not 0 < int(one) < number]
     if wrong:
         raise ValueError(f"expected numbers of sentences before this one as evidence, found {wrong[0][:20]!r}")
     return Sentence(number, words, answers, list(map(int, evidence)))

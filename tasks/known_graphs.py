@@ -206,7 +206,7 @@ def _london(data_dir: str, places: tuple[Path, ...]) -> tuple[Graphs, int]:
     path = locate("london_tube", "london.connections.csv", data_dir)
     ways: dict[str, dict[tuple[int, str], None]] = {station: {} for station in central}
     for where, row in _rows(path, ("station1", "station2", "line")):
-        if not row["line"].isdigit():
+        if not row["line"].isdecimal():
             raise DataError(f"{where}: the line is {row['line']!r}, expected a whole number")
         for here, there in ((row["station1"], row["station2"]), (row["station2"], row["station1"])):
             if here in ways and there in ways:

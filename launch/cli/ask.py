@@ -56,7 +56,11 @@ def main(argv: Sequence[str]) -> int:
     typed = sys.stdin.isatty()
     if typed:
         print(HOW, file=sys.stderr)
-    return converse(answerer, sys.stdin, as_json=options.json, typed=typed)
+    try:
+        return converse(answerer, sys.stdin, as_json=options.json, typed=typed)
+    except UnicodeDecodeError as fault:
+        told = f"byte {fault.object[fault.start]:#04x}"
+        raise UserError(f"what is told is not text in {fault.encoding.upper()} ({told}): pipe in plain text") from None
 
 
 def converse(answerer: Answerer, lines: Any, *, as_json: bool, typed: bool) -> int:

@@ -133,7 +133,7 @@ def _join(address: str) -> None:
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UserError(f"--address {address} is no address of a Ray cluster: expected HOST:PORT such as 10.0.0.5:6379")
     return host, int(port)
 

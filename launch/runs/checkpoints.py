@@ -115,7 +115,7 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
         if isinstance(score, bool) or not isinstance(score, int | float):
             score = None
         step = path.name.removeprefix(PREFIX)
-        if step.isdigit():
+        if step.isdecimal():
             found.append(Checkpoint(path, int(step), score))
     return found
 

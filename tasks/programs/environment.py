@@ -135,7 +135,7 @@ class Scene(NamedTuple):
             what = ACTIONS.index(words[0])
             third = {MOVE: DIRECTIONS, WRITE: tuple(DIGITS[: self.base]), SWAP: self.pointers}[what]
             return what, _place("pointer", words[1], self.pointers), _place("argument", words[2], third)
-        if len(words) != 3 or not all(word.isdigit() and int(word) < self.arguments for word in words):
+        if len(words) != 3 or not all(word.isdecimal() and int(word) < self.arguments for word in words):
             raise ValueError(
                 f"arguments {' '.join(words)!r}: expected {', '.join(ACTIONS)} and two words, or three numbers "
                 f"from 0 to {self.arguments - 1}"

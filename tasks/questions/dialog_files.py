@@ -84,7 +84,7 @@ def candidates_in(folder: Path) -> list[list[str]]:
     found: dict[tuple[str, ...], None] = {}
     for place, line in enumerate(_text(path).splitlines(), 1):
         number, _, words = line.strip().partition(" ")
-        if not number.isdigit() or not words.strip():
+        if not number.isdecimal() or not words.strip():
             raise DataError(f"{path}, line {place}: expected a number and what the bot may say, found {line[:40]!r}")
         found[tuple(words.lower().split())] = None
     if not found:

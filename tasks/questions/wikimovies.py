@@ -129,7 +129,7 @@ def read_questions(text: str, where: str, known: dict[str, int]) -> Iterator[Ask
         number, _, rest = line.lower().partition(" ")
         said, _, answers = rest.partition("\t")
         words = said.strip().rstrip("?").split()
-        if not number.isdigit() or not words or not answers.strip():
+        if not number.isdecimal() or not words or not answers.strip():
             raise DataError(
                 f"{where}, line {count}: expected a number, a question, a tab and its answers, found {line[:40]!r}"
             )

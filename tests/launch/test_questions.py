@@ -64,6 +64,9 @@ def test_tasks_of_a_command_line():
         (["--tasks", "4", *MADE], "option --tasks is '4': expected different numbers among 1, 2, 3, 6, 15, 16"),
         (["--tasks", "1,1", *MADE], "option --tasks is '1,1': expected different numbers"),
         (["--tasks", "one", *MADE], "option --tasks has 'one': expected numbers of tasks, such as 1-3,5"),
+        (["--tasks", "²", *MADE], "option --tasks has '²': expected numbers of tasks"),
+        (["--tasks", "1-999999999", *MADE], "option --tasks is '1-999999999': expected different numbers"),
+        (["--tasks", "9" * 5000, *MADE], "expected numbers of tasks, such as 1-3,5"),
         ([*MADE, "--sentences", "0"], "option --sentences is 0: expected at least 1"),
         (["--noise", "1.5", *MADE], "option --noise is 1.5: expected at most 1"),
         (["--keep", "best", *MADE], "--keep best keeps what is best on validation questions: add --validate-every"),
@@ -240,6 +243,19 @@ def test_ask_wants_to_know_which_task(capsys, apart):
     assert "--task N; task=N in Python), one of 1, 6" in fails(capsys, "ask", str(apart))
     assert "no reader of task 3: name a task" in fails(capsys, "ask", str(apart), "--task", "3")
     assert "lukasa ask takes one run directory" in fails(capsys, "ask")
+
+
+def test_ask_names_a_task_that_one_reader_of_several_does_not_have(capsys, tmp_path):
+    path = tmp_path / "joint"
+    train(*SMALL, "--steps", "16", "--out", path)
+    assert "has no task 9: its one reader answers questions of the tasks 1, 6" in fails(
+        capsys, "ask", str(path), "--task", "9"
+    )
+
+
+def test_ask_refuses_what_is_no_text(monkeypatch, capsys, apart):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Mary went\xff home\n"), encoding="utf-8"))
+    assert "what is told is not text in UTF-8 (byte 0xff)" in fails(capsys, "ask", str(apart), "--task", "1")
 
 
 def test_a_loaded_reader_answers(several):

@@ -12,7 +12,9 @@ from lukasa.launch.ray import session as ray_session
 pytestmark = pytest.mark.ray
 
 
-@pytest.mark.parametrize("address", ["auto", "local", "ray://127.0.0.1:10001", "127.0.0.1", "127.0.0.1:port", ":6379"])
+@pytest.mark.parametrize(
+    "address", ["auto", "local", "ray://127.0.0.1:10001", "127.0.0.1", "127.0.0.1:port", "127.0.0.1:²", ":6379"]
+)
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(UserError, match=r"is no address of a Ray cluster: expected HOST:PORT"):
         ray_session.check_address(address)

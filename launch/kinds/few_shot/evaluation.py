@@ -199,7 +199,7 @@ def read_numbers(option: str, text: str | None, least: int = 1) -> list[int] | N
         return None
     words = [word.strip() for word in text.split(",")]
     for word in words:
-        if not word.isdigit() or int(word) < least:
+        if not word.isdecimal() or int(word) < least:
             raise UserError(f"option {option} has {word!r}: expected whole numbers of at least {least}, such as 5,20")
     return [int(word) for word in words]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lukasa.agents.questions import sizes_of
@@ -28,10 +29,11 @@ def read_tasks(text: str, known: Sequence[int]) -> list[int]:
         return list(known)
     found: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        numbers = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip())
+        if numbers is None:
             raise UserError(f"option --tasks has {part.strip()!r}: expected numbers of tasks, such as 1-3,5")
-        found += range(int(first), int(last or first) + 1)
+        first, last = (int(one) for one in numbers.groups(numbers[1]))
+        found += range(first, last + 1)[: len(known) + 1]  # one too many is refused below
     missing = [task for task in found if task not in known]
     if missing or len(set(found)) < len(found) or not found:
         numbers = ", ".join(map(str, known))

@@ -166,7 +166,7 @@ def load_answerer(run: Run, experiment: QuestionExperiment, checkpoint: str, tas
         task: whose reader, where each task has one; the only one by default.
 
     Raises:
-        UserError: there is no such checkpoint, or several readers and no task is named.
+        UserError: there is no such checkpoint or task, or several readers and no task is named.
     """
     groups = groups_of(experiment)
     name = ALL if ALL in groups else f"task {task}"
@@ -177,6 +177,9 @@ def load_answerer(run: Run, experiment: QuestionExperiment, checkpoint: str, tas
         what = "which task's reader is to answer" if task is None else f"no reader of task {task}"
         naming = f"name a task (--task N; task=N in Python), one of {tasks}"
         raise UserError(f"run {run.path} has a reader for each task, {what}: {naming}")
+    if task is not None and task not in groups[name]:
+        tasks = ", ".join(map(str, groups[name]))
+        raise UserError(f"run {run.path} has no task {task}: its one reader answers questions of the tasks {tasks}")
     trained = load_readers(run, experiment, checkpoint)
     return Answerer(trained.readers[name], load_questions(experiment, "train", groups[name]).vocabulary)
 

@@ -180,7 +180,7 @@ def read_lengths(text: str | None) -> list[int] | None:
         return None
     words = [word.strip() for word in text.split(",")]
     for word in words:
-        if not word.isdigit() or int(word) < 1:
+        if not word.isdecimal() or int(word) < 1:
             raise UserError(f"option --length has {word!r}: expected whole numbers such as 10,20,50")
     return [int(word) for word in words]
 

@@ -132,6 +132,7 @@ BROKEN = [
     (GOOD[:-11], r"line 2: expected a question, its answer and its evidence between tabs"),
     (GOOD.replace("\tgarden", "\t"), r"line 2: expected an answer between the tabs, found none"),
     (GOOD.replace("\t1", "\t2"), r"line 2: expected numbers of sentences before this one as evidence, found '2'"),
+    (GOOD.replace("\t1", "\t²"), r"line 2: expected numbers of sentences before this one as evidence, found '²'"),
     (GOOD.replace("moved", "sauntered"), r"line 1: 'sauntered' is not among the words of the bAbI tasks"),
     (GOOD.replace("2 W", "4 W"), r"line 2: expected the sentence's number 2, or 1 for a new story, found '4'"),
     (GOOD + "3 Where is Mary? \tgarden\t2\n", r"line 3: its evidence 2 is a question, expected a statement"),
