@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lukasa.ground.names import UnknownNameError, nearest
 from lukasa.ground.options import check_value, options_of
-from lukasa.ground.registry import Registry
+from lukasa.ground.registry import Registry, is_own
 from lukasa.tasks.class_arrays import array
 from lukasa.tasks.class_parts import Part
 from lukasa.tasks.examples import Examples
@@ -122,7 +122,7 @@ def dataset_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownDatasetError: there is no such data set, or an option of your own has no default.
     """
-    options = options_of(find_dataset(name).make)
+    options = options_of(find_dataset(name).make, given=0 if is_own(name) else None)
     for one in options.values():
         if one.default is one.empty:
             raise UnknownDatasetError(f"option {one.name!r} of data set {name!r} has no default: give it one")

@@ -6,6 +6,7 @@ from lukasa.tasks.questions.data import (
     QuestionData,
     QuestionDataset,
     UnknownQuestionDataError,
+    check_loaded,
     make_questions,
     question_data_options,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "UnknownQuestionDataError",
     "Vocabulary",
     "accuracy_per_group",
+    "check_loaded",
     "make_questions",
     "question_data_options",
     "question_set",

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
+
 from lukasa.ground.names import UnknownNameError, nearest
 from lukasa.ground.options import check_value, options_of
-from lukasa.ground.registry import Registry
+from lukasa.ground.registry import Registry, is_own
 from lukasa.tasks.questions.babi import BabiQuestions, MadeBabiQuestions
 from lukasa.tasks.questions.dialog import DialogQuestions
 from lukasa.tasks.questions.films import FilmQuestions
@@ -49,7 +51,7 @@ class QuestionDataset:
         name: the key of ``QUESTION_DATA``.
         title: what results call it.
         description: what is in it, in one line.
-        make: the class or function that makes it; its keyword-only parameters are the options.
+        make: the class or function that makes it; its keyword-only parameters are the options, all of one of your own.
         unit: that its answers are scored in.
     """
 
@@ -115,7 +117,7 @@ def question_data_options(name: str) -> dict[str, inspect.Parameter]:
     Raises:
         UnknownQuestionDataError: there is no such set, or an option of your own has no default.
     """
-    options = options_of(QUESTION_DATA.find(name).make)
+    options = options_of(QUESTION_DATA.find(name).make, given=0 if is_own(name) else None)
     for one in options.values():
         if one.default is one.empty:
             raise UnknownQuestionDataError(f"option {one.name!r} of questions {name!r} has no default: give it one")
@@ -152,3 +154,42 @@ def make_questions(name: str, **options: Any) -> QuestionData:
             "lukasa.tasks.questions.QuestionData describes"
         )
     return made
+
+
+def check_loaded(name: str, found: Any, part: str, tasks: Sequence[int]) -> QuestionSet:
+    """What a set of questions of your own loaded.
+
+    Args:
+        name: of the set, for messages.
+        found: what its ``load`` gave.
+        part: that was asked for; in "train" there is nothing to learn from an answer that the vocabulary lacks.
+        tasks: that were asked for.
+
+    Raises:
+        UnknownQuestionDataError: it is no set of questions, or they are of other tasks, or have answers or supporting
+            sentences that there are not.
+    """
+    if not isinstance(found, QuestionSet):
+        raise UnknownQuestionDataError(
+            f"questions {name!r}: load gave a {type(found).__name__}, expected what question_set makes"
+        )
+    known = [task for task in tasks if task in found.titles]
+    other = found.tasks[~torch.isin(found.tasks, torch.tensor(known, dtype=torch.int64))]
+    if len(other):
+        raise UnknownQuestionDataError(
+            f"questions {name!r}: load gave a question of task {int(other[0])}, expected those asked for that have a "
+            f"title, {', '.join(map(str, known)) or 'of which there is none'}: give each Question its task"
+        )
+    lacking = found.answers[:, 0] < 0 if part == "train" else torch.zeros(len(found), dtype=torch.bool)
+    lacking = lacking | (found.answers >= len(found.vocabulary.answers)).any(1)
+    if lacking.any():
+        raise UnknownQuestionDataError(
+            f"questions {name!r}: the answer of question {1 + int(lacking.nonzero()[0])} of part {part} is not among "
+            f"the {len(found.vocabulary.answers):,} answers of the vocabulary: add it, or leave the question out"
+        )
+    if (found.support >= found.counts[:, None]).any():
+        raise UnknownQuestionDataError(
+            f"questions {name!r}: a supporting sentence is at place {int(found.support.max())} of a story that is "
+            "shorter: expected places from 0 on"
+        )
+    return found

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from lukasa.agents.questions import sizes_of
 from lukasa.ground.mistakes import UserError, as_user_error
+from lukasa.ground.registry import is_own
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.memory.readers import Sizes
-from lukasa.tasks.questions import QuestionData, QuestionSet, make_questions
+from lukasa.tasks.questions import QuestionData, QuestionSet, check_loaded, make_questions
 
 ALL = "all tasks"
 """What a reader is called that answers the questions of every task."""
@@ -67,10 +68,17 @@ def load_questions(experiment: QuestionExperiment, part: str, tasks: Sequence[in
 
     Raises:
         UserError: there is no such part.
+        tasks.questions.UnknownQuestionDataError: a set of the user's own loaded something else.
         tasks.DataError: the files are not available, or broken.
     """
+    data = make_data(experiment)
+    if part not in data.parts:
+        raise UserError(f"questions {experiment.data!r} have no part {part!r}: take one of {', '.join(data.parts)}")
     with as_user_error():
-        return make_data(experiment).load(part, tasks).last_sentences(experiment.sentences)
+        found = data.load(part, tasks)
+    if is_own(experiment.data):
+        found = check_loaded(experiment.data, found, part, tasks)
+    return found.last_sentences(experiment.sentences)
 
 
 def reader_sizes(experiment: QuestionExperiment, tasks: Sequence[int]) -> Sizes:
@@ -80,5 +88,6 @@ def reader_sizes(experiment: QuestionExperiment, tasks: Sequence[int]) -> Sizes:
         UserError: the set cannot be loaded.
         tasks.DataError: the files are not available, or broken.
     """
-    parts = [load_questions(experiment, part, tasks) for part in make_data(experiment).parts]
+    names = sorted(make_data(experiment).parts, key=lambda part: part != "train")  # what it learns from comes first
+    parts = [load_questions(experiment, part, tasks) for part in names]
     return sizes_of(*parts, sentences=experiment.sentences)

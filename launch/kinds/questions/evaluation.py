@@ -16,7 +16,7 @@ from lukasa.ground.mistakes import UserError, as_user_error
 from lukasa.launch.kinds.ablation import named, wiped
 from lukasa.launch.kinds.figures import Result, figure, wiped_rows
 from lukasa.launch.kinds.kind import Evaluation
-from lukasa.launch.kinds.questions.data import ALL, groups_of, load_questions, make_data
+from lukasa.launch.kinds.questions.data import ALL, groups_of, load_questions
 from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.job import build_reader, weights_in
 from lukasa.launch.kinds.questions.published import DIALOG, DIALOG_OOV, FAILED, Published, published
@@ -186,9 +186,6 @@ def load_answerer(run: Run, experiment: QuestionExperiment, checkpoint: str, tas
 
 def _answered(trained: TrainedReaders, part: str, without: Wiped | None = None) -> dict[str, list[Answered]]:
     experiment = trained.experiment
-    parts = make_data(experiment).parts
-    if part not in parts:
-        raise UserError(f"questions {experiment.data!r} have no part {part!r}: take one of {', '.join(parts)}")
     found = {}
     for name, tasks in groups_of(experiment).items():
         reader, questions = trained.readers[name], load_questions(experiment, part, tasks)

@@ -22,6 +22,7 @@ def check_experiment(experiment: QuestionExperiment) -> None:
     import torch
 
     from lukasa.ground.mistakes import as_user_error
+    from lukasa.launch.kinds.questions.data import groups_of, load_questions
     from lukasa.launch.kinds.questions.job import make_trainer
     from lukasa.launch.training.by_batch import check_device
 
@@ -32,6 +33,10 @@ def check_experiment(experiment: QuestionExperiment) -> None:
         asked = trainer.source.questions.take(torch.tensor([0])).to(experiment.device)
         with as_user_error():
             trainer.learner.reader.train().losses(asked)
+    if experiment.validate_every is not None:
+        for name, tasks in groups_of(experiment).items():
+            if not len(load_questions(experiment, "validation", tasks)):
+                raise UserError(f"part validation has no question of {name}: leave --validate-every out")
 
 
 def subject(experiment: QuestionExperiment) -> Subject:
