@@ -123,7 +123,7 @@ def _due(sizes: Sizes, now: Tensor) -> tuple[Tensor, Tensor]:
     most = (sizes.segment - 1 + now.shape[1]) // sizes.segment
     # Without gradient nobody waits for weights that take no part, and most single steps compress nothing.
     if not torch.is_grad_enabled() and not needs_reference() and not torch.compiler.is_compiling():
-        most = int(due.sum(1).max())
+        most = int(due.sum(1).max()) if len(due) else 0
     times = (~due).long().argsort(dim=1, stable=True)[:, :most]
     return times, due.gather(1, times)
 

@@ -62,6 +62,16 @@ def test_batch_sizes(row: Row, batch_size: int):
 
 
 @EVERY_CORE
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_batch_may_be_empty(row: Row, learns: bool):
+    core, inputs = make(row).train(learns), sequences()[:0]
+    with torch.set_grad_enabled(learns):
+        for starts in (None, torch.zeros(0, 6, dtype=torch.bool)):
+            assert memory.unroll(core, inputs, None, starts)[0].shape == (0, 6, 2)
+        assert core(inputs[:, 0], core.initial_state(0))[0].shape == (0, 2)
+
+
+@EVERY_CORE
 @pytest.mark.parametrize("starts", [None, torch.zeros(3, 0, dtype=torch.bool)], ids=["no starts", "empty starts"])
 def test_sequence_of_length_zero_has_no_outputs_and_leaves_the_state(row: Row, starts: Tensor | None):
     core, state = make(row), reached_state(make(row), 3)
