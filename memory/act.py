@@ -156,9 +156,11 @@ class ACT(Core):
         """The cost of thinking, and what the inner core handed out."""
         if self.auxiliary is None:
             return
+        costs = dict(means.costs)
         if self.ponder_weight > 0:
-            add_cost(self, "ponder", self.ponder_weight * ponder_cost(halting))
-        for name, cost in means.costs.items():
+            own = self.ponder_weight * ponder_cost(halting)
+            costs["ponder"] = own + costs["ponder"] if "ponder" in costs else own  # the inner core may think as well
+        for name, cost in costs.items():
             add_cost(self, name, cost)
         if means.log_probability is not None:
             add_choice(self, means.log_probability)

@@ -89,7 +89,7 @@ class CompressiveTransformer(Core):
         gate_bias: b_g of such gates at first.
 
     Raises:
-        ValueError: ``segment`` is no multiple of ``rate``, or there is no such compression or gate.
+        ValueError: ``segment`` is no multiple of ``rate``, a weight is negative, or there is no such compression or gate.
     """
 
     resets_inside = True
@@ -119,6 +119,11 @@ class CompressiveTransformer(Core):
             raise ValueError(
                 f"option 'segment' of core 'compressive_transformer' is {segment}: expected a multiple of {rate} (rate)"
                 f", such as {(segment // rate + 1) * rate}"
+            )
+        if reconstruction_weight < 0:
+            raise ValueError(
+                f"option 'reconstruction_weight' of core 'compressive_transformer' is {reconstruction_weight:g}: "
+                "expected 0 or more"
             )
         self.input_size, self.output_size, self.size = input_size, output_size, size
         self.sizes = Sizes(length, segment, rate, compressed)

@@ -38,7 +38,8 @@ class UniversalTransformer(Reader):
         epsilon: probability short of 1 at which a position halts.
 
     Raises:
-        ValueError: the size is not a multiple of the heads, or ``epsilon`` is not between 0 and 1.
+        ValueError: the size is not a multiple of the heads, ``epsilon`` is not between 0 and 1, or ``ponder_cost`` is
+            negative.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class UniversalTransformer(Reader):
     ):
         super().__init__(sizes)
         check_heads(size, heads)
+        if ponder_cost < 0:
+            raise ValueError(f"ponder_cost is {ponder_cost:g}: expected 0 or more")
         self.steps, self.ponder_cost = steps, ponder_cost
         self.positions = Positions(sizes, size)
         self.dropout = nn.Dropout(dropout)

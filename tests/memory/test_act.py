@@ -186,6 +186,17 @@ def test_it_may_be_put_around_itself():
     assert state.hidden.shape == (3, 1, 4)
 
 
+def test_thinking_within_thinking_is_paid_for_in_one_cost():
+    inner = {"core": "gru", "core_options": {"size": 4}, "size": 4}
+    costs = {}
+    for outer, within in ((0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
+        core = act(core="act", core_options={**inner, "ponder_weight": within}, ponder_weight=outer)
+        with memory.collect_auxiliary(core) as auxiliary:
+            memory.unroll(core, INPUTS)
+        costs[outer, within] = auxiliary.cost()
+    torch.testing.assert_close(costs[0.5, 0.5], costs[0.5, 0.0] + costs[0.0, 0.5])
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

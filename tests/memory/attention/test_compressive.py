@@ -268,6 +268,11 @@ def test_segment_that_is_no_multiple_of_the_rate_is_refused():
         Compression("sum", 3, 2)  # pyright: ignore
 
 
+def test_a_reconstruction_that_would_be_rewarded_for_being_bad_is_refused():
+    with pytest.raises(ValueError, match=r"'reconstruction_weight' .* is -1: expected 0 or more"):
+        memory.make_core("compressive_transformer", input_size=3, output_size=2, reconstruction_weight=-1.0)
+
+
 def test_state_of_its_own_steps_is_what_steps_leave():
     core, inputs = small(SIZES["n_s = 2 c"]), Sampler(9).normal(3, 13, 3)
     state = reached_state(core, 3, steps=11)

@@ -209,3 +209,8 @@ def test_a_size_that_does_not_part_into_heads_is_refused():
     for name in ("transformer", "universal_transformer"):
         with pytest.raises(ValueError, match="size is 10 and heads 4: expected a size that is a multiple of the heads"):
             make_reader(name, SIZES, size=10, heads=4)
+
+
+def test_steps_that_would_be_paid_for_are_refused():
+    with pytest.raises(ValueError, match="ponder_cost is -1: expected 0 or more"):
+        make_reader("universal_transformer", SIZES, act=True, ponder_cost=-1.0)
