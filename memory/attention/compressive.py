@@ -89,7 +89,8 @@ class CompressiveTransformer(Core):
         gate_bias: b_g of such gates at first.
 
     Raises:
-        ValueError: ``segment`` is no multiple of ``rate``, a weight is negative, or there is no such compression or gate.
+        ValueError: ``segment`` is no multiple of ``rate``, the weight is negative, or there is no such compression or
+            gate.
     """
 
     resets_inside = True
