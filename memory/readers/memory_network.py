@@ -99,7 +99,8 @@ class MemoryNetwork(Reader):
             ValueError: in training, a question names no supporting sentence, or more than there are hops.
         """
         check_asked(self.sizes, asked)
-        self._check_taught(asked)
+        if self.training:
+            self.check_taught(asked.support, asked.sentences)
         support = asked.support[:, : self.hops]
         known = self._embed(asked)
         losses = known.sentences.new_zeros(len(asked.story))
@@ -116,16 +117,23 @@ class MemoryNetwork(Reader):
         losses = losses + answer_loss(taught.scores, asked.answers[:, 0], self.margin)
         return losses, taught if self.training else self(asked)
 
-    def _check_taught(self, asked: Asked) -> None:
-        if not self.training:
-            return
-        if (asked.support[:, self.hops :] >= 0).any():
-            most = int((asked.support >= 0).sum(1).max())
+    def check_taught(self, support: Tensor, sentences: Tensor) -> None:
+        """Refuse supporting sentences that it cannot learn from.
+
+        Args:
+            support: int64 [B, F], as of ``Asked``.
+            sentences: int64 [B], likewise.
+
+        Raises:
+            ValueError: a question names none, or more than there are hops.
+        """
+        if (support[:, self.hops :] >= 0).any():
+            most = int((support >= 0).sum(1).max())
             raise ValueError(
                 f"a question has {most} supporting sentences, memory_network has {self.hops} hops: "
                 f"set the option hops to {most}"
             )
-        silent = ~(asked.support >= 0).any(1) & (asked.sentences > 0)
+        silent = ~(support >= 0).any(1) & (sentences > 0)
         if self.stop is None and silent.any():
             raise ValueError(
                 "a question names no supporting sentence, which memory_network learns from: leave such questions out, "

@@ -107,6 +107,14 @@ class Reader(nn.Module):
         """Answer questions; ``answers`` and ``support`` are looked at for a penalty in training alone."""
         raise NotImplementedError
 
+    def check_taught(self, support: Tensor, sentences: Tensor) -> None:
+        """Refuse supporting sentences that it cannot learn from; most readers do without any.
+
+        Args:
+            support: int64 [B, F], as of ``Asked``.
+            sentences: int64 [B], likewise.
+        """
+
     def losses(self, asked: Asked) -> tuple[Tensor, Reading]:
         """What training lowers [B], and the reading: the surprise of the right answer, and the penalty."""
         reading = self(asked)

@@ -22,6 +22,7 @@ from tests.launch.refusals import fails
 
 MADE = ["--data", "babi_made", "--dataset.stories", "20", "--sentences", "20", "--report-every", "64"]
 DIALOG = ["--steps", "32", "--batch-size", "16", "--report-every", "32", "--options.encoding", "bag", "--out"]
+TAUGHT = [*MADE, "--reader", "memory_network", "--sentences", "12"]
 SMALL = [*MADE, "--batch-size", "16", "--steps", "160", "--tasks", "1,6"]
 
 
@@ -71,6 +72,8 @@ def test_tasks_of_a_command_line():
         (["--noise", "1.5", *MADE], "option --noise is 1.5: expected at most 1"),
         (["--keep", "best", *MADE], "--keep best keeps what is best on validation questions: add --validate-every"),
         (["--first-lr", "0.1", *MADE], "--first-lr is the learning rate of a linear start: add --options.linear-start"),
+        ([*TAUGHT, "--tasks", "2", "--sentences", "2"], "a question names no supporting sentence, which memory_network"),
+        ([*TAUGHT, "--tasks", "1", "--noise", "0.1"], "a question names no supporting sentence, which memory_network"),
         (["--optimizer", "sdg", *MADE], "sgd"),
         (["babi_memn2m"], "unknown recipe 'babi_memn2m': did you mean 'babi_memn2n'?"),
         (["babi_memn2n"], "babi_v1-2_en.tar.gz"),

@@ -30,9 +30,12 @@ def check_experiment(experiment: QuestionExperiment) -> None:
     if experiment.keep == "best" and experiment.validate_every is None:
         raise UserError("--keep best keeps what is best on validation questions: add --validate-every QUESTIONS")
     for trainer in make_trainer(experiment).trainers.values():
-        asked = trainer.source.questions.take(torch.tensor([0])).to(experiment.device)
+        reader, questions = trainer.learner.reader, trainer.source.questions
+        # Empty memories may make a story twice as long, of which the oldest sentences give way.
+        kept = questions.last_sentences(experiment.sentences // 2) if experiment.noise else questions
         with as_user_error():
-            trainer.learner.reader.train().losses(asked)
+            reader.check_taught(kept.support, kept.counts)
+            reader.train().losses(questions.take(torch.tensor([0])).to(experiment.device))
     if experiment.validate_every is not None:
         for name, tasks in groups_of(experiment).items():
             if not len(load_questions(experiment, "validation", tasks)):
