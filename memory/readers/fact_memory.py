@@ -63,6 +63,8 @@ class FactMemory:
 
     def nearest(self, queries: Tensor, k: int) -> Tensor:
         """The places [R, K] of the facts whose keys are most similar to each query [R, D]; -1 where there are fewer."""
+        if not len(queries):
+            return torch.zeros(0, k, dtype=torch.int64)
         return self.index.search(queries.detach().unsqueeze(0), k).squeeze(0)
 
     def words(self, places: Tensor) -> Tensor:

@@ -110,8 +110,8 @@ class FactReader(nn.Module):
         some, compact = words.unique(return_inverse=True)
         # Few rows of the embedding, as one that is small; what is no word stays number 0.
         rows = F.embedding(some, self.network.embedding, sparse=True)
-        if some[0] != 0:
-            rows, compact = torch.cat([torch.zeros_like(rows[:1]), rows]), compact + 1
+        if not len(some) or some[0] != 0:
+            rows, compact = torch.cat([rows.new_zeros(1, rows.shape[1]), rows]), compact + 1
         keys, values = self.network.memories(compact, rows)
         return keys, values, _last(words)
 
@@ -120,7 +120,8 @@ class FactReader(nn.Module):
         read = values.detach().gather(1, best.unsqueeze(2).expand(-1, -1, values.shape[2]))
         with torch.no_grad():
             queries = self.network.between[hop](read)  # [B, G, D]
-        places = once(self.memory.nearest(queries.flatten(0, 1), self.facts // self.beam).reshape(len(read), -1))
+        each = self.facts // self.beam
+        places = once(self.memory.nearest(queries.flatten(0, 1), each).reshape(len(read), best.shape[1] * each))
         return places.masked_fill((places.unsqueeze(2) == before.unsqueeze(1)).any(2), -1)
 
 

@@ -37,6 +37,13 @@ def test_reading_all_facts_is_reading_them_as_a_story():
     assert reading.answers.gather(1, order).equal(story[..., 2])
 
 
+@pytest.mark.parametrize("index", ["exact", "lsh"])
+def test_there_may_be_no_question(index):
+    reader = build(hops=2, read=8, index=index, beam=4)
+    assert reader(some_questions()[:0]).scores.shape == (0, 8)
+    assert reader.losses(some_questions()[:0], torch.zeros(0, 1).long())[0].shape == (0,)
+
+
 def test_few_facts_are_those_with_the_nearest_keys():
     reader, question = build(read=7), some_questions()
     places = reader(question).places[:, 0]
