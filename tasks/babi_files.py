@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-from lukasa.tasks.data import DataError, folders, locate
+from lukasa.tasks.data import DataError, folders, locate, read_text
 
 PLACEHOLDER, FULL_STOP, QUESTION_MARK = "-", ".", "?"
 """Shown where an answer is expected, and the ends of sentences."""
@@ -63,7 +62,7 @@ def task_text(task: int, size: str, part: str, data_dir: str = "") -> tuple[str,
     member = f"{FOLDER}/{size}/qa{task}_{TITLES[task - 1]}_{part}.txt"
     for folder in folders("babi", data_dir):
         if (folder / member).is_file():
-            return str(folder / member), _text(folder / member)
+            return str(folder / member), read_text(folder / member)
     archive = locate("babi", f"babi_v1-2_{size}.tar.gz", data_dir)
     with tarfile.open(archive) as files:
         if member not in files.getnames():
@@ -74,15 +73,6 @@ def task_text(task: int, size: str, part: str, data_dir: str = "") -> tuple[str,
         file = files.extractfile(member)
         assert file is not None
         return f"{archive}:{member}", file.read().decode("utf-8")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as fault:
-        raise DataError(f"{path} is not text (byte {fault.start:,}): it is damaged, get the file anew") from None
-    except OSError as fault:
-        raise DataError(f"{path} cannot be read: {fault.strerror}") from None
 
 
 class Sentence(NamedTuple):

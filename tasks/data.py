@@ -146,6 +146,26 @@ def locate(name: str, file_name: str, data_dir: str = "") -> Path:
     return path
 
 
+def read_text(path: Path, otherwise: str = "") -> str:
+    """A text file of the user's, with or without the mark that some editors begin one with.
+
+    Args:
+        path: of the file.
+        otherwise: what can be done where it is missing, for the message.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise DataError(f"{path} is not text (byte {fault.start:,}): it is damaged, get the file anew") from None
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: get it anew{otherwise}") from None
+    except OSError as fault:
+        raise DataError(f"{path} cannot be read: {fault.strerror}") from None
+
+
 def _download(wanted: DataFile, data_set: DataSet, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with urllib.request.urlopen(wanted.url, timeout=TIMEOUT) as answer, replacing(path) as file:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from lukasa.tasks.data import VARIABLE, DataError, cache_folder, folders
+from lukasa.tasks.data import VARIABLE, DataError, cache_folder, folders, read_text
 
 CANDIDATES = "dialog-babi-candidates.txt"
 
@@ -71,7 +71,7 @@ def dialogs_in(folder: Path, task: int, part: str, candidates: Collection[str]) 
         DataError: it is not there, or a line is not as it should be.
     """
     path = folder / f"dialog-babi-task{task}-{FILES[task]}-{ENDINGS[part]}.txt"
-    return read_dialogs(_text(path), str(path), candidates)
+    return read_dialogs(read_text(path, f" from {HOME}, or leave this task out"), str(path), candidates)
 
 
 def candidates_in(folder: Path) -> list[list[str]]:
@@ -82,7 +82,7 @@ def candidates_in(folder: Path) -> list[list[str]]:
     """
     path = folder / CANDIDATES
     found: dict[tuple[str, ...], None] = {}
-    for place, line in enumerate(_text(path).splitlines(), 1):
+    for place, line in enumerate(read_text(path, f" from {HOME}").splitlines(), 1):
         number, _, words = line.strip().partition(" ")
         if not number.isdecimal() or not words.strip():
             raise DataError(f"{path}, line {place}: expected a number and what the bot may say, found {line[:40]!r}")
@@ -141,14 +141,3 @@ def _read_turn(said: str, candidates: Collection[str]) -> Turn:
     if " ".join(bot) not in candidates:
         raise ValueError(f"{' '.join(bot)[:60]!r} is not among the {len(candidates):,} things that a bot may say")
     return Turn(words, bot)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as fault:
-        raise DataError(f"{path} is not text (byte {fault.start:,}): it is damaged, get the file anew") from None
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: get it anew from {HOME}, or leave this task out") from None
-    except OSError as fault:
-        raise DataError(f"{path} cannot be read: {fault.strerror}") from None

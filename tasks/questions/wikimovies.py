@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from lukasa.ground.settings import check_choice, check_whole
-from lukasa.tasks.data import VARIABLE, DataError, cache_folder, folders
+from lukasa.tasks.data import VARIABLE, DataError, cache_folder, folders, read_text
 from lukasa.tasks.questions.babi import PARTS, check_tasks
 from lukasa.tasks.questions.knowledge import KnowledgeBase
 from lukasa.tasks.questions.question_set import Question, QuestionSet, Vocabulary, question_set
@@ -164,21 +164,14 @@ def _find(data_dir: str) -> Path:
     )
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as fault:
-        raise DataError(f"{path} is not text (byte {fault.start:,}): it is damaged, get the file anew") from None
-    except OSError as fault:
-        raise DataError(f"{path} cannot be read: {fault.strerror}") from None
-
-
 @lru_cache(maxsize=2)
 def _all(folder: Path) -> tuple[KnowledgeBase, dict[str, list[Asked]]]:
-    world = read_knowledge(_text(folder / KNOWLEDGE), str(folder / KNOWLEDGE))
+    world = read_knowledge(read_text(folder / KNOWLEDGE, f" from {HOME}"), str(folder / KNOWLEDGE))
     known = {name: number for number, name in enumerate(world.things)}
     paths = {part: folder / QUESTIONS.format(ending) for part, ending in ENDINGS.items()}
-    return world, {part: list(read_questions(_text(path), str(path), known)) for part, path in paths.items()}
+    return world, {
+        part: list(read_questions(read_text(path, f" from {HOME}"), str(path), known)) for part, path in paths.items()
+    }
 
 
 @lru_cache(maxsize=4)

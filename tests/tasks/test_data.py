@@ -10,7 +10,7 @@ import pytest
 from lukasa.tasks import data
 from lukasa.tasks.babi_files import WORDS, read_stories, task_text
 from lukasa.tasks.babi_stories import TELLERS, tell
-from lukasa.tasks.data import DATA_SETS, DataError, DataFile, DataSet, locate
+from lukasa.tasks.data import DATA_SETS, DataError, DataFile, DataSet, locate, read_text
 from lukasa.tasks.known_graphs import london
 
 CONTENT = b"one,two\n1,2\n"
@@ -202,3 +202,16 @@ def test_central_london_is_as_documented():
     graph, _ = london()
     assert int((graph.targets >= 0).sum()) == 230
     assert data.DATA_SETS["london_tube"].files[0].size == 5113
+
+
+def test_text_may_begin_with_the_mark_of_an_editor_and_is_else_refused(tmp_path):
+    path = tmp_path / "some.txt"
+    path.write_bytes("\ufeff1 Mary moved".encode())
+    assert read_text(path) == "1 Mary moved"
+    path.write_bytes(b"1 M\xffary")
+    with pytest.raises(DataError, match=r"some\.txt is not text \(byte 3\): it is damaged, get the file anew"):
+        read_text(path)
+    with pytest.raises(DataError, match=r"none\.txt is missing: get it anew from home"):
+        read_text(tmp_path / "none.txt", " from home")
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        read_text(tmp_path)
