@@ -42,7 +42,7 @@ class MemN2N(Reader):
             the authors' code; the paper does not say.
 
     Raises:
-        ValueError: the gain is not above 0.
+        ValueError: the gain is not above 0, or the linear start is negative.
     """
 
     linear_batches: Tensor
@@ -66,6 +66,8 @@ class MemN2N(Reader):
         super().__init__(sizes)
         if not 0 < gain < math.inf:
             raise ValueError(f"gain is {gain}: expected a number above 0")
+        if linear_start is not None and linear_start < 0:
+            raise ValueError(f"linear_start is {linear_start}: expected a number of batches, 0 or more")
         self.hops, self.relu, self.linear_start = hops, relu, linear_start or 0
         self.encoding: Encoding = encoding
         self.gain, self.blanks = gain, blanks

@@ -62,6 +62,8 @@ class MemoryNetwork(Reader):
     ):
         super().__init__(sizes)
         _check_supports(sizes, hops)
+        if margin < 0:
+            raise ValueError(f"margin is {margin}: expected 0 or more, which the right one scores higher")
         self.hops = min(hops, sizes.supports + adaptive)  # one more, in which to stop
         self.margin, self.ngrams = margin, ngrams
         self.buckets = buckets if ngrams > 1 else 0

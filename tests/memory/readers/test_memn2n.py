@@ -115,6 +115,11 @@ def test_a_gain_that_leaves_nothing_is_refused(gain):
         MemN2N(SIZES, gain=gain)
 
 
+def test_a_linear_start_of_fewer_than_no_batches_is_refused():
+    with pytest.raises(ValueError, match="linear_start is -1: expected a number of batches, 0 or more"):
+        MemN2N(SIZES, linear_start=-1)
+
+
 def test_a_linear_start_attends_without_softmax():
     check(build(linear_start=2).eval(), some_questions())
 

@@ -265,3 +265,8 @@ def test_an_answer_that_is_not_known_has_no_loss_of_its_own():
     known = Paper(reader, asked, 0).loss(asked.support[0].clamp(min=1).tolist(), 0, 0.1)
     losses, _ = reader.losses(asked._replace(answers=torch.tensor([[-1]]), support=asked.support.clamp(min=1)))
     assert float(losses.detach()) < known
+
+
+def test_a_negative_margin_is_refused():
+    with pytest.raises(ValueError, match=r"margin is -0\.1: expected 0 or more"):
+        MemoryNetwork(SIZES, margin=-0.1)
