@@ -112,6 +112,12 @@ def test_what_is_learned_from_is_the_part_train_whatever_comes_first():
     assert sizes.longest == 3
 
 
+def test_there_is_nothing_to_show_of_a_part_without_questions(capsys):
+    assert main(["train", "questions", *words("NoneToValidate"), "--out", "run"]) == 0
+    for command in ("plot", "view"):
+        assert "there is no question of task 1 in this part" in fails(capsys, command, "run", "--part", "validation")
+
+
 def test_a_set_without_mistakes_is_trained_and_scored(folder):
     assert main(["train", "questions", *words("Plain", *VALIDATED), "--out", "run"]) == 0
     assert main(["eval", "run", "--ablation"]) == 0

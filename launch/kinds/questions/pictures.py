@@ -90,8 +90,11 @@ def one_question(reader: Reader, questions: QuestionSet, number: int | None) -> 
         number: which, from 1 on; None to choose one that is answered right, of middle length.
 
     Raises:
-        UserError: there are not so many.
+        UserError: there are not so many, or none.
     """
+    if not len(questions):
+        task = ", ".join(map(str, questions.titles))
+        raise UserError(f"there is no question of task {task} in this part: choose another part (--part) or task")
     if number is not None:
         if number > len(questions):
             raise UserError(f"option --question is {number}: there are {len(questions):,} questions of this task")
