@@ -34,7 +34,7 @@ def check_experiment(experiment: QuestionExperiment) -> None:
         # Empty memories may make a story twice as long, of which the oldest sentences give way.
         kept = questions.last_sentences(experiment.sentences // 2) if experiment.noise else questions
         with as_user_error():
-            reader.check_taught(kept.support, kept.counts)
+            reader.check_taught(kept.support, questions.counts)
             reader.train().losses(questions.take(torch.tensor([0])).to(experiment.device))
     if experiment.validate_every is not None:
         for name, tasks in groups_of(experiment).items():
