@@ -15,6 +15,8 @@ from torch import Tensor
 from lukasa.agents.pointers.learner import answer_sets
 from lukasa.memory.pointers import Pointer
 from lukasa.tasks.pointing import PointingTask
+from lukasa.tasks.pointing.geometry import Array
+from lukasa.tasks.pointing.own_sets import check_set
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,36 @@ class PointerAgent:
         """Answer one set.
 
         Args:
-            points: [N, 2] numbers in the unit square, as an array, a tensor or lists.
+            points: [N, 2] numbers in the unit square, as an array, a tensor or lists; ``lukasa.tasks.pointing.fitted``
+                moves and scales others into it.
 
         Raises:
-            ValueError: they are no points, too few for the task, or too many for the model.
+            ValueError: they are no points, too few for the task, too many for the model, outside the unit square, one
+                comes twice, or all lie on one line.
         """
-        array = np.asarray(points, dtype=np.float32)
-        if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
-            raise ValueError(f"points are {list(array.shape)}: expected finite numbers [N, 2]")
+        array = _array(points)
         if len(array) < self.task.least:
             raise ValueError(f"{len(array)} points are too few: {self.task.title} needs at least {self.task.least}")
+        places = [f"point {place}" for place in range(len(array))]
+        check_set(array, self.task.least, places, "lukasa.tasks.pointing.fitted moves and scales a set into it")
         sizes = torch.tensor([len(array)])
-        found = answer_sets(self.model, self.task, torch.from_numpy(array)[None], sizes, beams=self.beams)
+        inputs = torch.from_numpy(array)[None].to(next(self.model.parameters()).dtype)
+        found = answer_sets(self.model, self.task, inputs, sizes, beams=self.beams)
         length = int(found.lengths[0])
         probability = float(torch.exp(-found.surprise[0]))
         return PointerAnswer(found.answers[0, :length].tolist(), probability, found.attention[0, :length].cpu())
+
+
+def _array(points: Any) -> Array:
+    """Points as float64 [N, 2].
+
+    Raises:
+        ValueError: they are none.
+    """
+    try:
+        array = np.asarray(points.detach().cpu() if isinstance(points, Tensor) else points, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"points are {str(points)[:60]}: expected finite numbers [N, 2]") from None
+    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+        raise ValueError(f"points are {list(array.shape)}: expected finite numbers [N, 2]")
+    return array

@@ -126,5 +126,5 @@ class _Search:
         first = torch.arange(self.batch, device=self.total.device) * self.beams
         answers = self.choices[first] - 1
         lengths = (answers >= 0).sum(1)
-        steps = max(1, int(lengths.max()))
+        steps = int(lengths.max().clamp(min=1)) if len(lengths) else 0
         return Decoded(answers[:, :steps], lengths, -self.total[first], self.attention[first, :steps])

@@ -5,6 +5,7 @@ Legend: B batch, N points, F numbers of a point, T steps of an answer with its e
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -154,6 +155,12 @@ def run_lstm(lstm: nn.LSTM, inputs: Tensor, sizes: Tensor) -> tuple[Tensor, LSTM
 
 
 def initialise(module: nn.Module, width: float) -> None:
-    """Draw every parameter uniformly from ±``width``, as section 4.1 of the paper."""
+    """Draw every parameter uniformly from ±``width``, as section 4.1 of the paper.
+
+    Raises:
+        ValueError: ``width`` is negative.
+    """
+    if not 0 <= width < math.inf:
+        raise ValueError(f"init is {width}: expected a number of at least 0")
     for one in module.parameters():
         nn.init.uniform_(one, -width, width)

@@ -48,8 +48,8 @@ def point_sets(task: PointingTask, points: Tensor, sizes: Tensor) -> PointSets:
         places = (sizes == size).nonzero().squeeze(1).tolist()
         for place, answer in zip(places, task.answers(exact[places, :size]), strict=True):
             found[place] = answer.tolist()
-    lengths = torch.tensor([len(one) for one in found])
-    answers = np.full((len(found), int(lengths.max())), -1, np.int64)
+    lengths = torch.tensor([len(one) for one in found], dtype=torch.int64)
+    answers = np.full((len(found), max(map(len, found), default=0)), -1, np.int64)
     for place, one in enumerate(found):
         answers[place, : len(one)] = one
     return PointSets(points, sizes, torch.from_numpy(answers), lengths)

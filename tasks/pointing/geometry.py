@@ -22,6 +22,27 @@ def signed_area(corners: Array) -> float:
     return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
 
 
+def on_one_line(points: Array, within: float = 1e-12) -> NDArray[np.bool_]:
+    """Whether all points of a set lie on one line, or are one.
+
+    Args:
+        points: [..., N, 2], N at least 1.
+        within: how far off the line a point may lie, as a share of the set's extent: decimal numbers are rounded.
+
+    Returns:
+        Bool [...].
+
+    Example:
+        >>> bool(on_one_line(np.array([[0.1, 0.3], [0.2, 0.6], [0.3, 0.9]])))
+        True
+    """
+    x, y = np.moveaxis(points - points[..., :1, :], -1, 0)  # from the first point, [..., N]
+    lengths = x * x + y * y
+    far = lengths.argmax(-1)[..., None]
+    along_x, along_y = (np.take_along_axis(one, far, -1) for one in (x, y))
+    return np.abs(x * along_y - y * along_x).max(-1) <= within * lengths.max(-1)
+
+
 def tour_length(corners: Array) -> float:
     """Length of the closed tour through these corners [C, 2], in the order of the rows."""
     return float(np.linalg.norm(corners - np.roll(corners, -1, 0), axis=1).sum())
@@ -33,7 +54,7 @@ def distances(points: Array) -> Array:
 
 
 def is_simple(corners: Array) -> bool:
-    """Whether a polygon [C, 2] has three corners or more, none twice, and sides that meet in corners only.
+    """Whether a polygon [C, 2] has three corners or more, not all in line, none twice, and no sides that cross.
 
     Example:
         >>> square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
@@ -41,7 +62,7 @@ def is_simple(corners: Array) -> bool:
         (True, False)
     """
     count = len(corners)
-    if count < 3 or len(np.unique(corners, axis=0)) < count:
+    if count < 3 or len(np.unique(corners, axis=0)) < count or on_one_line(corners):
         return False
     starts, ends = corners, np.roll(corners, -1, 0)
     for one in range(count):

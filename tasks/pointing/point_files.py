@@ -12,6 +12,7 @@ import numpy as np
 
 from lukasa.tasks.data import DataError
 from lukasa.tasks.pointing.geometry import Array
+from lukasa.tasks.pointing.own_sets import check_set
 
 
 def read_points(path: Path, least: int, *, fit: bool = False) -> list[Array]:
@@ -109,30 +110,10 @@ def _checked(points: Array, places: list[str], least: int, fit: bool) -> Array:
     Raises:
         DataError: it cannot.
     """
-    if len(points) < least:
-        last = places[-1] if places else "the file"
-        raise DataError(f"{last}: ends a set of {len(points)} points: expected at least {least}")
-    for place, point in zip(places, points, strict=True):
-        if not np.isfinite(point).all():
-            raise DataError(f"{place}: ({point[0]:g}, {point[1]:g}) is no point: expected finite numbers")
-    if fit:
+    if fit and np.isfinite(points).all() and len(points):
         points = fitted(points)
-    for place, (x, y) in zip(places, points, strict=True):
-        if not (0 <= x <= 1 and 0 <= y <= 1):
-            raise DataError(
-                f"{place}: ({x:g}, {y:g}) is outside the unit square, from which models learn: "
-                "add --fit to move and scale each set into it"
-            )
-    _refuse_repeated(points, places)
-    centred = points - points.mean(0)
-    if np.linalg.svd(centred, compute_uv=False)[1] < 1e-9:
-        raise DataError(f"{places[-1]}: ends a set whose points all lie on one line: move one of them off it")
+    try:
+        check_set(points, least, places, "add --fit to move and scale each set into it")
+    except ValueError as error:
+        raise DataError(str(error)) from None
     return points
-
-
-def _refuse_repeated(points: Array, places: list[str]) -> None:
-    seen: dict[tuple[float, float], int] = {}
-    for at, point in enumerate(points.astype(np.float32).tolist()):
-        first = seen.setdefault((point[0], point[1]), at)
-        if first != at:
-            raise DataError(f"{places[at]}: is the same point as {places[first]}: leave one of them out")

@@ -14,7 +14,7 @@ from scipy.spatial import Delaunay as QuickDelaunay
 from scipy.spatial import QhullError
 
 from lukasa.ground.registry import Registry
-from lukasa.tasks.pointing.geometry import Array, incenter, is_simple, signed_area, tour_length
+from lukasa.tasks.pointing.geometry import Array, incenter, is_simple, on_one_line, signed_area, tour_length
 from lukasa.tasks.pointing.hulls import convex_hulls
 from lukasa.tasks.pointing.tours import shortest_tours
 
@@ -77,9 +77,9 @@ class ConvexHull:
         """By the definition where they are few points, by SciPy's Quickhull where they are many.
 
         Raises:
-            ValueError: there are fewer than three points, or all lie on one line.
+            ValueError: there are fewer than three points, one is not finite, or all lie on one line.
         """
-        _check_count(points, self.least, "a hull")
+        _check(points, self.least, "a hull", "hull")
         return list(convex_hulls(points))
 
     def longest(self, size: int) -> int:
@@ -115,9 +115,9 @@ class Delaunay:
         """By SciPy's Delaunay.
 
         Raises:
-            ValueError: there are fewer than three points, or all lie on one line.
+            ValueError: there are fewer than three points, one is not finite, or all lie on one line.
         """
-        _check_count(points, self.least, "a triangulation")
+        _check(points, self.least, "a triangulation", "triangles")
         return [self._answer(one) for one in points]
 
     def _answer(self, points: Array) -> Answer:
@@ -156,9 +156,9 @@ class Tour:
         """As ``shortest_tours``.
 
         Raises:
-            ValueError: there are fewer than three points.
+            ValueError: there are fewer than three points, or one is not finite.
         """
-        _check_count(points, self.least, "a tour")
+        _check(points, self.least, "a tour")
         return list(shortest_tours(points))
 
     def longest(self, size: int) -> int:
@@ -178,9 +178,14 @@ class Tour:
         return {"length": length, "known": known, "gap": 100 * (length / known - 1)}
 
 
-def _check_count(points: Array, least: int, what: str) -> None:
+def _check(points: Array, least: int, what: str, part: str = "") -> None:
+    """Refuse sets [B, N, 2] that have no such answer; with ``part``, what sets on one line have none of."""
     if points.shape[1] < least:
         raise ValueError(f"{what} needs at least {least} points, got {points.shape[1]}")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{what} needs finite numbers, and a point has one that is not")
+    if part and on_one_line(points).any():
+        raise ValueError(f"all points lie on one line, and have no {part}: move one of them off it")
 
 
 def _same_ring(answer: Sequence[int], right: Sequence[int]) -> bool:

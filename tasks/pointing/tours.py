@@ -59,6 +59,8 @@ def held_karp(points: Array) -> Tours:
     Returns:
         int64 [B, N], each from the first point on.
     """
+    if not len(points):
+        return np.zeros(points.shape[:2], np.int64)
     return np.concatenate([_held_karp(some) for some in np.split(points, range(AT_ONCE, len(points), AT_ONCE))])
 
 

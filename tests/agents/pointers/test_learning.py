@@ -111,5 +111,23 @@ def test_an_agent_answers_points_of_any_kind():
     assert agent.answer(torch.tensor(points)).pointers == answer.pointers
     with pytest.raises(ValueError, match="2 points are too few"):
         agent.answer(points[:2])
-    with pytest.raises(ValueError, match="expected finite numbers"):
-        agent.answer([0.1, 0.2])
+    assert agent.answer(torch.tensor(points, dtype=torch.float64, requires_grad=True)).pointers == answer.pointers
+
+
+@pytest.mark.parametrize(
+    ("points", "sentence"),
+    [
+        ([0.1, 0.2], "expected finite numbers"),
+        ([["a", "b"]] * 3, "expected finite numbers"),
+        ([[0.1, 0.2], [0.3]], "expected finite numbers"),
+        (None, "expected finite numbers"),
+        ([[0, 0], [1, 0], [0, 0]], "point 2: is the same point as point 0: leave one of them out"),
+        ([[0.1, 0.3], [0.2, 0.6], [0.3, 0.9]], "all lie on one line"),
+        (torch.tensor([[0.1, 0.3], [0.2, 0.6], [0.3, 0.9]]), "all lie on one line"),
+        ([[0, 0], [5, 1], [2, 2]], r"point 1: \(5, 1\) is outside the unit square, .*pointing\.fitted moves"),
+    ],
+)
+def test_an_agent_refuses_points_that_a_file_of_them_could_not_have(points, sentence):
+    agent = PointerAgent(make_pointer("pointer_network", 4, size=8), make_pointing_task("convex_hull"))
+    with pytest.raises(ValueError, match=sentence):
+        agent.answer(points)

@@ -132,3 +132,10 @@ def test_what_is_wiped_is_gone():
         decode(model(), points, sizes, HULL, limits, wipe="memory")
     with pytest.raises(ValueError, match="beams is 0"):
         decode(model(), points, sizes, HULL, limits, beams=0)
+
+
+def test_no_sets_have_no_answers():
+    nothing = torch.zeros(0, dtype=torch.int64)
+    points, _ = sets()
+    found = decode(model(), points[:0], nothing, HULL, nothing, beams=2)
+    assert (found.answers.shape, found.lengths.shape) == ((0, 0), (0,))

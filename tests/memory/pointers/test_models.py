@@ -167,3 +167,5 @@ def test_bad_options_are_named():
         make_pointer("pointer_network", 5, sise=4)
     with pytest.raises(ValueError, match="at least 1"):
         make_pointer("pointer_network", 5, size=0)
+    with pytest.raises(ValueError, match="init is -1: expected a number of at least 0"):
+        make_pointer("attention_lstm", 5, init=-1)

@@ -42,6 +42,7 @@ def test_arrays_of_one_set_or_several(tmp_path):
         ("0,0\n1,0\n12,1", "line 3: (12, 1) is outside the unit square, from which models learn: add --fit"),
         ("0,0\n1,0\n0.5,1\n1,0", "line 4: is the same point as"),
         ("0,0\n0.5,0.5\n1,1", "line 3: ends a set whose points all lie on one line"),
+        ("0.1,0.3\n0.2,0.6\n0.3,0.9", "line 3: ends a set whose points all lie on one line"),
     ],
 )
 def test_bad_files_are_one_sentence_with_the_line(tmp_path, text, sentence):
@@ -51,6 +52,13 @@ def test_bad_files_are_one_sentence_with_the_line(tmp_path, text, sentence):
     assert sentence in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_task_for_fewer_points_takes_them(tmp_path):
+    path = written(tmp_path, "0.1,0.1\n\n0.1,0.1\n0.2,0.5\n")
+    assert [len(one) for one in read_points(path, 1)] == [1, 2]
+    with pytest.raises(DataError, match=r"line 3: \(nan, 1\) is no point"):
+        read_points(written(tmp_path, "0,0\n12,5\nnan,1\n", "nan.csv"), 1, fit=True)
 
 
 def test_arrays_cut_short_or_of_another_kind_are_refused(tmp_path):

@@ -145,6 +145,7 @@ def test_area_is_what_a_simple_polygon_covers():
     assert hull.scores(SQUARE, [0, 3, 1, 4], [0, 1, 3, 4])["area"] is None
     assert not is_simple(SQUARE[[0, 1]])
     assert not is_simple(SQUARE[[0, 1, 3, 0]])
+    assert not is_simple(np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.0]]))  # there and back
 
 
 def test_triangles_count_in_any_order():
@@ -195,6 +196,26 @@ def test_points_on_one_line_have_no_hull(name):
     line = torch.tensor([[[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]])
     with pytest.raises(ValueError, match="all points lie on one line"):
         point_sets(make_pointing_task(name), line, torch.tensor([3]))
+    slanted = np.array([[0.1, 0.3], [0.2, 0.6], [0.3, 0.9]])  # in line, but for the rounding of 0.3 and 0.6
+    for some in (slanted, slanted[[0, 1, 2, 1]], 1e-3 * slanted + 0.9, np.tile(slanted, (6, 1))):
+        with pytest.raises(ValueError, match="all points lie on one line"):
+            make_pointing_task(name).answers(some[None])
+    assert len(make_pointing_task(name).answers((slanted + 1e-9 * np.eye(3, 2))[None])[0]) == 3
+
+
+@pytest.mark.parametrize("name", POINTING)
+def test_points_that_are_not_finite_are_refused(name):
+    for wrong in (np.nan, np.inf):
+        points = random_points(2, 5)
+        points[1, 3, 0] = wrong
+        with pytest.raises(ValueError, match="needs finite numbers, and a point has one that is not"):
+            make_pointing_task(name).answers(points)
+
+
+@pytest.mark.parametrize("name", POINTING)
+def test_no_sets_have_no_answers(name):
+    found = sample_points(make_pointing_task(name), 0, 3, 5, torch.Generator().manual_seed(0))
+    assert [len(part) for part in found] == [0] * 4
 
 
 def test_unknown_tasks_are_named():
