@@ -173,8 +173,9 @@ def run_hard(
     Raises:
         ValueError: there are too few cells, or a value is out of range.
     """
-    memory = np.array(memory, dtype=np.int64)
+    memory = np.array(memory)
     check_memory(memory)
+    memory = memory.astype(np.int64)
     rows = len(memory)
     limits = np.broadcast_to(np.asarray(limits), rows)
     registers = np.zeros((rows, layout.registers), dtype=np.int64)
@@ -201,9 +202,11 @@ def check_memory(memory: np.ndarray) -> None:
         memory: int [N, M].
 
     Raises:
-        ValueError: there are too few cells, or a value is not in 0..M−1.
+        ValueError: it holds no whole numbers, there are too few cells, or a value is not in 0..M−1.
     """
-    if memory.ndim != 2 or memory.shape[1] < LEAST_INTEGERS:
+    if memory.ndim != 2 or memory.dtype.kind not in "iu":
+        raise ValueError(f"a memory is {memory.dtype} {list(memory.shape)}: expected whole numbers [rows, cells]")
+    if memory.shape[1] < LEAST_INTEGERS:
         raise ValueError(f"a memory of {memory.shape[-1]} cells: expected at least {LEAST_INTEGERS}")
     size = memory.shape[1]
     if ((memory < 0) | (memory >= size)).any():

@@ -8,12 +8,13 @@ T steps.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lukasa.ground.settings import check_choice, check_whole
 from lukasa.memory.kernels.scan import is_native
 from lukasa.memory.neural_ram import modules as soft
 from lukasa.memory.neural_ram.controller import Controller, ControllerName, ControllerState
@@ -59,6 +60,9 @@ class NeuralRAM(nn.Module):
         starts: S.
         controller: what chooses the circuits.
         hidden: its units.
+
+    Raises:
+        ValueError: there is no start or no hidden unit, or no such controller.
     """
 
     def __init__(
@@ -70,6 +74,9 @@ class NeuralRAM(nn.Module):
         hidden: int = 32,
     ):
         super().__init__()
+        check_whole("NeuralRAM", "starts", starts, 1)
+        check_whole("NeuralRAM", "hidden", hidden, 1)
+        check_choice("NeuralRAM", "controller", controller, get_args(ControllerName))
         self.layout, self.starts = layout, starts
         choices = layout.arguments + layout.registers
         self.controller = Controller(controller, starts, layout.registers, hidden, choices * layout.sources + 1)
@@ -86,8 +93,10 @@ class NeuralRAM(nn.Module):
         Raises:
             ValueError: there are other starts, too few cells, or a value is out of range.
         """
-        if memory.dim() != 3 or len(memory) != self.starts:
-            raise ValueError(f"a memory of shape {list(memory.shape)}: expected [{self.starts}, rows, cells]")
+        if memory.dim() != 3 or len(memory) != self.starts or memory.dtype != torch.int64:
+            raise ValueError(
+                f"a memory is {memory.dtype} {list(memory.shape)}: expected int64 [{self.starts}, rows, cells]"
+            )
         _, rows, size = memory.shape
         if size < soft.LEAST_INTEGERS:
             raise ValueError(f"a memory of {size} cells: expected at least {soft.LEAST_INTEGERS}")

@@ -65,7 +65,9 @@ def draw_walk_bst(length: int, rows: int, cells: int, generator: Generator) -> M
     begin = 2 + path_length(length) + 1
     slots = (cells - begin) // 3
     places = begin + 3 * permutations(rows, slots, generator)[:, :length]
-    keys = torch.stack([torch.randperm(cells - 1, generator=generator)[:length] + 1 for _ in range(rows)])
+    keys = torch.zeros(rows, length, dtype=torch.int64)
+    for row in range(rows):
+        keys[row] = torch.randperm(cells - 1, generator=generator)[:length] + 1
     ends = torch.zeros(rows, 1, dtype=torch.int64)
     for row in range(rows):
         ends[row] = _grow(memory[row], places[row].tolist(), keys[row].tolist(), begin - 3, generator)

@@ -107,6 +107,9 @@ def test_a_memory_that_is_none_is_refused(cells, sentence):
     layout, rules = doubling()
     with pytest.raises(ValueError, match=sentence):
         run_hard(layout, rules, np.array([cells]), 3)
+    for wrong in (cells, [[1.5, 0, 1]], [[np.nan, 0, 1]]):
+        with pytest.raises(ValueError, match=r"expected whole numbers \[rows, cells\]"):
+            run_hard(layout, rules, np.array(wrong), 3)
 
 
 def test_wirings_that_cannot_be_are_refused():

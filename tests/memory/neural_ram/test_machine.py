@@ -171,8 +171,12 @@ def test_starts_share_nothing():
         (lambda: machine_of("lstm").initial_state(torch.full((2, 1, 4), 4)), "holds values from 0 to 3"),
         (
             lambda: machine_of("lstm").initial_state(torch.zeros(1, 1, 4, dtype=torch.int64)),
-            "expected [2, rows, cells]",
+            "expected int64 [2, rows, cells]",
         ),
+        (lambda: machine_of("lstm").initial_state(torch.zeros(2, 1, 4)), "a memory is torch.float32 [2, 1, 4]"),
+        (lambda: NeuralRAM(Layout(2), starts=0), "starts is 0, expected a whole number of at least 1"),
+        (lambda: NeuralRAM(Layout(2), hidden=0), "hidden is 0, expected a whole number of at least 1"),
+        (lambda: NeuralRAM(Layout(2), controller="gru"), "controller is 'gru': choose one of 'feedforward', 'lstm'"),
         (lambda: expected_cost(machine_of("lstm"), *memories()[:3], torch.zeros(2, 3)), "limit of 0 steps"),
     ],
 )

@@ -33,6 +33,7 @@ def test_memories_hold_addresses_and_are_the_same_for_the_same_seed(name):
     wide = task.sample(task.longest, 6, generator(), cells=cells + 5)
     assert wide.memory.shape == (6, cells + 5)
     assert one.rows(2, 4).memory.shape == (2, cells)
+    assert task.sample(task.longest, 0, generator()).memory.shape == (0, cells)
 
 
 def test_examples_are_those_of_the_paper():
