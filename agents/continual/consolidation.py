@@ -44,7 +44,7 @@ def kmeans(points: Tensor, count: int, generator: Generator, softness: float = 0
         Centres [K, D] and how many points each has [K].
 
     Raises:
-        ValueError: there is no point, ``count`` is not positive, or ``softness`` is negative.
+        ValueError: there is no point, one is not finite, ``count`` is not positive, or ``softness`` is negative.
 
     Example:
         >>> points = torch.tensor([[0.0], [1.0], [10.0], [11.0]])
@@ -54,6 +54,9 @@ def kmeans(points: Tensor, count: int, generator: Generator, softness: float = 0
     """
     if points.dim() != 2 or not len(points):
         raise ValueError(f"points are {list(points.shape)}: expected [N, D] with at least one")
+    points = points if points.is_floating_point() else points.float()
+    if not bool(points.isfinite().all()):
+        raise ValueError("points have numbers that are not finite: leave these points out")
     if count < 1 or softness < 0:
         raise ValueError(f"count is {count} and softness {softness}: expected at least 1, and at least 0")
     centres = _first_centres(points, min(count, len(points)), generator)
@@ -86,10 +89,13 @@ def consolidate(
     """
     if classes.shape != entries.shape[:1]:
         raise ValueError(f"entries {list(entries.shape)} have classes {list(classes.shape)}: expected one for each")
+    if not len(entries):
+        raise ValueError("a memory of no entries cannot be distilled: add some first")
     parts = []
     for one in classes.unique().tolist():
         centres, counts = kmeans(entries[classes == one], count, generator, softness)
-        parts.append((centres, torch.full((len(centres),), one), counts))
+        some = counts > 0  # equal entries need one centre, and the others stand for nothing
+        parts.append((centres[some], torch.full((int(some.sum()),), one), counts[some]))
     return Consolidated(*map(torch.cat, zip(*parts, strict=True)))
 
 

@@ -5,11 +5,12 @@ Dimensions: n examples, N slots, W numbers of an example, G groups.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Generator, Tensor
 
+from lukasa.ground.settings import check_choice
 from lukasa.memory.sparse import SparseMemory
 from lukasa.tasks.continual import Taught
 
@@ -35,7 +36,7 @@ class EpisodicMemory:
         seen: examples that came so far.
 
     Raises:
-        ValueError: there are no slots, or fewer than groups where each has a share.
+        ValueError: there are no slots, or fewer than groups where each has a share; or no such way to keep some.
 
     Example:
         >>> from lukasa.tasks.continual import taught
@@ -47,6 +48,7 @@ class EpisodicMemory:
     """
 
     def __init__(self, slots: int, like: Taught, groups: int, keep: Keep = "reservoir"):
+        check_choice("EpisodicMemory", "keep", keep, get_args(Keep))
         if slots < 1:
             raise ValueError(f"an episodic memory has {slots} slots: expected at least 1")
         if keep == "per_class" and slots < groups:

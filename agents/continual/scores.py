@@ -39,16 +39,20 @@ def scores_of(matrix: Sequence[Sequence[float]], before: Sequence[float] | None 
         before: accuracies on every task before anything was learned.
 
     Raises:
-        ValueError: no task was learned, or a row is shorter than the number of tasks learned.
+        ValueError: no task was learned, or a row is shorter than the number of tasks learned, or of another length.
 
     Example:
         >>> found = scores_of([[90.0, 10.0], [50.0, 80.0]], [10.0, 10.0])
         >>> found.average_accuracy, found.forgetting, found.backward_transfer, found.forward_transfer
         (65.0, 40.0, -40.0, 0.0)
     """
+    lengths = {len(row) for row in [*matrix, *([] if before is None else [before])]}
+    if len(lengths) != 1 or not len(matrix) or min(lengths) < len(matrix):
+        raise ValueError(
+            f"a matrix of accuracies has {len(matrix)} rows of {sorted(lengths)} tasks: expected a row for each task "
+            "learned, with all tasks in each"
+        )
     table = np.asarray(matrix, dtype=np.float64)
-    if table.ndim != 2 or not len(table) or table.shape[1] < len(table):
-        raise ValueError(f"a matrix of accuracies is {list(table.shape)}: expected a row for each task learned")
     last = len(table) - 1
     diagonal = np.diag(table)
     earlier = table[last, :last]

@@ -68,3 +68,22 @@ def test_equal_points_have_a_centre_each_and_no_nan():
 def test_what_cannot_be_consolidated_is_refused(points, count):
     with pytest.raises(ValueError, match="expected"):
         kmeans(points, count, torch.Generator())
+
+
+def test_entries_that_stand_for_nothing_are_left_out():
+    found = consolidate(torch.ones(4, 2), torch.zeros(4, dtype=torch.int64), 3, torch.Generator().manual_seed(0))
+    assert (found.entries.tolist(), found.counts.tolist()) == ([[1, 1]], [4])
+
+
+def test_whole_numbers_are_distilled_too():
+    generator = torch.Generator().manual_seed(0)
+    found = consolidate(torch.tensor([[0], [1], [10], [11]]), torch.zeros(4, dtype=torch.int64), 2, generator)
+    assert sorted(found.entries.flatten().tolist()) == [0.5, 10.5]
+
+
+def test_no_memory_and_no_numbers_are_refused():
+    nothing = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
+    with pytest.raises(ValueError, match="a memory of no entries cannot be distilled"):
+        consolidate(*nothing, 2, torch.Generator())
+    with pytest.raises(ValueError, match="numbers that are not finite"):
+        kmeans(torch.tensor([[0.0], [torch.nan]]), 1, torch.Generator())

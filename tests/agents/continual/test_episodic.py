@@ -76,6 +76,8 @@ def test_a_memory_smaller_than_its_classes_is_refused():
         EpisodicMemory(4, numbered(10), 5, "per_class")
     with pytest.raises(ValueError, match="expected at least 1"):
         EpisodicMemory(0, numbered(10), 1)
+    with pytest.raises(ValueError, match="keep is 'newest': choose one of 'reservoir', 'per_class'"):
+        EpisodicMemory(4, numbered(10), 1, "newest")
 
 
 def test_nothing_is_drawn_from_an_empty_memory():

@@ -33,7 +33,9 @@ def test_one_task_is_not_forgotten():
     assert (found.average_accuracy, found.forgetting, found.backward_transfer) == (90.0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize("matrix", [[], [[1.0], [2.0]]])
+@pytest.mark.parametrize("matrix", [[], [[1.0], [2.0]], [[1.0, 2.0], [1.0]]])
 def test_a_matrix_that_is_none_is_refused(matrix):
     with pytest.raises(ValueError, match="expected a row for each task learned"):
         scores_of(matrix)
+    with pytest.raises(ValueError, match="with all tasks in each"):
+        scores_of([[1.0, 2.0], [3.0, 4.0]], [1.0])
