@@ -139,7 +139,9 @@ class Tapes(gym.Env[Any, np.ndarray]):
         return self.world.length
 
     def tape_trace(self) -> TapeTrace:
-        """What happened on the tapes since the last ``reset``."""
+        """What happened on the tapes since the last ``reset``, after at least one step."""
+        if not self._trace:
+            raise gym.error.ResetNeeded(f"{NAME}: nothing was done yet, call reset() and step() before tape_trace()")
         rows, columns, memories, places, written, right = zip(*self._trace, strict=True)
         memory, places = np.stack(memories), np.array(places)
         first, last = (places.min(), places.max() + 1) if self.world.memory else (0, 0)

@@ -1,5 +1,6 @@
 """Tapes: what is to be written, how heads move, when an episode is lost, and how inputs grow."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -43,6 +44,16 @@ def test_addition_is_the_sum_of_the_rows(rows, base):
         tape = TASKS["addition"](generator, length, base, rows)
         assert number(tape.target, base) == sum(number(row, base) for row in tape.cells)
         assert len(tape.target) == length + 1
+
+
+def test_there_is_no_trace_before_the_first_step():
+    env = envs.Tapes()
+    for _ in range(2):
+        with pytest.raises(gym.error.ResetNeeded, match="nothing was done yet"):
+            env.tape_trace()
+        env.reset(seed=0)
+    env.step([1, 0, 0])
+    assert len(env.tape_trace().heads) == 1
 
 
 def test_an_episode_by_hand():
