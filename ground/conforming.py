@@ -35,6 +35,28 @@ def conform(space: Any, value: Any) -> Any:
     return _conform(space, value, "")
 
 
+def check_finite(part: np.ndarray) -> np.ndarray:
+    """The same array, refused with a number that is not finite: a memory would keep it for good.
+
+    Args:
+        part: [n, ...], of n observations side by side.
+
+    Raises:
+        ObservationError: an observation has such a number; the message says which.
+
+    Example:
+        >>> check_finite(np.array([[0.0, 1.0], [2.0, np.nan]]))
+        Traceback (most recent call last):
+            ...
+        lukasa.ground.conforming.ObservationError: observation 1 has the number nan: expected finite numbers
+    """
+    if part.dtype.kind == "f" and not np.isfinite(part).all():
+        row = int(np.argmin(np.isfinite(part).reshape(len(part), -1).all(1)))
+        wrong = part[row][~np.isfinite(part[row])].flat[0]
+        raise ObservationError(f"observation {row} has the number {wrong}: expected finite numbers")
+    return part
+
+
 def _conform(space: Any, value: Any, where: str) -> Any:
     found = kind(space)
     # Numbers and arrays, which most spaces are, come first: each step of each environment passes here.

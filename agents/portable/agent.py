@@ -6,6 +6,7 @@ Legend: n sessions side by side.
 from __future__ import annotations
 
 import secrets
+from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
 
@@ -82,8 +83,8 @@ class Agent:
 
     def begin(self, count: int | None = None) -> Session | Sessions:
         """A new session, whose first observation begins an episode; or so many side by side."""
-        if count is not None and count < 0:
-            raise SessionError(f"{count} sessions were asked for: expected 0 or more")
+        if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 0):
+            raise SessionError(f"{count} sessions were asked for: expected a whole number, 0 or more")
         n = 1 if count is None else count
         with torch.no_grad():
             state = memory.detach_state(self.core.initial_state(n))
@@ -134,6 +135,8 @@ class Agent:
         arrays, count = side_by_side(self.observation_space, [observation] if single else observation)
         if count != len(sessions):
             raise SessionError(f"{count} observations were given with {len(sessions)} sessions: expected as many")
+        if not count:
+            return self._for_env(np.zeros((0, len(self.layout.options) + self.layout.numbers))), sessions
         actions, after = self._step(arrays, sessions, reward)
         if single:
             return _first(self.action_space, actions), after[0]
@@ -192,8 +195,11 @@ class Agent:
                 "this agent was trained with previous_reward: give the reward that came with the observation, "
                 "act(observation, session, reward)"
             )
-        given = np.broadcast_to(np.asarray(0.0 if reward is None else reward, np.float64), running.shape)
-        return torch.from_numpy(np.where(running, given, 0.0).astype(np.float32)).view(-1, 1, 1)
+        given = np.where(running, _numbers(0.0 if reward is None else reward, running.shape), 0.0).astype(np.float32)
+        if not np.isfinite(given).all():
+            row = int(np.argmin(np.isfinite(given)))
+            raise SessionError(f"reward {row} is {given[row]}: expected a finite number, what the last action earned")
+        return torch.from_numpy(given).view(-1, 1, 1)
 
     def _flat(self, outputs: Tensor, slab: Slab) -> np.ndarray:
         head = self.blueprint.head
@@ -298,6 +304,18 @@ def _sharing(net: Any) -> Any:
     twin.__dict__.update(net.__dict__)
     twin._modules = dict(net._modules)
     return twin
+
+
+def _numbers(reward: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Rewards of n sessions, float64 [n]; None is none.
+
+    Raises:
+        SessionError: they are not as many, or no numbers.
+    """
+    try:
+        return np.broadcast_to(np.asarray(reward, np.float64), shape)
+    except (TypeError, ValueError):
+        raise SessionError(f"reward is {str(reward)[:60]}: expected a number for each of {shape[0]} sessions") from None
 
 
 def _first(space: Any, actions: Any) -> Any:

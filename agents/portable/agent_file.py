@@ -93,8 +93,9 @@ def checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        content: Any = tensor.reshape(-1).view(torch.uint8).numpy()
-        total.update(memoryview(content))
+        if tensor.numel():
+            content: Any = tensor.reshape(-1).view(torch.uint8).numpy()
+            total.update(memoryview(content))
     return total.hexdigest()
 
 

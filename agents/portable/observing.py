@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lukasa.ground.conforming import conform
+from lukasa.ground.conforming import check_finite, conform
 from lukasa.ground.spaces import kind, leaves, nested, pick
 
 
@@ -22,12 +22,12 @@ def side_by_side(space: Any, observations: Any) -> tuple[Any, int]:
         observations: a list of n observations; or all of them batched, as Gymnasium's vector environments give them.
 
     Raises:
-        ObservationError: one is none of the space.
+        ObservationError: one is none of the space, or has a number that is not finite.
         ValueError: parts of a batch have different lengths, or no axis of players.
     """
     if isinstance(observations, list):
         each = [conform(space, one) for one in observations]
-        parts = [_stacked([pick(one, path) for one in each], leaf) for path, leaf in leaves(space)]
+        parts = [check_finite(_stacked([pick(one, path) for one in each], leaf)) for path, leaf in leaves(space)]
         return nested(space, iter(parts)), len(each)
     arrays, lengths = [], set()
     for path, leaf in leaves(space):
@@ -36,7 +36,7 @@ def side_by_side(space: Any, observations: Any) -> tuple[Any, int]:
             raise ValueError("one observation was given for several sessions: expected a batch or a list of them")
         lengths.add(len(part))
         fits = part.dtype == leaf.dtype and part.shape[1:] == leaf.shape and kind(leaf) in ("Box", "MultiBinary")
-        arrays.append(part if fits else _stacked([conform(leaf, one) for one in part], leaf))
+        arrays.append(check_finite(part if fits else _stacked([conform(leaf, one) for one in part], leaf)))
     if len(lengths) != 1:
         raise ValueError(f"the parts of the observations have {sorted(lengths)} rows: expected as many in each")
     return nested(space, iter(arrays)), lengths.pop()

@@ -100,6 +100,8 @@ class Sessions:
         Raises:
             SessionError: one is no session.
         """
+        if not isinstance(sessions, Iterable):
+            raise SessionError(f"a {type(sessions).__name__} is no session: expected what act returned, a list or None")
         listed = list(sessions)
         for one in listed:
             if one is not None and not isinstance(one, Session):
@@ -128,7 +130,10 @@ class Sessions:
     def __getitem__(self, which: Any) -> Session | Sessions:
         if isinstance(which, int | np.integer):
             return Session(self.agent, self.slab, int(self.rows[which]))
-        return Sessions(self.agent, self.slab, self.rows[which if isinstance(which, slice) else np.asarray(which)])
+        if not isinstance(which, slice):
+            which = np.asarray(which)
+            which = which if which.size else which.astype(int)  # NumPy takes an empty list for one of fractions
+        return Sessions(self.agent, self.slab, self.rows[which])
 
     @property
     def steps(self) -> np.ndarray:
@@ -169,6 +174,8 @@ class Sessions:
             SessionError: there are no such rows.
         """
         mask, given = np.zeros(len(self), bool), np.asarray(rows)
+        if given.size and given.dtype.kind not in "biu":
+            raise SessionError(f"rows are {str(rows)[:60]}: expected a mask of {len(self)} booleans, or whole numbers")
         if given.dtype == bool and given.shape != mask.shape:
             raise SessionError(f"a mask of shape {given.shape} does not fit {len(self)} sessions")
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import tree
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
@@ -20,6 +21,7 @@ from lukasa import envs
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.rollout import Player, player_of
+from lukasa.ground.conforming import check_finite
 
 KEPT_STEPS = 64
 """Steps of an episode that are remembered before all but the last are let go: an agent may act for ever."""
@@ -89,11 +91,14 @@ class RLAgent:
             The action; with ``copies`` those of all n, batched as a vector environment takes them.
 
         Raises:
-            ObservationError: the observation is none of ``observation_space``.
-            ValueError: there are not n observations, or a reward is missing.
+            ObservationError: the observation is none of ``observation_space``, or has a number that is not finite.
+            ValueError: there are not n observations, or as many finite rewards where they are needed.
         """
         observations, rewards = self._each(observation, reward)
         observations = [envs.conform(self.observation_space, one) for one in observations]
+        for parts in zip(*map(tree.flatten, observations), strict=True):
+            if isinstance(parts[0], np.ndarray):
+                check_finite(np.stack(parts))
         for row, episode in enumerate(self._episodes):
             if self._taken[row] is None:
                 episode.add_env_reset(observations[row])
@@ -117,7 +122,7 @@ class RLAgent:
                 "this agent was trained with previous_reward: give the reward that came with the observation, "
                 "act(observation, reward)"
             )
-        rewards = np.broadcast_to(np.asarray(0.0 if reward is None else reward, np.float64), (count,)).tolist()
+        rewards = self._earned(reward, np.array(running))
         if self.copies is None:
             return [observation], rewards
         listed = isinstance(observation, list)
@@ -125,6 +130,18 @@ class RLAgent:
         if len(each) != count:
             raise ValueError(f"{len(each)} observations were given to an agent of {count} copies: they must be as many")
         return list(each), rewards
+
+    def _earned(self, reward: Any, running: np.ndarray) -> list[float]:
+        """Rewards of each environment; 0 where an episode begins, for nothing was earned there."""
+        try:
+            given = np.broadcast_to(np.asarray(0.0 if reward is None else reward, np.float64), running.shape)
+        except (TypeError, ValueError):
+            raise ValueError(f"reward is {str(reward)[:60]}: expected {len(running)} numbers") from None
+        rewards = np.where(running, given, 0.0)
+        if self._needs_reward and not np.isfinite(rewards).all():
+            row = int(np.argmin(np.isfinite(rewards)))
+            raise ValueError(f"reward {row} is {rewards[row]}: expected a finite number, what the last action earned")
+        return rewards.tolist()
 
     def _new_episode(self) -> SingleAgentEpisode:
         return SingleAgentEpisode(observation_space=self.observation_space, action_space=self.action_space)

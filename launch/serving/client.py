@@ -69,7 +69,8 @@ class AgentClient:
     ) -> tuple[list[Any], list[str]]:
         """The same of several sessions in one request; all of them have begun together."""
         shown = [_plain(conform(self.observation_space, one)) for one in observations]
-        asked = {"observations": shown, "sessions": sessions, "rewards": rewards}
+        earned = None if rewards is None else np.asarray(rewards).tolist()
+        asked = {"observations": shown, "sessions": sessions, "rewards": earned}
         reply = self._ask("POST", f"{self._replica(sessions[0] if sessions else None)}/act", asked)
         return [conform(self.action_space, one) for one in reply["actions"]], reply["sessions"]
 
@@ -79,7 +80,13 @@ class AgentClient:
             self._ask("POST", f"{self._replica(session)}/end", {"session": session})
 
     def _replica(self, session: str | None) -> str:
-        number = random.randrange(self.replicas) if session is None else int(session.partition("-")[0])
+        if session is None:
+            number = random.randrange(self.replicas)
+        else:
+            replica = session.partition("-")[0]
+            if not (replica.isascii() and replica.isdigit()):
+                raise UserError(f"{session[:60]!r} is no session of {self.url}: expected what act returned, or None")
+            number = int(replica)
         return f"/{number}" if number else ""
 
     def _ask(self, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -170,6 +170,7 @@ def test_desk_bounds_and_expires_sessions(desk):
         ("POST", "/act", b'{"observation": {"seen": [1, 2, NaN], "kind": 1}}', 400),
         ("POST", "/act", b'{"observation": {"seen": [1, 2, 1e999], "kind": 1}}', 400),
         ("POST", "/act", b'{"observation": {"seen": [1, 2, 3], "kind": 1}, "reward": -Infinity}', 400),
+        ("POST", "/act", b'{"observation": {"seen": [1, 2, 1e39], "kind": 1}}', 400),
         ("POST", "/act", b'{"observations": []}', 400),
         ("POST", "/act", b'{"observations": [1], "sessions": [null, null]}', 400),
         ("POST", "/end", b'{"session": null}', 404),
@@ -221,6 +222,18 @@ def test_client_that_was_idle_connects_anew(monkeypatch):
         monkeypatch.setattr("lukasa.launch.serving.client.IDLE", 0.0)
         assert client.act(LOOK)[1] == "0-a"
         thread.join()
+        with pytest.raises(UserError, match=r"'mine' is no session of .*: expected what act returned"):
+            client.act(LOOK, "mine")
+
+
+def test_client_sends_rewards_as_vector_environments_give_them(monkeypatch):
+    asked, reply = [], {"actions": [1, 0], "sessions": ["0-a", "0-b"]}
+    client = AgentClient.__new__(AgentClient)
+    client.observation_space, client.action_space, client.replicas = SPACES[0], Discrete(2), 1
+    monkeypatch.setattr(client, "_ask", lambda *words: asked.append(words[2]) or reply)
+    client.act_together([LOOK, LOOK], ["0-a", "0-b"], np.array([0.5, 1.0], np.float32))
+    client.act_together([LOOK, LOOK], ["0-a", None], [0.5, None])
+    assert [json.loads(json.dumps(one))["rewards"] for one in asked] == [[0.5, 1.0], [0.5, None]]
 
 
 @pytest.mark.ray

@@ -247,10 +247,35 @@ def test_mistakes_of_the_caller_are_one_sentence(file):
         (lambda: agent.act(LOOK, session), "trained with previous_reward"),
         (lambda: agent.act([LOOK], agent.begin(2)), "1 observations were given with 2 sessions"),
         (lambda: agent.act([LOOK], [3]), "a int is no session"),
-        (lambda: agent.begin(-1), "expected 0 or more"),
+        (lambda: agent.act([LOOK], 3), "a int is no session"),
+        (lambda: agent.begin(-1), "expected a whole number, 0 or more"),
+        (lambda: agent.begin(True), "expected a whole number, 0 or more"),
+        (lambda: agent.act([0, np.nan, 0]), "observation 0 has the number nan: expected finite numbers"),
+        (lambda: agent.act(np.stack([LOOK, LOOK * np.inf]), agent.begin(2)), "observation 1 has the number inf"),
+        (lambda: agent.act([0, 1e39, 0]), "has the number inf"),
+        (lambda: agent.act(LOOK, session, np.nan), "reward 0 is nan: expected a finite number"),
+        (lambda: agent.act([LOOK], [session], [None]), "reward 0 is nan: expected a finite number"),
+        (
+            lambda: agent.act(LOOK, session, [1.0, 2.0]),
+            "reward is .*: expected a number for each of 1 sess",
+        ),
+        (lambda: agent.act(LOOK, session, "much"), "reward is much: expected a number for each"),
+        (lambda: agent.begin(3).reset([0.5]), "expected a mask of 3 booleans, or whole numbers"),
+        (lambda: agent.begin(3).reset(None), "expected a mask of 3 booleans, or whole numbers"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
+    agent.act([LOOK, LOOK], [session, None], [1.0, None])  # nothing was earned where an episode begins
+
+
+@pytest.mark.parametrize("core", ["gru", "sam"])
+def test_no_sessions_take_a_step_and_are_restored(core, tmp_path):
+    agent = exported(agent_module(*SPACES, core, SAM if core == "sam" else {}), tmp_path / "agent.lukasa")
+    for observations in ([], np.zeros((0, 3), np.float32)):
+        actions, sessions = agent.act(observations, agent.begin(0))
+        assert (actions.shape, len(sessions)) == ((0,), 0)
+    assert len(agent.restore(agent.begin(0).to_bytes())) == 0
+    assert len(agent.begin(3)[[]]) == 0
 
 
 def test_wiped_agent_plays_as_rollout_without_that_part(tmp_path):

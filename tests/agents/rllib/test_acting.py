@@ -9,6 +9,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 from lukasa import envs
 from lukasa.agents.rllib import MemoryRLModule, MemorySettings, RLAgent, rollout
 from lukasa.agents.rllib.acting import KEPT_STEPS
+from tests.agents.portable.playing import Drawn
 
 OPTIONS = {
     "gru": {"size": 16},
@@ -125,9 +126,19 @@ def test_agent_that_acts_for_ever_does_not_grow():
         ({"copies": 2}, lambda agent: agent.reset([2]), "they count from 0"),
         ({}, lambda agent: agent.act(9), "expects a whole number from 0 to 3"),
         ({}, lambda agent: [agent.act(0), agent.act(0)], "trained with previous_reward: give the reward"),
+        ({}, lambda agent: [agent.act(0), agent.act(0, np.nan)], "reward 0 is nan: expected a finite number"),
+        ({"copies": 2}, lambda agent: agent.act([0, 0], [0.0] * 3), r"reward is .*: expected 2 numbers"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options, call, message):
     module = make_module(envs.make("RepeatPrevious-k4-v0"), previous_reward=True)
     with pytest.raises(ValueError, match=message):
         call(RLAgent(module, **options))
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    space = Dict({"seen": Box(-np.inf, np.inf, (2,)), "kind": Discrete(3)})
+    agent = RLAgent(make_module(Drawn(space, Discrete(2))), copies=2)
+    looks = [{"seen": [0.0, 1.0], "kind": 1}, {"seen": [np.inf, 1.0], "kind": 2}]
+    with pytest.raises(ValueError, match="observation 1 has the number inf: expected finite numbers"):
+        agent.act(looks)
