@@ -112,7 +112,8 @@ def rollout_many_agents(
     Raises:
         envs.EnvironmentFailedError: an environment raised an error.
     """
-    observed, acts = (Dict({str(agent): one for agent, one in part.items()}) for part in spaces_by_agent(copies[0]))
+    found: Any = spaces_by_agent(copies[0])  # by the agents' own ids, which may be numbers
+    observed, acts = map(Dict, found)
     spaces: Any = {INPUT_ENV_SPACES: (observed, acts), INPUT_ENV_SINGLE_SPACES: (observed, acts)}
     pipes = config.build_env_to_module_connector(spaces=spaces), config.build_module_to_env_connector(spaces=spaces)
     with contextlib.ExitStack() as stack:
