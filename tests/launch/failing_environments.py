@@ -1,4 +1,4 @@
-"""An environment that fails as it is told, in whatever process it is."""
+"""Environments that fail as they are told, in whatever process they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import gymnasium as gym
 import numpy as np
 import ray
 from gymnasium.spaces import Box, Discrete
+
+from tests.agents.rllib.many_agents.coming_and_going import ComingAndGoing
 
 
 class Failing(gym.Env[np.ndarray, int]):
@@ -63,3 +65,11 @@ class Failing(gym.Env[np.ndarray, int]):
 
 
 gym.register("Failing-v0", Failing)
+
+
+class Stranger(ComingAndGoing):
+    """Shows something to an agent that it did not name."""
+
+    def step(self, action_dict):
+        seen, *rest = super().step(action_dict)
+        return {**seen, "stranger": next(iter(seen.values()))}, *rest

@@ -8,6 +8,7 @@ import pytest
 from lukasa.launch.cli import main
 from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint
 from tests.agents.rllib.many_agents.coming_and_going import ComingAndGoing
+from tests.launch.failing_environments import Stranger
 
 pytestmark = pytest.mark.ray
 
@@ -72,3 +73,11 @@ def test_what_several_agents_cannot_do_is_refused(tmp_path, capsys):
         assert main(["train", "rl", "--core=lstm", "--steps=64", f"--out={tmp_path / 'run'}", *options]) == 2
         assert said in capsys.readouterr().err
         assert not (tmp_path / "run").exists()
+
+
+def test_an_agent_that_was_not_named_ends_the_run_with_a_sentence(tmp_path, capsys):
+    options = [f"--env={Stranger.__module__}:Stranger", "--steps=64", f"--out={tmp_path / 'run'}"]
+    assert main(["train", "rl", *SMALL[1:], *options]) == 1
+    said = capsys.readouterr().err
+    assert "showed something to agent 'stranger', which is none of its possible_agents, 'agent0', 'agent1'" in said
+    assert "Traceback" not in said

@@ -35,7 +35,16 @@ class Cast:
     spaces: dict[str, tuple[Any, Any]]
 
     def policy_of(self, agent: Any, *_: Any, **__: Any) -> str:
-        """The policy that an agent follows, as RLlib asks for it."""
+        """The policy that an agent follows, as RLlib asks for it.
+
+        Raises:
+            envs.EnvironmentFailedError: the environment did not say that there may be such an agent.
+        """
+        if agent not in self.policies:
+            raise envs.EnvironmentFailedError(
+                f"an environment showed something to agent {agent!r}, which is none of its possible_agents, "
+                f"{', '.join(map(repr, self.policies))}: name it there"
+            )
         return self.policies[agent]
 
 
