@@ -71,11 +71,13 @@ def read_trace(path: Path | str) -> Trace:
         path: a file that ``written_trace`` wrote.
 
     Raises:
-        TraceError: it is something else; the message has the file, the line, what is wrong and what was expected.
-        OSError: it cannot be read.
+        TraceError: it cannot be read, or is something else; the message has the file, the line, what is wrong and what
+            was expected.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin a file with a mark of its encoding
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise TraceError(f"{path}: expected a trace as UTF-8 text, beginning with {FIRST!r}") from None
     return _Reading(str(path), text.splitlines()).trace()

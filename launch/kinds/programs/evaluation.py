@@ -235,7 +235,7 @@ def checked_trace(trained: TrainedCore, path: str) -> dict[str, Any]:
     Raises:
         UserError: the file is no trace, or of a task that the core does not know.
     """
-    with as_user_error("option --check: ", OSError):
+    with as_user_error("option --check: "):
         trace = read_trace(path)
         task = trained.agent.find(trace.task)
     if trace.base != trained.experiment.base:

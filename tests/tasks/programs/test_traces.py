@@ -88,3 +88,18 @@ def test_frames_hold_every_step_of_a_trace():
     assert sum(len(frame.seen) * often for frame, often in found.items()) == len(trace.steps)
     assert sum(often for frame, often in found.items() if frame.program == "LSHIFT") == 3
     assert all(frame.calls[-1] is None and None not in frame.calls[:-1] for frame in found)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(TraceError, match=r"nowhere\.txt: cannot be read: No such file or directory"):
+        read_trace(tmp_path / "nowhere.txt")
+    with pytest.raises(TraceError, match="cannot be read: Is a directory"):
+        read_trace(tmp_path)
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_a_trace(tmp_path):
+    addition = TASKS["addition"]
+    trace = right_trace(addition, "loops", 10, addition.read("5+7", 10))
+    file = tmp_path / "trace.txt"
+    file.write_text(written_trace(trace), encoding="utf-8-sig")
+    assert read_trace(file) == trace
