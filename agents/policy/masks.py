@@ -45,11 +45,18 @@ class ActionMask:
             outputs: the logits of all options, or values of them, first.
             observations: with ``ACTION_MASK``, [B, T, ...].
         """
-        allowed = observations[ACTION_MASK].reshape(*outputs.shape[:-1], -1) > 0
-        some = [part.any(-1, keepdim=True).expand_as(part) for part in allowed.split(self.options, -1)]
-        kept = allowed | ~torch.cat(some, -1)
-        width = sum(self.options)
+        kept, width = self.allowed(observations), sum(self.options)
         return torch.cat([outputs[..., :width].masked_fill(~kept, MASKED), outputs[..., width:]], -1)
+
+    def allowed(self, observations: Any) -> Tensor:
+        """Which options may be taken, bool [B, T, A]; all of a choice of which nothing is allowed.
+
+        Args:
+            observations: with ``ACTION_MASK``, [B, T, ...].
+        """
+        allowed = observations[ACTION_MASK].flatten(2) > 0
+        some = [part.any(-1, keepdim=True).expand_as(part) for part in allowed.split(self.options, -1)]
+        return allowed | ~torch.cat(some, -1)
 
     def empty(self, masks: Any) -> np.ndarray:
         """Which of n masks, [n, ...], allow nothing of some choice: bool [n]."""

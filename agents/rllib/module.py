@@ -196,8 +196,12 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         features, state = self.net.act(batch)
-        outputs = self.net.masked(self.policy_head(features), batch[Columns.OBS])
+        outputs = self.outputs(features, batch[Columns.OBS])
         return {Columns.ACTION_DIST_INPUTS: outputs, Columns.STATE_OUT: state}
+
+    def outputs(self, features: Tensor, observations: Any) -> Tensor:
+        """What a distribution of actions is made of, [B, T, L], of features [B, T, K]; masked by the observations."""
+        return self.net.masked(self.policy_head(features), observations)
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         with memory.collect_auxiliary(self.core) as auxiliary:
@@ -206,7 +210,7 @@ class MemoryRLModule(TorchRLModule, ValueFunctionAPI, TargetNetworkAPI, Inferenc
         if inside is not None:
             inside = inside[:, : used_steps(batch, features.shape[1])]
         cost = auxiliary.cost(inside)
-        logits = self.net.masked(self.policy_head(features), batch[Columns.OBS])
+        logits = self.outputs(features, batch[Columns.OBS])
         outputs = {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: features}
         return outputs if cost is None else {**outputs, MEMORY_COST: cost}
 

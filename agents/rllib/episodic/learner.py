@@ -25,7 +25,7 @@ from lukasa.agents.rllib.episodic.module import EpisodicModule
 from lukasa.agents.rllib.episodic.options import MBECOptions, NECOptions
 from lukasa.agents.rllib.episodic.planning import Model, Transitions, joined, plan, transitions_of
 from lukasa.agents.rllib.episodic.replay import RETURNS, Replay
-from lukasa.agents.rllib.episodic.returns import Known, OpenEpisodes, Steps
+from lukasa.agents.rllib.episodic.returns import Known, Last, OpenEpisodes, Steps, best_of
 from lukasa.agents.rllib.module import MEMORY_COST, PREVIOUS_ACTION, PREVIOUS_REWARD
 
 KEPT = (Columns.OBS, Columns.STATE_IN, Columns.SEQ_LENS, Columns.ACTIONS, PREVIOUS_ACTION, PREVIOUS_REWARD)
@@ -82,21 +82,23 @@ class EpisodicLearner(TorchLearner):
             episode.id_ = name
         self._scale(columns)
         keys = self._agent().keys(columns).flatten(0, 1)  # [B T, K]
+        masks = self._agent().allowed(columns[Columns.OBS])  # [B, T, A]
+        masks = None if masks is None else masks.flatten(0, 1)
         places = self._keep(columns)
         found, begin, width = [], 0, int(columns[Columns.LOSS_MASK].shape[1])
         for episode, length, (name, terminated, over) in zip(episodes, lengths, names, strict=True):
             mine = slice(begin, begin + length)
             actions = torch.as_tensor(np.asarray(episode.get_actions())).view(-1).long()
             rewards = np.asarray(episode.get_rewards(), np.float64)
-            steps = Steps(keys[mine], actions, rewards, places[mine])
-            last = keys[begin + length]
+            steps = Steps(keys[mine], actions, rewards, places[mine], None if masks is None else masks[mine])
+            last = Last(keys[begin + length], None if masks is None else masks[begin + length])
             found.append(self._episode(name, steps, last, terminated=terminated, truncated=over))
             begin += -(-(length + 1) // width) * width
         self._remember(found)
 
-    def _episode(self, name: str, steps: Steps, last_key: Tensor, *, terminated: bool, truncated: bool) -> Any:
+    def _episode(self, name: str, steps: Steps, last: Last, *, terminated: bool, truncated: bool) -> Any:
         """What a fragment tells of; ``_remember`` is given that of all."""
-        return self.open.add(name, steps, last_key, terminated=terminated, truncated=truncated, values=self._values)
+        return self.open.add(name, steps, last, terminated=terminated, truncated=truncated, values=self._values)
 
     def _remember(self, found: list[Any]) -> None:
         """Put returns into the dictionaries, and beside the steps that are learned from again."""
@@ -112,10 +114,10 @@ class EpisodicLearner(TorchLearner):
     def _learn(self, steps: int) -> None:
         """Learn from what is kept, after so many new steps."""
 
-    def _values(self, keys: Tensor) -> np.ndarray:
-        """The value of the best action for keys [M, K]."""
+    def _values(self, keys: Tensor, allowed: Tensor | None) -> np.ndarray:
+        """The value of the best action for keys [M, K], of those that are allowed."""
         with torch.no_grad():
-            return self._agent().dictionary(keys, touch=False).amax(-1).double().numpy()
+            return best_of(self._agent().dictionary(keys, touch=False), allowed).double().numpy()
 
     def _scale(self, columns: Any) -> None:
         """Set the scale of observations by the first batch."""
@@ -150,9 +152,9 @@ class MBECLearner(MFECLearner):
 
     options: MBECOptions
 
-    def _episode(self, name: str, steps: Steps, last_key: Tensor, *, terminated: bool, truncated: bool) -> Transitions:
+    def _episode(self, name: str, steps: Steps, last: Last, *, terminated: bool, truncated: bool) -> Transitions:
         """Its transitions."""
-        return transitions_of(steps, last_key, terminated=terminated)
+        return transitions_of(steps, last, terminated=terminated)
 
     def _remember(self, found: list[Transitions]) -> None:
         """Put transitions into the dictionaries, and plan."""

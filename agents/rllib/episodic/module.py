@@ -20,6 +20,7 @@ from lukasa import memory
 from lukasa.agents.policy.encoders import flat, flat_width
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.episodic.planning import MODEL_FILE, Model
+from lukasa.agents.rllib.episodic.returns import best_of
 from lukasa.agents.rllib.module import MEMORY_COST, MemoryNetwork, MemoryRLModule, used_steps
 from lukasa.ground.spaces import named
 from lukasa.memory.sparse import NeuralDictionary
@@ -53,13 +54,16 @@ class EpisodicHead(nn.Module):
         """Look up in this one from now on."""
         self.__dict__["dictionary"] = dictionary
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits."""
+    def forward(self, features: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Logits; the best action and the random ones are among those that are allowed, bool [B, T, A]."""
         with torch.no_grad():
             estimates = self.dictionary(features)
+            allowed = torch.ones_like(estimates, dtype=torch.bool) if allowed is None else allowed
+            estimates = estimates.masked_fill(~allowed, -torch.inf)
             best = (estimates == estimates.amax(-1, keepdim=True)).float()
             epsilon = self.epsilon.clamp(max=MOST_RANDOM)
-            return ((1 - epsilon) * best / best.sum(-1, keepdim=True) + epsilon / best.shape[-1]).log().clamp_min(-1e9)
+            at_random = epsilon * allowed / allowed.sum(-1, keepdim=True)
+            return ((1 - epsilon) * best / best.sum(-1, keepdim=True) + at_random).log().clamp_min(-1e9)
 
 
 class ProjectedNetwork(MemoryNetwork):
@@ -158,6 +162,15 @@ class EpisodicModule(MemoryRLModule):
         outputs = {Columns.EMBEDDINGS: features}
         return outputs if cost is None else {**outputs, MEMORY_COST: cost}
 
+    def outputs(self, features: Tensor, observations: Any) -> Tensor:
+        """As every agent's, with the best action sought among those that are allowed."""
+        head: Any = self.policy_head
+        return self.net.masked(head(features, self.allowed(observations)), observations)
+
+    def allowed(self, observations: Any) -> Tensor | None:
+        """Which actions each step allows, bool [B, T, A]; None where observations do not say."""
+        return None if self.net.mask is None else self.net.mask.allowed(observations)
+
     def keys(self, batch: dict[str, Any]) -> Tensor:
         """The keys of all steps of a train batch, [B, T, K], without gradients."""
         return self._features_without_gradient(batch)
@@ -165,7 +178,7 @@ class EpisodicModule(MemoryRLModule):
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """The value of the best action at each step, [B, T]."""
         features = self._features_without_gradient(batch) if embeddings is None else embeddings
-        return self.dictionary(features, touch=False).amax(-1)
+        return best_of(self.dictionary(features, touch=False), self.allowed(batch[Columns.OBS]))
 
     def save_to_path(self, path: Any = None, **kwargs: Any) -> str:
         """As RLlib's, with the dictionaries in a file of their own beside the weights, which is mapped into memory."""

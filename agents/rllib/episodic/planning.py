@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from lukasa.agents.rllib.episodic.returns import Steps
+from lukasa.agents.rllib.episodic.returns import Last, Steps
 from lukasa.ground.files import replacing
 from lukasa.memory.sparse import NeuralDictionary
 from lukasa.memory.sparse.dictionary.estimates import inverse_distance, weighted_mean
@@ -37,6 +37,7 @@ class Transitions(NamedTuple):
         rewards: [M].
         next_keys: [M, K], s'.
         ended: bool [M], whether the episode came to an end of its own there.
+        allowed: bool [M, D], which actions s' allows; None where observations do not say.
     """
 
     keys: Tensor
@@ -44,19 +45,26 @@ class Transitions(NamedTuple):
     rewards: Tensor
     next_keys: Tensor
     ended: Tensor
+    allowed: Tensor | None = None
 
 
-def transitions_of(steps: Steps, last_key: Tensor, *, terminated: bool) -> Transitions:
-    """Those of a fragment, whose last observation has the key ``last_key`` [K]."""
-    ended = torch.zeros(len(steps.rewards), dtype=torch.bool)
+def transitions_of(steps: Steps, last: Last, *, terminated: bool) -> Transitions:
+    """Those of a fragment, with the observation after it."""
+    length = len(steps.rewards)
+    ended = torch.zeros(length, dtype=torch.bool)
     ended[-1:] = bool(terminated)
-    following = torch.cat([steps.keys[1:], last_key.unsqueeze(0)])[: len(steps.rewards)]
-    return Transitions(steps.keys, steps.actions, torch.from_numpy(steps.rewards), following, ended)
+    following = torch.cat([steps.keys[1:], last.key.unsqueeze(0)])[:length]
+    allowed = None
+    if steps.allowed is not None and last.allowed is not None:
+        allowed = torch.cat([steps.allowed[1:], last.allowed.unsqueeze(0)])[:length]
+    return Transitions(steps.keys, steps.actions, torch.from_numpy(steps.rewards), following, ended, allowed)
 
 
 def joined(found: list[Transitions]) -> Transitions:
     """All of them."""
-    return Transitions(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    keys, actions, rewards, next_keys, ended, masks = zip(*found, strict=True)
+    parts = map(torch.cat, (keys, actions, rewards, next_keys, ended))
+    return Transitions(*parts, allowed=None if None in masks else torch.cat(masks))
 
 
 class Model:
@@ -72,6 +80,7 @@ class Model:
         self.rewards = lazy_zeros((places,), torch.float32, cpu)
         self.next_keys = lazy_zeros((places, dictionary.key_size), torch.float32, cpu)
         self.ended = lazy_zeros((places,), torch.bool, cpu)
+        self.barred = lazy_zeros((places, dictionary.dictionaries), torch.bool, cpu)  # actions that s' does not allow
 
     def add(self, new: Transitions) -> None:
         """Remember transitions, in the place of those least recently used where there is no other."""
@@ -80,6 +89,8 @@ class Model:
         self.rewards[places] = new.rewards.float()
         self.next_keys[places] = new.next_keys.float()
         self.ended[places] = new.ended
+        if new.allowed is not None:
+            self.barred[places] = ~new.allowed
 
     def places(self) -> Tensor:
         """Where there are transitions, int64 [M]."""
@@ -91,7 +102,7 @@ class Model:
         places = self.places()
         parts = {"places": places, "rewards": self.rewards[places], "next_keys": self.next_keys[places]}
         with replacing(path) as file:
-            file.write(save({**parts, "ended": self.ended[places]}))
+            file.write(save({**parts, "ended": self.ended[places], "barred": self.barred[places]}))
 
     def load(self, path: Path) -> None:
         """Have the transitions of a file.
@@ -109,6 +120,7 @@ class Model:
             raise ValueError(f"{path} is not of the dictionaries beside it: restore both from a copy")
         self.rewards[places], self.next_keys[places] = parts["rewards"], parts["next_keys"]
         self.ended[places] = parts["ended"]
+        self.barred[places] = parts.get("barred", torch.tensor(False))  # files from before there were masks
 
 
 @torch.no_grad()
@@ -131,7 +143,9 @@ def plan(model: Model, gamma: float, sweeps: int, backups: int, generator: torch
     found = dictionary.look_up(model.next_keys[places].to(values.dtype), touch=False)
     weights, there = inverse_distance(found.squared, options.delta), found.slots >= 0  # [D, M, P]
     which, slots = places // dictionary.slots, places % dictionary.slots
+    barred = model.barred[places].mT  # [D, M]
     rewards, goes_on = model.rewards[places].to(values.dtype), ~model.ended[places]
     for _ in range(sweeps):
         of_actions = weighted_mean(dictionary.entries.values_of(found.slots), weights, there, options.prior)  # [D, M]
-        dictionary.set_values(which, slots, rewards + gamma * goes_on * of_actions.amax(0))
+        best = of_actions.masked_fill(barred, -torch.inf).amax(0)
+        dictionary.set_values(which, slots, rewards + gamma * goes_on * best)

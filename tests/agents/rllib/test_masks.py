@@ -11,7 +11,14 @@ from ray.tune.registry import register_env
 from lukasa import envs
 from lukasa.agents.policy.actions import ActionLayout
 from lukasa.agents.policy.masks import MASKED, ActionMask, action_mask
-from lukasa.agents.rllib import MemoryDQNConfig, MemoryPPOConfig, rollout
+from lukasa.agents.rllib import (
+    MemoryDQNConfig,
+    MemoryMBECConfig,
+    MemoryMFECConfig,
+    MemoryNECConfig,
+    MemoryPPOConfig,
+    rollout,
+)
 from lukasa.agents.rllib.many_agents.runner import MemoryMultiAgentEnvRunner
 from lukasa.agents.rllib.runner import MemoryEnvRunner
 from tests.agents.rllib.masked import SPACES, Masked, MaskedMany
@@ -70,6 +77,21 @@ def test_action_values_are_masked():
         learned = [algorithm.train()["learners"]["default_policy"] for _ in range(2)][-1]
         assert abs(learned["qf_mean"]) < 100
         assert len(rollout(algorithm, Masked(), 3, seed=0)) == 3
+    finally:
+        algorithm.stop()
+
+
+@pytest.mark.parametrize("config", [MemoryNECConfig, MemoryMFECConfig, MemoryMBECConfig])
+def test_episodic_agents_act_on_what_is_allowed(config):
+    register_env("masked", lambda context: Masked(**{k: v for k, v in context.items() if k != "num_envs"}))
+    made = config().environment("masked").memory("feedforward", embedding_size=8, output_size=8).debugging(seed=0)
+    made.env_runners(num_env_runners=0, num_envs_per_env_runner=2)
+    made.training(train_batch_size_per_learner=64, episodic={"entries": 500, "neighbours": 3, "round": 32})
+    algorithm = made.build_algo()
+    try:
+        algorithm.train()
+        assert bool(torch.isfinite(algorithm.agent.dictionary.state_dict()["values"]).all())
+        assert [one.length for one in rollout(algorithm, Masked(), 3, seed=0)] == [9] * 3
     finally:
         algorithm.stop()
 

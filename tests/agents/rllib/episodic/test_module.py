@@ -38,6 +38,25 @@ def test_the_best_action_is_likeliest_and_all_others_share_epsilon():
     assert int(shares.argmax()) == 1
 
 
+def test_the_best_action_is_the_best_of_those_that_are_allowed():
+    space = gym.spaces.Dict({"action_mask": gym.spaces.MultiBinary(4), "seen": gym.spaces.Box(-1, 1, (2,))})
+    module = module_of(space=space, actions=gym.spaces.Discrete(4))
+    seen = {"action_mask": torch.tensor([[[1, 1, 1, 1]], [[1, 1, 0, 1]], [[1, 0, 0, 1]], [[0, 0, 0, 0]]])}
+    seen["seen"] = torch.zeros(4, 1, 2)
+    batch = {Columns.OBS: seen, Columns.STATE_IN: module.initial_live_state(4)}
+    module.policy_head.epsilon.fill_(0.2)
+    key = module.net.act(batch)[0][:1, 0]
+    module.dictionary.update(torch.arange(4), key.expand(4, 8), torch.tensor([0.0, 1.0, 9.0, -1.0]))
+    shares = module.forward_exploration(batch)[Columns.ACTION_DIST_INPUTS][:, 0].softmax(-1)
+    expected = [
+        [0.05, 0.05, 0.85, 0.05],
+        [0.2 / 3, 0.8 + 0.2 / 3, 0, 0.2 / 3],
+        [0.9, 0, 0, 0.1],
+        [0.05, 0.05, 0.85, 0.05],
+    ]
+    torch.testing.assert_close(shares, torch.tensor(expected))
+
+
 def test_what_is_remembered_is_no_part_of_the_weights_but_of_a_checkpoint(tmp_path):
     module = module_of()
     observations = torch.randn(5, 2)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lukasa.agents.rllib.episodic.planning import Model, Transitions, plan, transitions_of
-from lukasa.agents.rllib.episodic.returns import Steps
+from lukasa.agents.rllib.episodic.planning import Model, Transitions, joined, plan, transitions_of
+from lukasa.agents.rllib.episodic.returns import Last, Steps
 from lukasa.memory.sparse import NeuralDictionary
 
 STATES, ACTIONS, GAMMA = 6, 2, 0.9
@@ -106,7 +106,26 @@ def test_transitions_are_kept_in_a_file(tmp_path):
 def test_the_last_step_of_a_fragment_leads_to_the_observation_after_it():
     keys = torch.arange(3.0).unsqueeze(1)
     steps = Steps(keys, torch.zeros(3, dtype=torch.int64), np.arange(3.0), torch.zeros(3, dtype=torch.int64))
-    found = transitions_of(steps, torch.tensor([9.0]), terminated=True)
+    found = transitions_of(steps, Last(torch.tensor([9.0])), terminated=True)
     assert found.next_keys.flatten().tolist() == [1.0, 2.0, 9.0]
     assert found.ended.tolist() == [False, False, True]
-    assert not transitions_of(steps, torch.tensor([9.0]), terminated=False).ended.any()
+    assert not transitions_of(steps, Last(torch.tensor([9.0])), terminated=False).ended.any()
+
+
+def test_plans_do_not_hope_for_actions_that_are_not_allowed(tmp_path):
+    """From 0 to 1, where the first action is worth nothing and the second, if it were allowed, what is unknown."""
+    keys, nothing = torch.eye(STATES, dtype=torch.float64), torch.zeros(2, dtype=torch.int64)
+    for allowed, worth in ((torch.tensor([True, True]), 5.0), (torch.tensor([True, False]), 0.0)):
+        model = remembered(unknown=5.0, unknown_distance=1.0, delta=1e-9)
+        found = transitions_of(
+            Steps(keys[:2], nothing, np.zeros(2), nothing, torch.stack([allowed, allowed])),
+            Last(keys[2], torch.tensor([True, True])),
+            terminated=True,
+        )
+        model.add(joined([found]))
+        assert planned(model)[0, 0] == pytest.approx(GAMMA * worth, abs=1e-6)
+        model.dictionary.save(tmp_path / "dictionary")
+        model.save(tmp_path / "model")
+        other = Model(NeuralDictionary.load(tmp_path / "dictionary"))
+        other.load(tmp_path / "model")
+        assert torch.equal(other.barred, model.barred)

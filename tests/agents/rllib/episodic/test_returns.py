@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lukasa.agents.rllib.episodic.replay import RETURNS, Replay
-from lukasa.agents.rllib.episodic.returns import OpenEpisodes, Steps
+from lukasa.agents.rllib.episodic.returns import Last, OpenEpisodes, Steps, best_of
 
 GAMMA = 0.9
 
@@ -40,10 +40,10 @@ def test_fragments_give_the_returns_of_the_whole_episode(n_steps, terminated, cu
         known = episodes.add(
             "one",
             Steps(keys[mine], torch.zeros(cut, dtype=torch.int64), rewards[mine], places),
-            keys[begin + cut],
+            Last(keys[begin + cut]),
             terminated=last and terminated,
             truncated=last and not terminated,
-            values=lambda asked: values[asked[:, 0].long().numpy()],
+            values=lambda asked, _: values[asked[:, 0].long().numpy()],
         )
         assert torch.equal(known.keys[:, 0].long(), known.places)
         found.append(known)
@@ -60,9 +60,31 @@ def test_episodes_do_not_mix():
     for name, reward in (("a", 1.0), ("b", 10.0), ("a", 1.0), ("b", 10.0)):
         step = Steps(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64), np.array([reward]), torch.zeros(1).long())
         over = {"terminated": False, "truncated": False}
-        assert not len(episodes.add(name, step, torch.zeros(1), **over, values=None).returns)
-    known = episodes.add("b", step, torch.zeros(1), terminated=True, truncated=False, values=None)
+        assert not len(episodes.add(name, step, Last(torch.zeros(1)), **over, values=None).returns)
+    known = episodes.add("b", step, Last(torch.zeros(1)), terminated=True, truncated=False, values=None)
     assert known.returns.tolist() == [30.0, 20.0, 10.0]
+
+
+@pytest.mark.parametrize("cuts", [[5], [1, 4], [2, 2, 1]])
+def test_what_is_expected_beyond_is_of_the_actions_that_are_allowed_there(cuts):
+    keys, estimates = torch.arange(6.0).unsqueeze(1), torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
+    allowed = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]], dtype=torch.bool)
+    episodes, found, begin = OpenEpisodes(1, GAMMA), [], 0
+    for cut in cuts:
+        mine, end = slice(begin, begin + cut), begin + cut
+        nothing = torch.zeros(cut, dtype=torch.int64)
+        known = episodes.add(
+            "one",
+            Steps(keys[mine], nothing, np.zeros(cut), nothing, allowed[mine]),
+            Last(keys[end], allowed[end]),
+            terminated=False,
+            truncated=end == 5,
+            values=lambda asked, may: best_of(estimates[asked[:, 0].long()], may).numpy(),
+        )
+        found += known.returns.tolist()
+        begin = end
+    best = [max(v for v, may in zip(*row, strict=True) if may) for row in zip(estimates.tolist(), allowed, strict=True)]
+    assert found == pytest.approx([GAMMA * value for value in best[1:]])
 
 
 def columns(first, rows):
