@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.ground.mistakes import UserError
@@ -21,6 +20,7 @@ from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.progress import show_score
 from lukasa.launch.views.page import PAGES, check_page
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         described = {"subject": subject.name, "score": subject.unit, "counted": subject.counted}
         print(json.dumps(described | {"runs": rows, "differences": differ, "picture": str(picture)}))
         return 0
-    Console(soft_wrap=True).print(make_table(rows, subject))
+    print_table(make_table(rows, subject))
     for line in remarks:
         print(line)
     print(picture)

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.statistics import bootstrap_interval
 from lukasa.launch.comparing.several_seeds import SeveralSeeds, counted_seeds
 from lukasa.launch.kinds.kind import Kind
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import list_checkpoints
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.runs.saved_values import without_nan
@@ -121,7 +121,7 @@ def describe(found: dict[str, Any]) -> None:
         interval = "-" if row["interval"] is None else " to ".join(f"{end:.3f}" for end in row["interval"])
         title = f"{name}, {row['of']}" if row["of"] else name
         table.add_row(title, f"{row['mean']:.3f}", interval, *(f"{value:.3f}" for value in values))
-    Console(soft_wrap=True).print(table)
+    print_table(table)
     if len(seeds) > 1:
         few = "; so few seeds say little" if len(seeds) < 5 else ""
         print(f"95 % confidence of the mean: bootstrap over {len(seeds)} seeds{few}")

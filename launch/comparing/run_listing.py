@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.ground.mistakes import UserError
@@ -17,6 +16,7 @@ from lukasa.launch.comparing.several_seeds import is_several, open_compared
 from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.progress import show_score
 
 DEEPEST = 3
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         print(json.dumps({"runs": rows}, indent=1))
     elif rows:
-        Console(soft_wrap=True).print(make_table(rows))
+        print_table(make_table(rows))
     else:
         print(f"there are no runs in {folder}")
     return 0

@@ -8,12 +8,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.launch.kinds.subjects import Subject
 from lukasa.launch.kinds.table import subject_of
 from lukasa.launch.options.program import command
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.pictures.figures import save_figure
 from lukasa.launch.runs.progress import show_score
 from lukasa.launch.sweeps.sweep import FAILED, Result, Sweep, has_checkpoint, ranked, results
@@ -27,7 +27,7 @@ def show_sweep(sweep: Sweep) -> None:
     """Print the table, where the picture is, and the best trial's commands."""
     found = ranked(sweep, results(sweep))
     subject = subject_of(sweep.kind, found[0].experiment)
-    Console(soft_wrap=True).print(make_table(sweep, found, subject))
+    print_table(make_table(sweep, found, subject))
     if found[0].score is None:
         print("no trial has a score yet")
         return

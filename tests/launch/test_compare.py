@@ -204,3 +204,15 @@ def test_evaluation_averages_every_number_by_its_row(tmp_path):
     agents = [{"run": "r", "checkpoint": "c", "score": "return", "return_mean": one} for one in (0.0, 1.0)]
     (row,) = summary(experiment, dict(enumerate(agents)))["means"]
     assert (row["measure"], row["of"], row["mean"]) == ("return_mean", "", 0.5)
+
+
+def test_a_narrow_terminal_cuts_no_name_of_a_run(tmp_path, capsys, monkeypatch):
+    runs = [one_run(tmp_path / f"a_run_of_a_long_name_{number}", replace(NTM, seed=number)) for number in range(2)]
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["list", "runs", str(tmp_path)]) == 0
+    assert main(["compare", *map(str, runs), "--out", str(tmp_path / "compared.png")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for run in map(str, runs):
+        assert sum(run in line and "bits per sequence" in line for line in lines) == 1, lines
+        assert sum(line.rstrip().endswith(run) for line in lines) == 1, lines
+    assert "…" not in "\n".join(lines)

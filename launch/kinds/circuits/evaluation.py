@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.agents.neural_ram import ProgramRunner, score_hard
@@ -19,6 +18,7 @@ from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
@@ -211,7 +211,7 @@ def describe(result: dict[str, Any]) -> None:
             *(f"{row[name]:.2f}" for name in ("error", "exact", "stopped", "steps", "chance")),
             f"{exact} of {result['starts']}",
         )
-    Console(soft_wrap=True).print(table)
+    print_table(table)
     print("untouched: error where nothing is done; exact starts: without a wrong cell in up to 100 memories")
     print(f"run soft, at the longest length of training: error {result['soft']:.2f} %")
     if result["show_program"]:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.agents.continual import StreamAgent, StreamTrainer, accuracies, scores_of
@@ -17,6 +16,7 @@ from lukasa.launch.kinds.continual.job import method_in
 from lukasa.launch.kinds.figures import Result, figure
 from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
@@ -114,7 +114,7 @@ def describe(result: dict[str, Any]) -> None:
         then = "-" if row["learned"] is None else f"{row['learned']:.1f}"
         interval = f"{low:.1f} to {high:.1f}"
         table.add_row(f"{row['task']:>2} {row['title']}", f"{row['asked']:,}", f"{row['score']:.1f}", interval, then)
-    Console(soft_wrap=True).print(table)
+    print_table(table)
     forward = result["forward_transfer"]
     print(f"average accuracy {result['average_accuracy']:.1f} % (a guess {result['chance']:.1f} %)")
     print(f"forgetting {result['forgetting']:.1f}, backward transfer {result['backward_transfer']:+.1f}", end="")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Generator, Tensor
 
@@ -23,6 +22,7 @@ from lukasa.launch.kinds.kind import Evaluation
 from lukasa.launch.kinds.published import SHOTS
 from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
@@ -281,7 +281,7 @@ def _empty_table(title: str, *columns: str) -> Table:
 
 def describe(result: dict[str, Any]) -> None:
     """Print the result for people."""
-    Console().print(_table(result))
+    print_table(_table(result))
 
 
 def figure_of(result: Result) -> dict[str, Any]:

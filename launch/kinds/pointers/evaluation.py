@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.agents.pointers import PointerAgent, evaluate_pointing
@@ -20,6 +19,7 @@ from lukasa.launch.kinds.pointers.own_points import answer_file, describe_answer
 from lukasa.launch.kinds.pointers.published import PAPER, model_name, published
 from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
@@ -186,7 +186,7 @@ def describe(result: dict[str, Any]) -> None:
             cells.append(_number(row["parts"][name], 2))
             cells += [_number(row["published"].get(name), 2)] if any(name in one["published"] for one in rows) else []
         table.add_row(*cells, f"{row['failed']:.1f}")
-    Console(soft_wrap=True).print(table)
+    print_table(table)
     for one in result.get("ablation", ()):
         print(f"{'as trained' if one['without'] is None else 'without ' + WIPED[one['without']]}: {one['score']:.1f}")
     trained = sorted({row["published_trained_on"] for row in rows if row["published"]})

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.agents.programs import ProgramAgent, carry_out, fair_budget, verify
@@ -25,6 +24,7 @@ from lukasa.launch.kinds.programs.experiment import ProgramExperiment
 from lukasa.launch.kinds.programs.taught import build_core, tasks_of
 from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
@@ -276,7 +276,7 @@ def describe(result: dict[str, Any]) -> None:
         numbers = (f"{row['length']:,}", f"{row['samples']:,}", f"{row['accuracy']:.1f}")
         counts = (f"{row['steps']:,}", f"{row['computed']:,}")
         table.add_row(row["task"], *numbers, f"{low:.1f} to {high:.1f}", *counts)
-    Console(soft_wrap=True).print(table)
+    print_table(table)
     for row in result["rows"]:
         ended = [f"{count} {ending}" for ending, count in row["endings"].items() if ending != "returned"]
         if ended:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from lukasa.agents.questions import Answered, Answerer, evaluate_questions, mean_surprise
@@ -21,6 +20,7 @@ from lukasa.launch.kinds.questions.experiment import QuestionExperiment
 from lukasa.launch.kinds.questions.job import build_reader, weights_in
 from lukasa.launch.kinds.questions.published import DIALOG, DIALOG_OOV, FAILED, Published, published
 from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
@@ -282,7 +282,7 @@ def describe(result: dict[str, Any]) -> None:
     if result["unit"].startswith("error"):
         paper = [_number(reported and reported["failed"])] if beside else []
         table.add_row(f"failed (more than {FAILED:g} %)", "", f"{result['failed']}", "", *paper)
-    Console(soft_wrap=True).print(table)
+    print_table(table)
     if "ablation" in result:
         print("\n".join(f"without {named(one['without'])}: {one['score']:.2f}" for one in result["ablation"]))
     if grouped:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from lukasa import memory, tasks
@@ -30,6 +29,7 @@ from lukasa.launch.kinds.supervised.settings import (
 )
 from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch
+from lukasa.launch.options.tables import print_table
 from lukasa.launch.runs.checkpoints import Checkpoint, find_checkpoint, fitting, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.by_batch import on_this_machine
@@ -209,11 +209,11 @@ def describe(result: dict[str, Any]) -> None:
         ]
         bits = [] if in_bits else ["-" if row["bits"] is None else f"{row['bits']:.1f}"]
         table.add_row(*[named(row["without"])] * wiping, *cells, *bits)
-    Console().print(table)
+    print_table(table)
     for row in rows:
         which = f"{first} {row.get('length', result.get('split'))}{title_of(row['without'])}"
         if "presentations" in row:
-            Console().print(presentations_table(f"\n{which}, {row['data']}", row))
+            print_table(presentations_table(f"\n{which}, {row['data']}", row))
         if row["note"] and row["without"] == rows[0]["without"]:
             print(f"warning: {which}: {row['note']}")
 
