@@ -32,8 +32,8 @@ def run_campaign(
     at_once: int | None = None,
     minutes: float | None = None,
     where: Sequence[str] = (),
-) -> int | None:
-    """Run jobs as ``run_jobs`` does, with the folder held by this process; the signal that stopped them, or None.
+) -> int:
+    """Run jobs as ``run_jobs`` does, with the folder held by this process.
 
     Args:
         folder: of the campaign.
@@ -41,6 +41,9 @@ def run_campaign(
         at_once: how many train at a time; as many as there are CPUs when None.
         minutes: how long to train; without end when None.
         where: further words for every ``lukasa train``.
+
+    Returns:
+        The exit code: 0; 1 where a run failed; 130 and 143 stopped by SIGINT and SIGTERM.
 
     Raises:
         UserError: another process holds the folder, or it cannot be written.
@@ -51,8 +54,8 @@ def run_campaign(
         raise UserError(f"--out {folder.path} cannot be written: {error.strerror}") from None
     at_once = at_once or len(os.sched_getaffinity(0))
     with locked(Run(folder.path)), stop_on_signals("run") as stop:
-        run_jobs(folder, jobs, stop, at_once=at_once, minutes=minutes, where=where)
-    return stop.signal
+        failed = run_jobs(folder, jobs, stop, at_once=at_once, minutes=minutes, where=where)
+    return 128 + stop.signal if stop.signal is not None else int(bool(failed))
 
 
 def run_jobs(
@@ -63,7 +66,7 @@ def run_jobs(
     at_once: int = 1,
     minutes: float | None = None,
     where: Sequence[str] = (),
-) -> None:
+) -> list[str]:
     """Train and score what is not finished, in order; returns when all is done, the time is over, or the user stops.
 
     A job that was interrupted goes on from its last checkpoint. When the time is over, what still trains saves, and is
@@ -76,6 +79,9 @@ def run_jobs(
         at_once: how many train at a time.
         minutes: how long to train; without end when None.
         where: further words for every ``lukasa train``, which say where it runs.
+
+    Returns:
+        The names of the jobs that failed.
 
     Raises:
         UserError: a record is broken or of another job, or something cannot be written.
@@ -95,12 +101,13 @@ def run_jobs(
                 waiting.remove(job)
                 workers.append(_Worker(folder, job, records, where))
             elif not workers:
-                return  # the time is over, or what waits begins with a run that failed
+                break  # the time is over, or what waits begins with a run that failed
             else:
                 time.sleep(LOOK_SECONDS)
     finally:
         for worker in workers:
             worker.kill()
+    return [name for name, record in records.items() if record.failure]
 
 
 def _next(waiting: Sequence[Job], workers: Sequence[_Worker], records: Mapping[str, Record]) -> Job | None:

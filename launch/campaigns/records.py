@@ -104,8 +104,8 @@ class Folder:
             raise UserError(f"{file} cannot be read: {error.strerror}") from None
         if record.asked != job.asked:
             raise UserError(
-                f"{file} is of a run that was trained or scored otherwise: choose another --out, or delete it and "
-                f"{self.run(job.name)} to begin that run anew"
+                f"{file} is of a run that was trained or scored otherwise: give the options of before, choose another "
+                f"--out, or delete it and {self.run(job.name)} to begin that run anew"
             )
         return record
 

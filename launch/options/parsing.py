@@ -118,7 +118,7 @@ def _read(option: Option, word: str, following: list[str]) -> Any:
     kind, given = option.kind, following
     if option.is_boolean:
         if given not in ([], ["true"], ["false"], ["True"], ["False"]) or (given and word == option.negative):
-            raise UserError(f"option {word} takes no value, got {' '.join(given)!r}")
+            raise UserError(f"option {word} takes no value, got {' '.join(given)!r}: names come before the options")
         return (given[:1] or ["true"])[0].lower() == "true" and word != option.negative
     if typing.get_origin(kind) is tuple:
         if not given:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,11 @@ from lukasa.launch.campaigns.claims import figures_of, verdicts
 from lukasa.launch.campaigns.claims.claim import Bound, Claim, Quick, Trained, quick_form
 from lukasa.launch.campaigns.claims.figures_of import look_up
 from lukasa.launch.campaigns.claims.ladder import write_pages
+from lukasa.launch.campaigns.claims.reproduce import EXAMPLES
 from lukasa.launch.campaigns.claims.table import CLAIMS
 from lukasa.launch.campaigns.claims.verdicts import judge
 from lukasa.launch.campaigns.job import Job
-from lukasa.launch.campaigns.jobs import run_jobs
+from lukasa.launch.campaigns.jobs import run_campaign, run_jobs
 from lukasa.launch.campaigns.records import MOST_POINTS, Folder, Record
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.table import kind_of
@@ -96,7 +98,9 @@ def test_claims_can_be_run_and_judged(claim):
 
 def test_there_are_quick_forms_of_every_sort():
     quick = [claim for claim in CLAIMS.values() if claim.quick]
-    assert len(quick) >= 6
+    assert len(quick) == 9
+    assert any("of nine claims" in text for _, text in EXAMPLES)
+    assert "of nine claims" in (Path(__file__).parents[2] / "docs" / "reproducing.md").read_text()
     kinds = {model.train.split()[0] for claim in quick for model in quick_form(claim).models}
     assert kinds >= {"task", "rl", "few-shot", "questions", "programs", "circuits"}
 
@@ -234,6 +238,11 @@ def test_a_run_that_fails_keeps_its_reason_and_the_others_go_on(ran):
     assert "no_such_task" in ran.record(broken).failure
     assert not ran.record(broken).is_over
     assert ran.record(replace(broken, name="after", start_from="broken")) is None
+
+
+def test_a_campaign_of_which_a_run_failed_exits_with_1(ran):
+    assert run_campaign(ran, [Job("broken", ("task", "--task", "no_such_task"))]) == 1
+    assert run_campaign(ran, TOY.jobs()) == 0
 
 
 def test_the_command_judges_and_trains_nothing_twice(toy, ran, capsys):

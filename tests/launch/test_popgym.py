@@ -26,6 +26,7 @@ from lukasa.launch.campaigns.records import Folder, Record
 from lukasa.launch.cli import main
 from lukasa.launch.kinds.rl.kind import KIND
 from lukasa.launch.training.requests import read_command_line
+from lukasa.memory.baselines import GRU
 from tests.launch.refusals import fails
 
 NEEDS_POPGYM = pytest.mark.skipif(not importlib.util.find_spec("popgym"), reason="needs POPGym: pip install '.[envs]'")
@@ -67,6 +68,10 @@ def test_agents_can_be_trained(agent):
     KIND.experiments.check_together(asked.experiment)
     assert asked.experiment.steps == 1_000_000
     assert agent in (PopgymOptions.__doc__ or "")
+
+
+class Own(GRU):
+    """A core of a user."""
 
 
 def test_any_core_is_an_agent():
@@ -144,6 +149,9 @@ def test_the_table_is_made_of_records(tmp_path):
     [
         (["Autoencod"], "POPGym has no environment 'Autoencod': did you mean 'Autoencode'"),
         (["--agents", "gru", "grue"], "there is no agent 'grue': did you mean 'gru'"),
+        (["--agents", "no_such:Own"], "core 'no_such:Own': there is no module 'no_such' to import"),
+        (["--agents", "json:JSONDecoder"], "core 'json:JSONDecoder' is JSONDecoder: expected a subclass"),
+        (["RepeatPreviousEasy", "--address", "here"], "--address here is no address of a Ray cluster"),
         (["--seeds", "0"], "option --seeds is 0: expected at least 1"),
         (["--steps", "-5"], "option --steps is -5"),
     ],

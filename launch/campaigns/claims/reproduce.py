@@ -21,7 +21,7 @@ from lukasa.launch.options.help import Page
 from lukasa.launch.options.parsing import parse
 
 EXAMPLES = (
-    ("lukasa reproduce --quick", "a smaller form of ten claims, minutes each"),
+    ("lukasa reproduce --quick", "a smaller form of nine claims, minutes each"),
     ("lukasa reproduce copy hindsight --budget 30", "two claims for half an hour; the same command goes on"),
     ("lukasa reproduce --report", "the pages anew, from what was run"),
 )
@@ -60,12 +60,12 @@ def main(argv: Sequence[str]) -> int:
     claims = asked_claims(words, options)
     out = Path(options.out or ("ladder-quick" if options.quick else "ladder"))
     folder = Folder(out)
-    number = None
+    code = 0
     if not options.report:
         from lukasa.launch.campaigns.jobs import run_campaign
 
         jobs = [job for claim in claims if _can_run(claim) for job in claim.jobs()]
-        number = run_campaign(folder, jobs, at_once=options.concurrent, minutes=options.budget)
+        code = run_campaign(folder, jobs, at_once=options.concurrent, minutes=options.budget)
     table = _forms(options) if not words else {claim.name: claim for claim in claims}
     verdicts = [judge(claim, folder) for claim in table.values()]
     from lukasa.launch.campaigns.claims.ladder import write_pages
@@ -73,10 +73,9 @@ def main(argv: Sequence[str]) -> int:
     pages = write_pages(out, verdicts)
     asked = [verdict for verdict in verdicts if verdict.claim.name in {claim.name for claim in claims}]
     _show(asked, pages, as_object=options.json)
-    if number is not None:
+    if code > 1:
         print("stopped; the same command goes on", file=sys.stderr)
-        return 128 + number
-    return 1 if options.strict and any(verdict.word != "reached" for verdict in asked) else 0
+    return code or int(options.strict and any(verdict.word != "reached" for verdict in asked))
 
 
 def asked_claims(words: Sequence[str], options: ReproduceOptions) -> list[Claim]:

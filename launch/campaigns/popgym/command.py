@@ -16,6 +16,7 @@ from lukasa.launch.campaigns.popgym.agents import AGENTS, COMMON, FAMILIES, LEVE
 from lukasa.launch.campaigns.popgym.table import Cell, rows_of, table_lines, write_table
 from lukasa.launch.campaigns.records import Folder
 from lukasa.launch.options.bounds import check_least
+from lukasa.launch.options.described import described, rows
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.help import Page
 from lukasa.launch.options.parsing import parse
@@ -65,17 +66,16 @@ def main(argv: Sequence[str]) -> int:
     cells = asked_cells(words, options)
     out = Path(options.out)
     folder = Folder(out)
-    number = None if options.report else _run(folder, cells, options)
-    rows = rows_of(cells, folder)
-    pages = write_table(out, rows, steps=options.steps, episodes=options.episodes)
+    code = 0 if options.report else _run(folder, cells, options)
+    found = rows_of(cells, folder)
+    pages = write_table(out, found, steps=options.steps, episodes=options.episodes)
     if options.json:
-        print(json.dumps({"rows": rows, "pages": [str(one) for one in pages]}))
+        print(json.dumps({"rows": found, "pages": [str(one) for one in pages]}))
     else:
-        print("\n".join([*table_lines(rows), *map(str, pages)]))
-    if number is not None:
+        print("\n".join([*table_lines(found), *map(str, pages)]))
+    if code > 1:
         print("stopped; the same command goes on", file=sys.stderr)
-        return 128 + number
-    return 0
+    return code
 
 
 def asked_cells(words: Sequence[str], options: PopgymOptions) -> list[Cell]:
@@ -120,20 +120,23 @@ def _jobs(env: str, agent: str, options: PopgymOptions) -> tuple[Job, ...]:
 
 def _words_of(agent: str) -> list[str]:
     """How an agent is trained: its own settings on top of the common ones."""
-    from lukasa import memory
-
     if agent in AGENTS:
         return [*COMMON, *AGENTS[agent].words]
-    if agent not in memory.CORES and not is_own(agent):
-        raise UserError(f"there is no agent {agent!r}: {nearest(agent, [*AGENTS, *memory.CORES])}")
+    if not is_own(agent) and agent not in (cores := rows("cores")):
+        raise UserError(f"there is no agent {agent!r}: {nearest(agent, [*AGENTS, *cores])}")
+    described("cores", "core", agent)  # one of one's own can be imported, and has defaults
     return [*COMMON, "--core", agent]
 
 
-def _run(folder: Folder, cells: Sequence[Cell], options: PopgymOptions) -> int | None:
-    """Train and score what is missing, the first seed of every cell first; the signal that stopped it, or None."""
+def _run(folder: Folder, cells: Sequence[Cell], options: PopgymOptions) -> int:
+    """Train and score what is missing, the first seed of every cell first; returns the exit code."""
     from lukasa.launch.campaigns.jobs import run_campaign
 
     _need_popgym()
+    if options.address:
+        from lukasa.launch.ray.session import check_address
+
+        check_address(options.address)
     jobs = [cell.jobs[seed] for seed in range(options.seeds) for cell in cells]
     where = ["--ray", "--address", options.address] if options.address else []
     return run_campaign(folder, jobs, at_once=options.concurrent, minutes=options.budget, where=where)

@@ -108,7 +108,7 @@ def write_table(out: Path, rows: Sequence[Row], *, steps: int, episodes: int) ->
     page, picture = out.parent / f"{out.name}.md", out.parent / f"{out.name}.png"
     drawn = any(row["return"] is not None for row in rows)
     lines = ["# POPGym", "", _what_it_is(steps, episodes), "", *table_lines(rows), ""]
-    lines += [f"![Share of the way from random actions to perfect memory]({picture.name})", ""] if drawn else []
+    lines += [f"![Returns by environment and agent]({picture.name})", ""] if drawn else []
     lines += ["## In training", "", *_training_lines(rows), "", "## Agents", "", *_agent_lines(rows)]
     try:
         write_text(page, "\n".join(lines) + "\n")
@@ -140,9 +140,9 @@ def _agent_lines(rows: Sequence[Row]) -> list[str]:
 def _what_it_is(steps: int, episodes: int) -> str:
     return (
         f"Returns times 100 of {episodes} episodes with the likeliest actions, after {steps:,} steps unless the second "
-        "table says otherwise; the mean over seeds. Every agent has one setting for all environments. MMER is POPGym's "
-        "measure, the highest mean return in training, here of 100 episodes. Published returns are those after 15 "
-        "million steps."
+        "table says otherwise; the mean over seeds. A star marks those of which seeds or steps are missing. "
+        "Every agent has one setting for all environments. MMER is POPGym's measure, the highest mean return in "
+        "training, here of 100 episodes. Published returns are those after 15 million steps."
     )
 
 
@@ -168,7 +168,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _draw(rows: Sequence[Row], path: Path) -> None:
-    """Bars: how far each agent is from random actions to perfect memory, or its return where that is not known."""
+    """Bars: the return of every agent, between lines for random actions and, where it is known, perfect memory."""
     import matplotlib.pyplot as plt
 
     from lukasa.launch.pictures.figures import COLOURS, save_figure, tidy
