@@ -11,7 +11,7 @@ from lukasa.benchmarks.models import MODELS
 from lukasa.ground.mistakes import UserError
 from lukasa.launch.cli.command import find_command
 from lukasa.launch.kinds.table import KINDS, kind_of
-from lukasa.launch.options.fields import split_words
+from lukasa.launch.options.fields import options_of, split_words
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.training.requests import read_command_line
 from tests.tasks.images import write_images
@@ -136,6 +136,22 @@ def test_wrong_command_on_a_page_would_be_found(line):
     (words,) = commands(f"  {line}   # comment")
     with pytest.raises((AssertionError, UserError)):
         read_command(words)
+
+
+def synopsis():
+    """The options that the page of the command line gives each kind of run, by command."""
+    page, command = (ROOT / "docs" / "command-line.md").read_text().split("```")[1], ""
+    for line in page.splitlines():
+        command = line.split()[1] if line.startswith("lukasa ") else command
+        if command in ("eval", "view") and (of := re.match(r" +of ([\w-]+):", line)):
+            yield command, of[1], re.findall(r"--[\w-]+", line)
+
+
+@pytest.mark.parametrize(("command", "kind", "given"), list(synopsis()))
+def test_synopsis_of_a_kind_has_options_that_there_are(command, kind, given):
+    module = next(name for name in OPTIONS if name.endswith("evaluate" if command == "eval" else command))
+    options = OPTIONS[module](kind_of(kind)).options
+    assert {*given} <= {one.name for one in options_of(options, options())}
 
 
 def test_commands_are_found_in_blocks_and_between_backquotes_but_not_a_synopsis():
