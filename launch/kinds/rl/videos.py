@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -77,6 +78,8 @@ def make_filmed(env_id: str, settings: Mapping[str, Any]) -> Filmed:
     Raises:
         UserError: it cannot.
     """
+    for device in ("AUDIO", "VIDEO"):  # pygame opens them, needs neither, and complains where there is none
+        os.environ.setdefault(f"SDL_{device}DRIVER", "dummy")
     refused = f"environment {env_id!r} cannot render to pictures (render_mode rgb_array), so that there is no video"
     try:
         with as_user_error():
