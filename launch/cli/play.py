@@ -14,7 +14,7 @@ from lukasa.launch.kinds.ablation import Part
 from lukasa.launch.options.bounds import check_least
 from lukasa.launch.options.fields import Switch, split_words
 from lukasa.launch.options.parsing import parse
-from lukasa.launch.runs.model_files import is_model, located, run_in
+from lukasa.launch.runs.model_files import is_model, located, nearest_model, run_in
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,13 @@ def agent_file(source: str) -> Path:
     """The file of an agent, by its path or as a model by its name.
 
     Raises:
-        UserError: it holds what does not play.
+        UserError: there is none, or it holds what does not play.
     """
     path = located(Path(source))
+    if not path.exists():
+        near = nearest_model(path)
+        or_model = f", or a model by its name: did you mean {near!r}?" if near else ""
+        raise UserError(f"there is no agent at {source}: give the file that `lukasa export` wrote{or_model}")
     if path.is_file() and is_model(path):
         about = run_in(path).get("card", {}).get("about")
         raise UserError(f"{source} holds {about}, which plays no environment: lukasa eval {source} scores it")

@@ -137,7 +137,9 @@ def open_compared(words: Sequence[str], kind_of: Callable[[str], Kind[Any]], pur
     opened = [open_group(path) for path in paths]
     models = [path for path in paths if path.is_file()]
     if models and (len(paths) > 1 or purpose not in ("draw", "view")):
-        raise UserError(f"{models[0]} is a model without its metrics: {purpose} run directories, or draw it alone")
+        named = words[paths.index(models[0])]
+        instead = ", or draw it alone" if purpose == "draw" else ""
+        raise UserError(f"{named} is a model without its metrics: {purpose} run directories{instead}")
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(f"a run is named twice among {', '.join(words)}: name each once")
     kinds = list(dict.fromkeys(config["kind"] for group in opened for _, config in group))

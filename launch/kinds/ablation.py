@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from lukasa import memory
 from lukasa.ground.mistakes import UserError, as_user_error
+
+if TYPE_CHECKING:
+    from lukasa import memory
 
 Part = Literal["memory", "controller", "both"]
 
@@ -22,6 +24,8 @@ def parts_to_wipe(core: memory.Core, part: str | None, ablation: bool) -> list[s
     Raises:
         UserError: the core carries nothing in that part, or both options are given.
     """
+    from lukasa import memory
+
     return chosen_parts(memory.state_parts(core), part, ablation, lambda one: memory.without(core, one))
 
 
@@ -40,6 +44,8 @@ def chosen_parts(
 
 def wiped(core: memory.Core, part: str | None) -> memory.Core:
     """The core with a part wiped before every step; the core itself for None."""
+    from lukasa import memory
+
     return core if part is None else memory.without(core, part)
 
 

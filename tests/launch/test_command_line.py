@@ -130,6 +130,27 @@ def test_every_recipe_is_a_valid_experiment(recipe):
     envs.make(experiment.env).close()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["play", "copy_nmt"],
+        ["view", "copy_nmt"],
+        ["popgym", "RepeatPrevious", "--agents", "gruu"],
+        ["reproduce", "copi"],
+        ["compare", "here"],
+        ["list", "copy_nmt"],
+    ],
+)
+def test_a_misspelt_name_is_refused_without_torch(words, tmp_path):
+    code = (
+        f"import sys; from lukasa.launch.cli import main; code = main({words!r}); "
+        "sys.exit(10 if 'torch' in sys.modules or 'ray' in sys.modules else code)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
+    assert run.stderr.startswith("lukasa: ")
+
+
 def test_help_lists_commands_and_needs_neither_torch_nor_ray():
     code = (
         "import sys, lukasa.launch.cli.command; lukasa.launch.cli.command.main(['--help']); "

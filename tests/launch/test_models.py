@@ -158,7 +158,8 @@ def test_misuse_of_a_model_is_one_sentence(task, capsys):
     assert "is a model, which cannot be continued" in fails(capsys, "train", "task", "--out", file, "--resume")
     assert "plays no environment: lukasa eval" in fails(capsys, "play", file)
     assert "plays no environment: lukasa eval" in fails(capsys, "serve", file)
-    assert "is a model without its metrics" in fails(capsys, "compare", file, str(task / "runs"))
+    refused = fails(capsys, "compare", file, str(task / "runs"))
+    assert f"{file} is a model without its metrics: compare run directories\n" in refused
     assert "leave it out" in fails(capsys, "plot", file, "--out", "learning.png")
     assert "--onnx is for agents" in fails(capsys, "export", str(task / "runs"), "--onnx", file)
     assert "was written by `lukasa train task`" in fails(capsys, "train", "few-shot", "--start-from", file)

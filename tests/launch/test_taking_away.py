@@ -83,7 +83,7 @@ def test_exported_agent_earns_what_eval_says(run, tmp_path, capsys):
         (["export", "nowhere", "--out", "."], "is a folder"),
         (["export", "nowhere", "--out", "no/such/agent"], "there is no folder"),
         (["play"], "takes one file"),
-        (["play", "nowhere"], "nowhere cannot be read"),
+        (["play", "nowhere"], "there is no agent at nowhere: give the file"),
         (["play", "nowhere", "--episodes", "0"], "expected at least 1"),
         (["play", "http://127.0.0.1:9", "--env", "x"], "does not answer"),
         (["play", "http://127.0.0.1:x", "--env", "x"], "is no address"),

@@ -62,7 +62,7 @@ class EvalOptions:
     json: Switch = False
 
 
-def read_sizes(text: str | None, experiment: PointerExperiment, least: int) -> list[int]:
+def read_sizes(text: str | None, experiment: PointerExperiment, least: int, option: str = "--sizes") -> list[int]:
     """The sizes to test on.
 
     Raises:
@@ -73,10 +73,10 @@ def read_sizes(text: str | None, experiment: PointerExperiment, least: int) -> l
         return sorted({first, (first + last) // 2, last})
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise UserError(f"option --sizes is {text!r}: expected numbers of points, such as 5,10,50")
+        raise UserError(f"option {option} is {text!r}: expected numbers of points, such as 5,10,50")
     found = list(dict.fromkeys(map(int, parts)))
     if min(found) < least or max(found) > MOST_POINTS:
-        raise UserError(f"option --sizes is {text!r}: expected numbers from {least} to {MOST_POINTS:,}")
+        raise UserError(f"option {option} is {text!r}: expected numbers from {least} to {MOST_POINTS:,}")
     return found
 
 

@@ -84,7 +84,7 @@ def sets_to_show(
     """
     if points is not None:
         return point_sets(task, *padded(read_points(Path(points), task.least)[:count]))
-    size = read_sizes(None if size is None else str(size), experiment, task.least)[-1]
+    size = read_sizes(None if size is None else str(size), experiment, task.least, "--size")[-1]
     return sample_points(task, count, size, size, torch.Generator().manual_seed(FIRST_SEED + seed))
 
 
