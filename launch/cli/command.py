@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lukasa.ground.mistakes import UserError
 from lukasa.ground.names import nearest
 from lukasa.launch.kinds.table import KINDS, is_kind
-from lukasa.launch.options.program import faults, one_line, refused_by_disk
+from lukasa.launch.options.program import faults, one_line, plain_notes, refused_by_disk
 
 COMMANDS = {
     "tune": (
@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lukasa {version('lukasa')}")
         return 0
     _find_own_modules()
+    plain_notes()
     try:
         module, rest = find_command(words)
         return importlib.import_module(module).main(rest)

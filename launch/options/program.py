@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shlex
 import shutil
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 from lukasa.ground.mistakes import TrainingError
 
@@ -60,6 +63,20 @@ def one_line(error: BaseException | str) -> str:
         "run 'a  b' is no run"
     """
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+@functools.cache
+def plain_notes() -> None:
+    """Once a process: show what our own libraries warn of as a note to a user, without file, line and code."""
+    others = warnings.formatwarning
+    ours = Path(__file__).resolve().parents[2]
+
+    def shown(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+        if category is UserWarning and Path(filename).resolve().is_relative_to(ours):
+            return f"note: {one_line(str(message))}\n"
+        return others(message, category, filename, lineno, line)
+
+    warnings.formatwarning = shown
 
 
 def refused_by_disk(error: OSError) -> str:

@@ -3,8 +3,10 @@
 import contextlib
 import json
 import re
+import shlex
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,12 @@ from lukasa.launch.cli.command import COMMANDS, main
 from lukasa.launch.kinds.supervised.recipes import TASK
 from lukasa.launch.options import program
 from lukasa.launch.options.fields import split_words
-from lukasa.launch.options.program import command
+from lukasa.launch.options.program import command, plain_notes
 from lukasa.launch.runs import storage
 from lukasa.launch.runs.directory import Run
 from lukasa.launch.training.beginning import resume_command
 from lukasa.launch.training.requests import read_request
+from lukasa.tasks import omniglot
 from tests.test_documentation import commands, read_command
 
 AWKWARD = [
@@ -125,3 +128,11 @@ def test_commands_that_lists_name_are_taken(capsys):
     found += [row["command"].removeprefix("lukasa ") for row in json.loads(capsys.readouterr().out)["recipes"]]
     for line in found:
         read_command([word for word in line.split() if word != "--help"])
+
+
+def test_our_warnings_are_notes_and_those_of_others_say_where_they_are_from(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    plain_notes.__wrapped__()
+    shown = warnings.formatwarning
+    assert shown(UserWarning("strokes\nstand in"), UserWarning, omniglot.__file__, 3) == "note: strokes stand in\n"
+    assert f"{shlex.__file__}:3: UserWarning: x" in shown(UserWarning("x"), UserWarning, shlex.__file__, 3)
