@@ -20,7 +20,7 @@ from lukasa.launch.options.parsing import parse
 from lukasa.launch.options.program import command
 from lukasa.launch.runs.checkpoints import BESIDE, find_checkpoint, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import Run, open_run
-from lukasa.launch.runs.model_files import MODEL, RUN, packed
+from lukasa.launch.runs.model_files import MODEL, RUN, is_exported, packed
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"lukasa export needs a file to write: {command('export', words[0], '--out', 'agent.lukasa')}")
     for name, file in (("--out", options.out), ("--onnx", options.onnx)):
         _check_file(name, file)
+    if options.out and options.onnx and Path(options.out).absolute() == Path(options.onnx).absolute():
+        raise UserError(f"--out and --onnx are both {options.out}: give each a file of its own")
     [compared] = open_compared(words, kind_of, "export")
     place = best_seed(compared)
     run, experiment = compared.runs[place]
@@ -150,10 +152,10 @@ def _export_agent(run: Run, experiment: Any, options: ExportOptions, held: dict[
 
 
 def _check_file(name: str, file: str | None) -> None:
-    """Refuse a file that cannot be written before anything is loaded.
+    """Refuse a file that cannot be written, or that holds something else than a model, before anything is loaded.
 
     Raises:
-        UserError: it is a folder, or its folder is missing.
+        UserError: it is a folder, its folder is missing, or it would be lost.
     """
     if file is None:
         return
@@ -162,3 +164,5 @@ def _check_file(name: str, file: str | None) -> None:
         raise UserError(f"{name} {path} is a folder: give the name of a file")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{name} {path}: there is no folder {path.absolute().parent}: make it, or choose another")
+    if path.exists() and not (path.suffix == ".onnx" if name == "--onnx" else is_exported(path)):
+        raise UserError(f"{name} {path} exists and is no model, and would be lost: choose another name")

@@ -130,10 +130,19 @@ def read_header(path: Path) -> tuple[str, dict[str, Any]]:
 
 def is_model(path: Path) -> bool:
     """Whether a file holds a model that is no agent; what holds neither is none."""
+    return _kind_in(path) == MODEL
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a file holds what ``lukasa export`` writes, a model or an agent."""
+    return _kind_in(path) in (MODEL, AGENT)
+
+
+def _kind_in(path: Path) -> str | None:
     try:
-        return read_header(path)[0] == MODEL
+        return read_header(path)[0]
     except UserError:
-        return False
+        return None
 
 
 def run_in(path: Path) -> dict[str, Any]:

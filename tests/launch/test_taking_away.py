@@ -100,6 +100,22 @@ def test_mistakes_are_one_sentence(words, message, capsys, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "config.json"], "--out config.json exists and is no model, and would be lost: choose another name"),
+        (["--onnx", "config.json"], "--onnx config.json exists and is no model"),
+        (["--out", "agent", "--onnx", "./agent"], "--out and --onnx are both agent"),
+    ],
+)
+def test_an_export_does_not_take_the_place_of_something_else(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    assert message in said(capsys, 2, ["export", "run", *words]).err
+    assert (tmp_path / "config.json").read_text() == "{}"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 class Clock:
     now = 0.0
 
