@@ -73,6 +73,11 @@ class Fleet:
         self._actors: list[Any] = []
         self._group: PlacementGroup | None = None
 
+    @property
+    def running(self) -> bool:
+        """Whether the actors were started."""
+        return bool(self._actors)
+
     def tell(self, changes: Mapping[int, Change]) -> None:
         """Have some shards changed, each by its own change, before they answer anything else."""
         for shard, change in changes.items():

@@ -102,18 +102,23 @@ class ShardedMemories:
 
     def _opened(self, layout: Layout, saved: Path | None) -> ShardedStore:
         part = self.sharding.layout_of_a_shard(layout)
-        if not self._free:
-            gc.collect()  # graphs and exceptions hold memories in cycles, and so their shards
-        if self._free:
-            fleet = self._free.pop()
-        else:
-            fleet = Fleet(self.sharding, part)
-            self._fleets.append(fleet)
+        fleet = self._free_fleet(part)
         own = _Folder(self.sharding.folder)
         store = ShardedStore(layout, fleet, own.path, self.store)
         weakref.finalize(store, self._take_back, fleet, own).atexit = False
         fleet.serve_another(part, saved)
         return store
+
+    def _free_fleet(self, part: Layout) -> Fleet:
+        """Shards that serve no memory: those that run before those that were never needed."""
+        if not self._free:
+            gc.collect()  # graphs and exceptions hold memories in cycles, and so their shards
+        if not self._free:
+            self._fleets.append(Fleet(self.sharding, part))
+            return self._fleets[-1]
+        chosen = next((fleet for fleet in reversed(self._free) if fleet.running), self._free[-1])
+        self._free.remove(chosen)
+        return chosen
 
     def _take_back(self, fleet: Fleet, own: _Folder) -> None:
         """Nobody holds the memory any more: its shards are free and what they saved can be forgotten."""
