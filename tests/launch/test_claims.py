@@ -28,6 +28,7 @@ from lukasa.launch.kinds.table import kind_of
 from lukasa.launch.options.parsing import parse
 from lukasa.launch.runs.stopping import Stop
 from lukasa.launch.training.requests import kind_for, read_command_line
+from tests.launch.ended_processes import own_processes_here
 from tests.launch.refusals import fails
 
 TINY = "task --task copy --sampler.max-length 2 --core gru --memory.size 8 --batch-size 4 --report-every 40"
@@ -208,7 +209,9 @@ def campaign(tmp_path_factory):
     folder = Folder(tmp_path_factory.mktemp("campaign") / "ladder")
     further = replace(TOY, models=(*TOY.models, replace(TOY.models[0], name="further", start_from="gru")))
     broken = Job("broken", ("task", "--task", "no_such_task"))
-    run_jobs(folder, [broken, replace(broken, name="after", start_from="broken"), *further.jobs()], Stop(), at_once=2)
+    jobs = [broken, replace(broken, name="after", start_from="broken"), *further.jobs()]
+    with own_processes_here():
+        run_jobs(folder, jobs, Stop(), at_once=2)
     return folder
 
 
@@ -273,7 +276,8 @@ def test_a_run_that_was_begun_goes_on(ran, monkeypatch):
     config.write_text(json.dumps(text))
     ran.write(job, replace(ran.record(job), finished=False))
     started = follow(monkeypatch)
-    run_jobs(ran, [job], Stop())
+    with own_processes_here():
+        run_jobs(ran, [job], Stop())
     assert started[0] == ["train", "task", "--resume", "--out", str(ran.run(job.name))]
     assert ran.record(job).steps == 320
 

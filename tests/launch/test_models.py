@@ -17,6 +17,7 @@ from lukasa.launch.runs import model_files
 from lukasa.launch.runs.checkpoints import find_checkpoint, load_checkpoint
 from lukasa.launch.runs.directory import open_run
 from lukasa.launch.training.requests import read_command_line
+from tests.launch.ended_processes import own_processes_here
 from tests.launch.refusals import fails
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +97,8 @@ def test_an_agent_is_loaded_from_a_file(kind, exported):
 @pytest.fixture(scope="module")
 def task(tmp_path_factory):
     folder = tmp_path_factory.mktemp("task")
-    assert main(["train", *TASK.split(), "--seeds", "2", "--concurrent", "1", "--out", str(folder / "runs")]) == 0
+    with own_processes_here():
+        assert main(["train", *TASK.split(), "--seeds", "2", "--concurrent", "1", "--out", str(folder / "runs")]) == 0
     assert main(["export", str(folder / "runs"), "--out", str(folder / "model"), "--evaluate", "--licence", "MIT"]) == 0
     return folder
 

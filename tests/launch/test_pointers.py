@@ -13,6 +13,7 @@ from lukasa.launch.kinds.pointers.published import PUBLISHED, published
 from lukasa.launch.kinds.pointers.recipes import POINTER_RECIPES, POINTING
 from lukasa.launch.runs.directory import open_run, read_metrics
 from lukasa.launch.training.requests import read_command_line
+from tests.launch.ended_processes import own_processes_here
 from tests.launch.refusals import fails
 
 SMALL = ["--options.size", "8", "--batch-size", "16", "--report-every", "32", "--steps", "96"]
@@ -32,7 +33,8 @@ def hull(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tours(tmp_path_factory):
     path = tmp_path_factory.mktemp("pointers") / "tours"
-    train(*SMALL, "--task", "tsp", "--model", "attention_lstm", "--seeds", "2", "--concurrent", "1", "--out", path)
+    with own_processes_here():
+        train(*SMALL, "--task", "tsp", "--model", "attention_lstm", "--seeds", "2", "--concurrent", "1", "--out", path)
     return path
 
 

@@ -18,6 +18,7 @@ from lukasa.launch.kinds.questions.recipes import QUESTION_RECIPES, QUESTIONS
 from lukasa.launch.runs.checkpoints import list_checkpoints, load_checkpoint, to_plain
 from lukasa.launch.runs.directory import open_run, read_metrics
 from lukasa.launch.training.requests import read_command_line
+from tests.launch.ended_processes import own_processes_here
 from tests.launch.refusals import fails
 
 MADE = ["--data", "babi_made", "--dataset.stories", "20", "--sentences", "20", "--report-every", "64"]
@@ -40,7 +41,8 @@ def apart(tmp_path_factory):
 @pytest.fixture(scope="module")
 def several(tmp_path_factory):
     path = tmp_path_factory.mktemp("questions") / "several"
-    train(*SMALL, "--seeds", "2", "--concurrent", "1", "--out", path)
+    with own_processes_here():
+        train(*SMALL, "--seeds", "2", "--concurrent", "1", "--out", path)
     return path
 
 

@@ -10,6 +10,7 @@ from lukasa.launch.kinds.circuits.recipes import CIRCUITS
 from lukasa.launch.runs.directory import open_run
 from lukasa.launch.views.packing import unpacked
 from tests.agents.portable.playing import agent_module
+from tests.launch.ended_processes import own_processes_here
 from tests.launch.failing_environments import Failing
 from tests.launch.refusals import fails
 from tests.launch.seen_environments import Shown
@@ -95,7 +96,8 @@ def test_registers_of_a_step_are_those_that_it_begins_with(runs, capsys):
 
 
 def test_the_best_of_several_seeds_is_shown_and_said(tmp_path, capsys):
-    assert main([*LINES["pointers"].split(), "--seeds", "2", "--out", str(tmp_path / "two")]) == 0
+    with own_processes_here():
+        assert main([*LINES["pointers"].split(), "--seeds", "2", "--out", str(tmp_path / "two")]) == 0
     capsys.readouterr()
     assert main(["view", str(tmp_path / "two")]) == 0
     said = capsys.readouterr()
