@@ -85,6 +85,6 @@ def test_every_combination_is_refused_by_us_or_taken_by_rllib():
 @pytest.mark.ray
 def test_odd_sizes_that_pass_train(tmp_path, ray_cluster):
     options = "--core gru --memory.size 4 --embedding 4 --output 4 --epochs 1 --steps 60 --envs-per-runner 7"
-    sizes = "--batch-size 50 --minibatch-size 9 --max-seq-len 9"
+    sizes = "--batch-size 50 --minibatch-size 9 --max-seq-len 9 --ablation 0"
     out = str(tmp_path / "run")
     assert main(["train", "rl", "--env", SMALL.env, "--out", out, *options.split(), *sizes.split()]) == 0

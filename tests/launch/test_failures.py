@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ray
 
 SMALL = (
     "--env tests.launch.failing_environments:Failing-v0 --core gru --memory.size 4 --embedding 4 --output 4 "
-    "--envs-per-runner 2 --batch-size 80 --max-seq-len 40 --checkpoint-every 1000"
+    "--envs-per-runner 2 --batch-size 80 --max-seq-len 40 --checkpoint-every 1000 --ablation 0"
 )
 OWN = {"ppo": "--epochs 1 --minibatch-size 80", "appo": "--algorithm appo", "impala": "--algorithm impala"}
 

@@ -15,7 +15,7 @@ TASK = ["task", "--task", "copy", "--sampler.bits", "2", *CORE, "--batch-size", 
 DATA = ["--source", "generated", "--part", "background_small1", "--size", "16", "--options.channels", "4"]
 FEW_SHOT = ["few-shot", *DATA, "--ways", "3", "--queries", "2", "--batch-size", "4", "--report-every", "4"]
 RL = ["rl", "--env", "RepeatPrevious-k1-v0", *CORE, "--envs-per-runner", "4", "--batch-size", "64"]
-RL += ["--minibatch-size", "32", "--epochs", "1"]
+RL += ["--minibatch-size", "32", "--epochs", "1", "--ablation", "0"]
 PARTS = {"task": "core", "few-shot": "learner"}
 STEPS = {"task": 4, "few-shot": 4, "rl": 64}
 """Of a batch: one line of metrics."""

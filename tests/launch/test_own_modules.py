@@ -51,7 +51,7 @@ gym.register("Counting-v0", entry_point=Counting)
 '''
 TRAIN = (
     "train rl --env own_module:Counting-v0 --core own_module:Small --memory.width 3 --steps 128 --envs-per-runner 2 "
-    "--batch-size 128 --minibatch-size 80 --epochs 1 --out run"
+    "--batch-size 128 --minibatch-size 80 --epochs 1 --ablation 0 --out run"
 )
 
 

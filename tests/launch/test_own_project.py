@@ -38,7 +38,7 @@ class Small(GRU):
 TRAIN_TASK = "train task --task copy --core memory.mine:Small --memory.size 3 --steps 32 --batch-size 16 --out task"
 TRAIN_RL = (
     "train rl --env envs.mine:Counting-v0 --core memory.mine:Small --memory.size 3 --steps 128 --envs-per-runner 2 "
-    "--batch-size 128 --minibatch-size 80 --epochs 1 --out run"
+    "--batch-size 128 --minibatch-size 80 --epochs 1 --ablation 0 --out run"
 )
 
 

@@ -30,7 +30,8 @@ SHOT_WORDS = (
 )
 RL_WORDS = (
     "train rl --env RepeatPrevious-k1-v0 --core ntm --memory.slots 8 --memory.word-size 4 --steps 400 "
-    "--envs-per-runner 2 --batch-size 128 --minibatch-size 80 --epochs 1 --previous-action --previous-reward"
+    "--envs-per-runner 2 --batch-size 128 --minibatch-size 80 --epochs 1 --previous-action --previous-reward "
+    "--ablation 0"
 )
 
 

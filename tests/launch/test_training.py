@@ -291,7 +291,10 @@ def test_agent_of_a_checkpoint_is_the_one_that_earned_its_score(tmp_path, ray_cl
     from lukasa.launch.kinds.rl.options import RL
 
     run = Run(tmp_path / "run")
-    assert main(["train", "rl", *OPTIONS, "--steps", "300", "--lr", "0.01", "--out", str(run.path)]) == 0
+    assert (
+        main(["train", "rl", *OPTIONS, "--steps", "300", "--lr", "0.01", "--ablation", "0", "--out", str(run.path)])
+        == 0
+    )
     before, last = list_checkpoints(run.checkpoints)[-2:]
     learned = [
         load_checkpoint(one)["algorithm"]["learner_group"]["learner"]["rl_module"]["default_policy"]
