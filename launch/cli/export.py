@@ -164,5 +164,5 @@ def _check_file(name: str, file: str | None) -> None:
         raise UserError(f"{name} {path} is a folder: give the name of a file")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{name} {path}: there is no folder {path.absolute().parent}: make it, or choose another")
-    if path.exists() and not (path.suffix == ".onnx" if name == "--onnx" else is_exported(path)):
+    if path.exists() and path.suffix != ".onnx" and not is_exported(path):
         raise UserError(f"{name} {path} exists and is no model, and would be lost: choose another name")
