@@ -57,6 +57,35 @@ def check_finite(part: np.ndarray) -> np.ndarray:
     return part
 
 
+def earned(reward: Any, running: np.ndarray) -> np.ndarray:
+    """Rewards as an agent sees them: 0 where an episode begins, for nothing was earned there.
+
+    Args:
+        reward: one number, or n; None for none.
+        running: bool [n], whose episode has begun before.
+
+    Returns:
+        Float32 [n].
+
+    Raises:
+        ValueError: they are not as many, no numbers, or not finite where an episode runs.
+
+    Example:
+        >>> earned([0.5, np.nan], np.array([True, False]))
+        array([0.5, 0. ], dtype=float32)
+    """
+    try:
+        given = np.broadcast_to(np.asarray(0.0 if reward is None else reward, np.float64), running.shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"reward is {str(reward)[:60]}: expected one number, or {len(running)}") from None
+    with np.errstate(over="ignore"):
+        rewards = np.where(running, given, 0.0).astype(np.float32)
+    if not np.isfinite(rewards).all():
+        row = int(np.argmin(np.isfinite(rewards)))
+        raise ValueError(f"reward {row} is {given[row]:g}: expected a finite number, what the last action earned")
+    return rewards
+
+
 def _conform(space: Any, value: Any, where: str) -> Any:
     found = kind(space)
     # Numbers and arrays, which most spaces are, come first: each step of each environment passes here.

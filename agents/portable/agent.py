@@ -23,6 +23,7 @@ from lukasa.agents.portable.blueprint import VALUES, Blueprint, Network
 from lukasa.agents.portable.observing import side_by_side, with_time
 from lukasa.agents.portable.sessions import Session, SessionError, Sessions, restored
 from lukasa.agents.portable.slabs import Slab
+from lukasa.ground.conforming import earned
 from lukasa.ground.spaces import kind
 from lukasa.memory.states import state_leaves
 
@@ -195,10 +196,10 @@ class Agent:
                 "this agent was trained with previous_reward: give the reward that came with the observation, "
                 "act(observation, session, reward)"
             )
-        given = np.where(running, _numbers(0.0 if reward is None else reward, running.shape), 0.0).astype(np.float32)
-        if not np.isfinite(given).all():
-            row = int(np.argmin(np.isfinite(given)))
-            raise SessionError(f"reward {row} is {given[row]}: expected a finite number, what the last action earned")
+        try:
+            given = earned(reward, running)
+        except ValueError as error:
+            raise SessionError(str(error)) from None
         return torch.from_numpy(given).view(-1, 1, 1)
 
     def _flat(self, outputs: Tensor, slab: Slab) -> np.ndarray:
@@ -304,18 +305,6 @@ def _sharing(net: Any) -> Any:
     twin.__dict__.update(net.__dict__)
     twin._modules = dict(net._modules)
     return twin
-
-
-def _numbers(reward: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Rewards of n sessions, float64 [n]; None is none.
-
-    Raises:
-        SessionError: they are not as many, or no numbers.
-    """
-    try:
-        return np.broadcast_to(np.asarray(reward, np.float64), shape)
-    except (TypeError, ValueError):
-        raise SessionError(f"reward is {str(reward)[:60]}: expected a number for each of {shape[0]} sessions") from None
 
 
 def _first(space: Any, actions: Any) -> Any:

@@ -21,7 +21,7 @@ from lukasa import envs
 from lukasa.agents.policy.settings import MemorySettings
 from lukasa.agents.rllib.module import MemoryRLModule
 from lukasa.agents.rllib.rollout import Player, player_of
-from lukasa.ground.conforming import check_finite
+from lukasa.ground.conforming import check_finite, earned
 
 KEPT_STEPS = 64
 """Steps of an episode that are remembered before all but the last are let go: an agent may act for ever."""
@@ -122,7 +122,8 @@ class RLAgent:
                 "this agent was trained with previous_reward: give the reward that came with the observation, "
                 "act(observation, reward)"
             )
-        rewards = self._earned(reward, np.array(running))
+        # A reward that it does not see may be anything.
+        rewards = earned(reward if self._needs_reward else None, np.array(running)).tolist()
         if self.copies is None:
             return [observation], rewards
         listed = isinstance(observation, list)
@@ -130,18 +131,6 @@ class RLAgent:
         if len(each) != count:
             raise ValueError(f"{len(each)} observations were given to an agent of {count} copies: they must be as many")
         return list(each), rewards
-
-    def _earned(self, reward: Any, running: np.ndarray) -> list[float]:
-        """Rewards of each environment; 0 where an episode begins, for nothing was earned there."""
-        try:
-            given = np.broadcast_to(np.asarray(0.0 if reward is None else reward, np.float64), running.shape)
-        except (TypeError, ValueError):
-            raise ValueError(f"reward is {str(reward)[:60]}: expected {len(running)} numbers") from None
-        rewards = np.where(running, given, 0.0)
-        if self._needs_reward and not np.isfinite(rewards).all():
-            row = int(np.argmin(np.isfinite(rewards)))
-            raise ValueError(f"reward {row} is {rewards[row]}: expected a finite number, what the last action earned")
-        return rewards.tolist()
 
     def _new_episode(self) -> SingleAgentEpisode:
         return SingleAgentEpisode(observation_space=self.observation_space, action_space=self.action_space)

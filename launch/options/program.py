@@ -73,9 +73,8 @@ def plain_notes() -> None:
 
     def shown(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
         path = Path(filename).resolve()
-        inside = (
-            path.is_relative_to(ours) and "site-packages" not in path.relative_to(ours).parts
-        )  # a .venv in the tree
+        # A .venv may lie in our tree, with the libraries of others.
+        inside = path.is_relative_to(ours) and "site-packages" not in path.relative_to(ours).parts
         if category is UserWarning and inside:
             return f"note: {one_line(str(message))}\n"
         return others(message, category, filename, lineno, line)

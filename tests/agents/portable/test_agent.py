@@ -255,11 +255,9 @@ def test_mistakes_of_the_caller_are_one_sentence(file):
         (lambda: agent.act([0, 1e39, 0]), "has the number inf"),
         (lambda: agent.act(LOOK, session, np.nan), "reward 0 is nan: expected a finite number"),
         (lambda: agent.act([LOOK], [session], [None]), "reward 0 is nan: expected a finite number"),
-        (
-            lambda: agent.act(LOOK, session, [1.0, 2.0]),
-            "reward is .*: expected a number for each of 1 sess",
-        ),
-        (lambda: agent.act(LOOK, session, "much"), "reward is much: expected a number for each"),
+        (lambda: agent.act(LOOK, session, 1e39), r"reward 0 is 1e\+39: expected a finite number"),
+        (lambda: agent.act(LOOK, session, [1.0, 2.0]), r"reward is \[1.0, 2.0\]: expected one number, or 1"),
+        (lambda: agent.act(LOOK, session, "much"), "reward is much: expected one number, or 1"),
         (lambda: agent.begin(3).reset([0.5]), "expected a mask of 3 booleans, or whole numbers"),
         (lambda: agent.begin(3).reset(None), "expected a mask of 3 booleans, or whole numbers"),
     ):

@@ -127,7 +127,8 @@ def test_agent_that_acts_for_ever_does_not_grow():
         ({}, lambda agent: agent.act(9), "expects a whole number from 0 to 3"),
         ({}, lambda agent: [agent.act(0), agent.act(0)], "trained with previous_reward: give the reward"),
         ({}, lambda agent: [agent.act(0), agent.act(0, np.nan)], "reward 0 is nan: expected a finite number"),
-        ({"copies": 2}, lambda agent: agent.act([0, 0], [0.0] * 3), r"reward is .*: expected 2 numbers"),
+        ({}, lambda agent: [agent.act(0), agent.act(0, 1e39)], r"reward 0 is 1e\+39: expected a finite number"),
+        ({"copies": 2}, lambda agent: agent.act([0, 0], [0.0] * 3), r"reward is .*: expected one number, or 2"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options, call, message):
