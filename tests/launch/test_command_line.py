@@ -142,6 +142,7 @@ def test_every_recipe_is_a_valid_experiment(recipe):
     ],
 )
 def test_a_misspelt_name_is_refused_without_torch(words, tmp_path):
+    described.table()  # kept from here on: making it imports everything
     code = (
         f"import sys; from lukasa.launch.cli import main; code = main({words!r}); "
         "sys.exit(10 if 'torch' in sys.modules or 'ray' in sys.modules else code)"
