@@ -12,20 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-WITHOUT_SLOTS = (
-    "gru",
-    "lstm",
-    "gated_deltanet",
-    "mlstm",
-    "shm",
-    "mingru",
-    "lru",
-    "ffm",
-    "lmu",
-    "stack_rnn",
-    "list_rnn",
-)
-GROUPS = (("ntm", "mann", "dam", *WITHOUT_SLOTS), ("dnc", "sam", "sdnc"))
+LAYERS = ("gru", "lstm", "gated_deltanet", "mlstm", "shm", "stack_rnn", "list_rnn")
+SCANS = ("mingru", "lru", "ffm", "lmu")
+GROUPS = (("ntm", "dnc", *LAYERS), ("sam", "sdnc", "mann", "dam", *SCANS))
+"""Which take equally long."""
 FILES = (".nbi", ".nbc", ".kept")
 
 
@@ -38,7 +28,7 @@ def compile_cores(names: list[str]) -> None:
     starts = torch.zeros(1, 9, dtype=torch.bool).index_fill(1, torch.tensor(4), True)
     for name in names:
         for dtype in (torch.float32, torch.float64):
-            sizes = {"size": 8} if name in WITHOUT_SLOTS else {"slots": 8, "word_size": 4}
+            sizes = {"size": 8} if name in (*LAYERS, *SCANS) else {"slots": 8, "word_size": 4}
             core = memory.make_core(name, input_size=3, output_size=2, **sizes).to(dtype)
             memory.unroll(core, torch.zeros(1, 9, 3, dtype=dtype), None, starts)[0].sum().backward()
             with torch.no_grad():

@@ -7,7 +7,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the workers that Ray starts
+# Before torch is imported, here and in the workers that Ray starts: which do not give way to whatever else runs, and of
+# which none is started before a test asks for it, as at rest they cost time too.
+os.environ |= {"OMP_NUM_THREADS": "1", "RAY_prestart_worker_first_driver": "0", "RAY_worker_niceness": "0"}
 
 import pytest
 import torch

@@ -222,6 +222,15 @@ ROWS = {
     "feedforward": Row("feedforward", {"size": H}, {"hidden": (H,)}, remembers=False),
 }
 EVERY_CORE = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+FIRST = {row.core: name for name, row in reversed(ROWS.items())}
+"""The first row of each core."""
+IN_SHORT = {*FIRST.values(), *(name for name in ROWS if name.startswith("ntm-"))}
+"""Each core, and each controller inside one of them."""
+EVERY_CORE_IN_SHORT = pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=() if name in IN_SHORT else pytest.mark.slow, id=name) for name, row in ROWS.items()],
+)
+"""For what takes long and fails with the core rather than with its options: the other rows are slow."""
 CLOSE: dict[str, Any] = {"rtol": 1e-13, "atol": 1e-12}  # float64, other order of summation; gradients reach hundreds
 SAME: dict[str, Any] = {"rtol": 0, "atol": 0}
 

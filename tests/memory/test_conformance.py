@@ -16,6 +16,7 @@ from lukasa.memory.sparse import UnstorableError
 from tests.memory.core_rows import (
     CLOSE,
     EVERY_CORE,
+    EVERY_CORE_IN_SHORT,
     ROWS,
     SAME,
     Row,
@@ -222,7 +223,7 @@ def recall_loss(core: memory.Core) -> Tensor:
     return torch.nn.functional.cross_entropy(outputs[:, -1], torch.arange(4))
 
 
-@EVERY_CORE
+@EVERY_CORE_IN_SHORT
 def test_learns_to_recall_its_first_input(row: Row):
     """A core without a memory answers all four rows alike, so it can do no better than chance."""
     torch.manual_seed(0)

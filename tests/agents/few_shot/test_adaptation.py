@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from lukasa import memory
 from lukasa.agents.few_shot import adapt, adapt_and_predict
-from tests.memory.core_rows import EVERY_CORE, Row, make
+from tests.memory.core_rows import EVERY_CORE_IN_SHORT, Row, make
 
 
 class LastStep(nn.Module):
@@ -161,7 +161,7 @@ def calm(core: memory.Core) -> memory.Core:
     return core
 
 
-@EVERY_CORE
+@EVERY_CORE_IN_SHORT
 def test_a_core_inside_adapts_or_is_refused(row: Row):
     if not row.smooth:
         pytest.skip("its gradient is not that of what it computes")
