@@ -45,6 +45,11 @@ class QueryReduction(Reader):
             A constant, which weight decay leaves alone.
         tied: whether all layers have the same weights, as in section 5.1.
         encoding: how sentences and the question are read: one that knows the words' places, or the bag of the words.
+        decay: weight decay of all weights but biases, those that layers share once for each of these layers, as in the
+            authors' code and not in the paper. It is added to the loss in training, in place of an optimizer's.
+
+    Raises:
+        ValueError: ``decay`` is negative or not finite.
     """
 
     def __init__(
@@ -58,9 +63,13 @@ class QueryReduction(Reader):
         gate_bias: float = 2.5,
         tied: bool = True,
         encoding: Encoding = "position",
+        decay: float = 0.0,
     ):
         super().__init__(sizes)
+        if not 0 <= decay < math.inf:
+            raise ValueError(f"decay is {decay}: expected a finite number, 0 or more")
         self.layers = layers
+        self.decay = decay
         self.encoding: Encoding = encoding
         self.embedding = word_embedding(sizes, size)
         nn.init.uniform_(self.embedding, -UNIT, UNIT)
@@ -70,7 +79,7 @@ class QueryReduction(Reader):
         self.answer = AnswerScores(sizes, size, bias=False, spread=1 / math.sqrt(size))
 
     def forward(self, asked: Asked) -> Reading:
-        """Answer questions."""
+        """Answer questions; in training with ``decay``, the penalty is that of the weights."""
         check_asked(self.sizes, asked)
         silent = ~(in_story(asked) & asked.story.any(2))[..., None]  # [B, S, 1], where there is nothing to read
         units = self._units()
@@ -93,7 +102,16 @@ class QueryReduction(Reader):
         shown = {"weights": weights.mean(2)}  # [B, S], what each sentence has in the state that is scored
         if resets:
             shown["resets"] = torch.stack(resets, 1)  # [B, K - 1, 2, S], forward and backward
-        return Reading(self.answer(state), torch.stack(attention, 1), shown)
+        penalty = self.decay / 2 * self.squares().expand(len(state)) if self.training and self.decay else None
+        return Reading(self.answer(state), torch.stack(attention, 1), shown, penalty)
+
+    def squares(self) -> Tensor:
+        """The squares of all weights but biases, summed; of a weight that k layers have, k times."""
+        units = self._units()
+        total = self.embedding.square().sum() + sum(weights.square().sum() for weights in self.answer.parameters())
+        for layer in range(self.layers):
+            total = total + units[layer % len(units)].squares(resetting=layer + 1 < self.layers)
+        return total
 
     def _units(self) -> list[Reduction]:
         return cast("list[Reduction]", list(self.units))
@@ -153,6 +171,11 @@ class Reduction(nn.Module):
         """Logits [B, S, G] of z, and r [B, S, G] forward and backward where there are reset gates."""
         update, *reset = self._logits(sentences, query, len(self.gate.weight)).split(self.gate_size, 2)
         return update - self.gate_bias, tuple(torch.sigmoid(one) for one in reset)
+
+    def squares(self, resetting: bool) -> Tensor:
+        """The squares of the weights that a layer uses, summed; of the reset gates where it resets."""
+        gates = self.gate.weight if resetting else self.gate.weight[: self.gate_size]
+        return self.candidate.weight.square().sum() + gates.square().sum()
 
     def _logits(self, sentences: Tensor, query: Tensor, rows: int) -> Tensor:
         weight, bias = self.gate.weight[:rows], self.gate.bias[:rows]

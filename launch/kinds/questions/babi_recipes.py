@@ -89,11 +89,11 @@ def _all_tasks(epochs: int, **settings: Any) -> QuestionExperiment:
 def babi_qrn() -> QuestionExperiment:
     """A query-reduction network for each bAbI task of 1,000 questions: 2 layers (Seo et al. 2017, section 5.1).
 
-    The paper takes the best of 10 starts by validation loss: `--seeds 10`, and `eval --best-of validation`.
+    The paper takes the best of 10 starts by validation loss: `--seeds 10`, and `eval --best-of validation`. Weights
+    that layers share decay once for each of them, as in the authors' code; without that, task 3 was seldom learned.
     """
-    small = _each_task("en", 150, reader="query_reduction", options={"size": 50, "layers": 2})
-    adagrad = replace(small, optimizer="adagrad", lr=0.5, weight_decay=1e-3)
-    return replace(adagrad, schedule="halving", halve_every=100 * EPOCH)
+    small = _each_task("en", 150, reader="query_reduction", options={"size": 50, "layers": 2, "decay": 1e-3})
+    return replace(small, optimizer="adagrad", lr=0.5, schedule="halving", halve_every=100 * EPOCH)
 
 
 def babi_qrn_10k() -> QuestionExperiment:

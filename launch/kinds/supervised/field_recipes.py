@@ -46,9 +46,24 @@ def anbn_stack_rnn() -> TaskExperiment:
     return _language("anbn", "stack_rnn", MOVING)
 
 
+def anbncn_stack_rnn() -> TaskExperiment:
+    """A stack RNN counts a into one stack for the b and into another for the c (Joulin & Mikolov 2015)."""
+    return replace(_language("anbncn", "stack_rnn", MOVING), steps=400_000)
+
+
+def anbncndn_stack_rnn() -> TaskExperiment:
+    """A stack RNN counts a into three stacks, one for each letter that follows (Joulin & Mikolov 2015)."""
+    return replace(_language("anbncndn", "stack_rnn", MOVING), steps=400_000)
+
+
+def anb2n_stack_rnn() -> TaskExperiment:
+    """A stack RNN doubles: n times a, then twice as many b (Joulin & Mikolov 2015)."""
+    return replace(_language("anb2n", "stack_rnn", MOVING), steps=400_000)
+
+
 def anbmcnm_stack_rnn() -> TaskExperiment:
     """A stack RNN adds: n times a, m times b, then c as often as both (Joulin & Mikolov 2015)."""
-    return _language("anbmcnm", "stack_rnn", MOVING)
+    return replace(_language("anbmcnm", "stack_rnn", MOVING), steps=400_000)
 
 
 def reversal_stack_rnn() -> TaskExperiment:
@@ -133,6 +148,9 @@ FIELD_RECIPES: dict[str, Callable[[], TaskExperiment]] = {
         nth_farthest_lstm,
         nth_farthest_dnc,
         anbn_stack_rnn,
+        anbncn_stack_rnn,
+        anbncndn_stack_rnn,
+        anb2n_stack_rnn,
         anbmcnm_stack_rnn,
         reversal_stack_rnn,
         reversal_list_rnn,
