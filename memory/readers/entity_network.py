@@ -35,6 +35,9 @@ class EntityNetwork(Reader):
         activation: the function φ; prelu has a learned slope, which is 1 at the beginning: the identity.
         biases: as in the authors' code and not in the paper, gates have a bias for each slot, candidates one, and prelu
             has a slope for each number.
+        masks: what the masks of sentences begin as: ones, so that a sentence is the sum of its words, or drawn as all other
+            weights are, so that the places of words differ from the beginning. The authors' code draws them, and gives
+            ones to the question's alone; so begun, tasks 11 and 14 of bAbI are learned.
     """
 
     words: Tensor
@@ -49,13 +52,15 @@ class EntityNetwork(Reader):
         words: tuple[int, ...] = (),
         activation: Literal["prelu", "relu", "identity"] = "prelu",
         biases: bool = False,
+        masks: Literal["ones", "drawn"] = "ones",
     ):
         super().__init__(sizes)
         _check_words(keys, words, sizes)
         self.activation = activation
         self.embedding = word_embedding(sizes, size, SPREAD)
-        self.masks = nn.Parameter(torch.ones(sizes.length, size))
-        self.question_masks = nn.Parameter(torch.ones(sizes.length, size))
+        shape = sizes.length, size
+        self.masks = nn.Parameter(torch.randn(shape) * SPREAD if masks == "drawn" else torch.ones(shape))
+        self.question_masks = nn.Parameter(torch.ones(shape))
         self.register_buffer("words", torch.tensor(list(words), dtype=torch.int64)[:, None], persistent=False)
         self.keys = None if words else nn.Parameter(torch.randn(slots, size) * SPREAD)
         self.of_slots, self.of_keys, self.of_sentences, self.of_output = (  # U, V, W and H

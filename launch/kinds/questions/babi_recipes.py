@@ -127,10 +127,11 @@ def _memory_network(size: Size, epochs: int) -> QuestionExperiment:
 def babi_entnet_10k() -> QuestionExperiment:
     """A recurrent entity network for each bAbI task of 10,000 questions: 20 slots of 100 (Henaff et al. 2017, 5.2).
 
-    The paper reads the last 70 sentences, and 130 of task 3: `--tasks 3 --sentences 130`. Biases as in the authors'
-    code, which adds the gradients of a batch up, where this trainer takes their mean: a 32nd of their largest norm.
+    The paper reads the last 70 sentences, and 130 of task 3: `--tasks 3 --sentences 130`. Biases and masks as in the
+    authors' code, which adds the gradients of a batch up, where this trainer takes their mean: a 32nd of their largest
+    norm.
     """
-    options = {"size": 100, "slots": 20, "biases": True}
+    options = {"size": 100, "slots": 20, "biases": True, "masks": "drawn"}
     slots = _each_task("en-10k", 200, reader="entity_network", options=options, sentences=70)
     return replace(slots, lr=0.01, schedule="halving", halve_every=25 * LARGE_EPOCH, clip_norm=40.0 / 32)
 

@@ -101,6 +101,13 @@ def test_it_begins_as_the_identity():
     assert (reader.masks == 1).all()
 
 
+def test_masks_of_sentences_may_be_drawn_as_the_authors_do():
+    torch.manual_seed(0)
+    reader = EntityNetwork(SIZES, size=400, masks="drawn")
+    assert float(reader.masks.detach().std()) == pytest.approx(0.1, rel=0.1)
+    assert (reader.question_masks == 1).all()
+
+
 def test_rows_come_back_in_their_order_and_empty_memories_change_nothing():
     reader = scrambled(slots=3)
     asked = some_questions(rows=6)._replace(sentences=torch.tensor([2, 6, 4, 1, 5, 3]))
