@@ -35,9 +35,9 @@ class EntityNetwork(Reader):
         activation: the function φ; prelu has a learned slope, which is 1 at the beginning: the identity.
         biases: as in the authors' code and not in the paper, gates have a bias for each slot, candidates one, and prelu
             has a slope for each number.
-        masks: what the masks of sentences begin as: ones, so that a sentence is the sum of its words, or drawn as all other
-            weights are, so that the places of words differ from the beginning. The authors' code draws them, and gives
-            ones to the question's alone; so begun, tasks 11 and 14 of bAbI are learned.
+        masks: what the masks of sentences begin as: ones, so that a sentence is the sum of its words, or drawn as all
+            other weights are, so that the places of words differ from the beginning. The authors' code draws them, and
+            gives ones to the question's alone; so begun, task 11 of bAbI is learned.
     """
 
     words: Tensor
