@@ -60,7 +60,7 @@ BABI: dict[tuple[str, str, bool], Published] = {
         7,
         (0, 0.7, 5.7, 0, 1.1, 0.9, 9.6, 5.6, 0, 0, 0, 0, 0, 0.8, 0, 53.0, 34.4, 7.9, 78.7, 0.2),
     ),
-    ("query_reduction", "en-10k", True): Published("Seo et al. 2017, 2r200, best of 10", 0.3, 0),
+    ("query_reduction", "en-10k", True): Published("Seo et al. 2017, their best setting", 0.3, 0),
     ("entity_network", "en-10k", True): Published(
         "Henaff et al. 2017, best of 10",
         0.5,
