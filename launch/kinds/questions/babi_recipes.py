@@ -92,15 +92,20 @@ def babi_qrn() -> QuestionExperiment:
     The paper takes the best of 10 starts by validation loss: `--seeds 10`, and `eval --best-of validation`. Weights
     that layers share decay once for each of them, as in the authors' code; without that, task 3 was seldom learned.
     """
-    small = _each_task("en", 150, reader="query_reduction", options={"size": 50, "layers": 2, "decay": 1e-3})
+    options = {"size": 50, "layers": 2, "decay": 1e-3, "spread": 1.0}
+    small = _each_task("en", 150, reader="query_reduction", options=options)
     return replace(small, optimizer="adagrad", lr=0.5, schedule="halving", halve_every=100 * EPOCH)
 
 
 def babi_qrn_10k() -> QuestionExperiment:
-    """`babi_qrn` on 10,000 questions a task: size 200, AdaGrad at 0.1, weight decay 5e-4, batches of 128."""
-    large = _each_task("en-10k", 150, reader="query_reduction", options={"size": 200, "layers": 2}, batch_size=128)
-    adagrad = replace(large, optimizer="adagrad", lr=0.1, weight_decay=5e-4)
-    return replace(adagrad, schedule="halving", halve_every=100 * LARGE_EPOCH)
+    """A query-reduction network for each bAbI task of 10,000 questions: 3 layers of size 200, batches of 128.
+
+    Without weight decay, which the paper has at 5e-4, and at a rate of 0.3 for its 0.1: tasks 18 and 19 begin to be
+    learned within twenty epochs, and not in sixty.
+    """
+    options = {"size": 200, "layers": 3}
+    large = _each_task("en-10k", 150, reader="query_reduction", options=options, batch_size=128)
+    return replace(large, optimizer="adagrad", lr=0.3, schedule="halving", halve_every=50 * LARGE_EPOCH)
 
 
 def babi_memnn_10k() -> QuestionExperiment:

@@ -161,10 +161,10 @@ def test_weights_of_before_the_bias_was_a_constant_answer_as_they_did():
     torch.testing.assert_close(again(asked).scores, reader(asked).scores)
 
 
-def test_embeddings_begin_as_wide_as_the_authors_draw_them():
-    reader = QueryReduction(SIZES, size=400)
-    drawn = {"embedding": 1.0, "answer.linear.weight": 0.05}
-    for name, deviation in drawn.items():
+@pytest.mark.parametrize(("spread", "wanted"), [(None, 0.05), (1.0, 1.0), (0.3, 0.3)])
+def test_embeddings_begin_as_wide_as_asked(spread, wanted):
+    reader = QueryReduction(SIZES, size=400, spread=spread)
+    for name, deviation in {"embedding": wanted, "answer.linear.weight": 0.05}.items():
         assert float(reader.get_parameter(name).detach().std()) == pytest.approx(deviation, rel=0.1)
 
 
@@ -196,6 +196,8 @@ def test_a_decay_that_is_no_decay_is_refused():
     for decay in (-1e-3, math.inf, math.nan):
         with pytest.raises(ValueError, match=f"decay is {decay}: expected a finite number, 0 or more"):
             QueryReduction(SIZES, decay=decay)
+    with pytest.raises(ValueError, match="spread is -1.0: expected a finite number, 0 or more"):
+        QueryReduction(SIZES, spread=-1.0)
 
 
 @pytest.mark.parametrize("gate_size", [1, 3])
