@@ -196,7 +196,7 @@ def test_a_decay_that_is_no_decay_is_refused():
     for decay in (-1e-3, math.inf, math.nan):
         with pytest.raises(ValueError, match=f"decay is {decay}: expected a finite number, 0 or more"):
             QueryReduction(SIZES, decay=decay)
-    with pytest.raises(ValueError, match="spread is -1.0: expected a finite number, 0 or more"):
+    with pytest.raises(ValueError, match=r"spread is -1\.0: expected a finite number, 0 or more"):
         QueryReduction(SIZES, spread=-1.0)
 
 
