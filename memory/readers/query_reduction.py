@@ -32,8 +32,8 @@ class QueryReduction(Reader):
 
     Embeddings begin as wide as section 5.1 has them unless ``spread`` is given; the authors' code draws them between
     −√3 and √3. Which is better depends: from 1,000 questions no start of four learned bAbI's task 14 with the first,
-    and from 10,000 tasks 18 and 19 are learned several times as soon. Their gates begin as wide; so begun, more starts
-    of task 18 failed than with the weights of section 5.1, which are taken here.
+    and from 10,000 task 18 was not learned with the second. Their gates begin as wide; so begun, more starts of tasks 3
+    and 18 failed than with the weights of section 5.1, which are taken here.
 
     Args:
         sizes: of the questions.
