@@ -33,12 +33,12 @@ MOVING = {"rounding": "eval", "recurrent": False}
 """All that is remembered is in the stacks or lists, so that no hidden unit learns to count short strings instead."""
 
 
-def _language(language: str, core: str, memory: dict[str, Any]) -> TaskExperiment:
+def _language(language: str, core: str, memory: dict[str, Any], steps: int = 100_000) -> TaskExperiment:
     """A language of Joulin & Mikolov 2015, short strings first."""
     lessons = json.dumps([{"min_n": 1, "max_n": longest} for longest in (3, 6, 10, 15, 20)])
     curriculum = CurriculumOptions(kind="lessons", lessons=lessons, mastery=98.0, window=50)
     task = f"stack_{language}"
-    return replace(FAST, lr=3e-3, task=task, core=core, memory=memory, curriculum=curriculum, steps=100_000)
+    return replace(FAST, lr=3e-3, task=task, core=core, memory=memory, curriculum=curriculum, steps=steps)
 
 
 def anbn_stack_rnn() -> TaskExperiment:
@@ -48,22 +48,22 @@ def anbn_stack_rnn() -> TaskExperiment:
 
 def anbncn_stack_rnn() -> TaskExperiment:
     """A stack RNN counts a into one stack for the b and into another for the c (Joulin & Mikolov 2015)."""
-    return replace(_language("anbncn", "stack_rnn", MOVING), steps=400_000)
+    return _language("anbncn", "stack_rnn", MOVING, steps=400_000)
 
 
 def anbncndn_stack_rnn() -> TaskExperiment:
     """A stack RNN counts a into three stacks, one for each letter that follows (Joulin & Mikolov 2015)."""
-    return replace(_language("anbncndn", "stack_rnn", MOVING), steps=400_000)
+    return _language("anbncndn", "stack_rnn", MOVING, steps=400_000)
 
 
 def anb2n_stack_rnn() -> TaskExperiment:
     """A stack RNN doubles: n times a, then twice as many b (Joulin & Mikolov 2015)."""
-    return replace(_language("anb2n", "stack_rnn", MOVING), steps=400_000)
+    return _language("anb2n", "stack_rnn", MOVING, steps=400_000)
 
 
 def anbmcnm_stack_rnn() -> TaskExperiment:
     """A stack RNN adds: n times a, m times b, then c as often as both (Joulin & Mikolov 2015)."""
-    return replace(_language("anbmcnm", "stack_rnn", MOVING), steps=400_000)
+    return _language("anbmcnm", "stack_rnn", MOVING, steps=400_000)
 
 
 def reversal_stack_rnn() -> TaskExperiment:

@@ -173,21 +173,22 @@ def test_layers_share_their_weights_unless_told_otherwise():
     assert len(QueryReduction(SIZES, tied=False, layers=3).units) == 3
 
 
+@pytest.mark.parametrize("vector_gates", [False, True])
 @pytest.mark.parametrize("reset_gate", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
-def test_weights_decay_once_for_each_layer_that_has_them(tied, reset_gate):
-    reader = QueryReduction(SIZES, size=6, layers=3, tied=tied, reset_gate=reset_gate, decay=0.02).double()
+def test_weights_decay_once_for_each_layer_that_has_them(tied, reset_gate, vector_gates):
+    options = {"layers": 3, "tied": tied, "reset_gate": reset_gate, "vector_gates": vector_gates}
+    reader = QueryReduction(SIZES, size=6, **options, decay=0.02).double()
     asked = some_questions()
     losses, reading = reader.losses(asked)
-    told = reading._replace(penalty=None)
     total = 0.0
     for rows in (reader.embedding, reader.answer.linear.weight):
         total += sum(weight**2 for row in rows.tolist() for weight in row)
     for layer in range(3):
         unit = reader.units[layer % len(reader.units)]
-        gates = unit.gate.weight.tolist()[: 3 if reset_gate and layer < 2 else 1]
+        gates = unit.gate.weight.tolist()[: (3 if reset_gate and layer < 2 else 1) * (6 if vector_gates else 1)]
         total += sum(weight**2 for row in (*unit.candidate.weight.tolist(), *gates) for weight in row)
-    surprises = -torch.log_softmax(told.scores, 1).gather(1, asked.answers[:, :1]).squeeze(1)
+    surprises = -torch.log_softmax(reading.scores, 1).gather(1, asked.answers[:, :1]).squeeze(1)
     torch.testing.assert_close(losses, surprises + 0.01 * total)
     assert reader.eval().losses(asked)[1].penalty is None, "what is not trained on has no decay in its loss"
 
